@@ -1,0 +1,151 @@
+"""Fusion: the smooth diffusion output weakens the discriminative base.
+
+Dimension letters: N videos, E embedding channels, F denoiser channels,
+C classes, K = C + 1 with the background last, T snippets.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from mmaction.registry import MODELS
+from torch import Tensor, nn
+
+from .branches.base import BranchOutput, masked_mean
+
+MODES = ('blend', 'add', 'suppress', 'gate_feat', 'none')
+
+
+def standardise_like(x: Tensor, reference: Tensor, valid: Tensor) -> Tensor:
+    """Give ``x`` the mean and spread over time of ``reference``.
+
+    Both (N, C, T); statistics per video and class, over valid snippets. The
+    floor under the spread keeps an untrained, constant ``x`` (the denoiser
+    starts with zeros) constant instead of blowing it up.
+    """
+
+    def moments(z: Tensor) -> tuple[Tensor, Tensor]:
+        mean = masked_mean(z, valid)
+        return mean, masked_mean((z - mean)**2, valid)
+
+    mean_x, var_x = moments(x)
+    mean_r, var_r = moments(reference)
+    return (x - mean_x) * ((var_r + 1e-6) / (var_x + 1e-2)).sqrt() + mean_r
+
+
+def peak_ratio(score: Tensor, label: Tensor, valid: Tensor) -> Tensor:
+    """``max_T / mean_T`` of the present classes' score, averaged; a scalar.
+
+    The measure of over-discrimination: it must not rise through fusion.
+
+    Args:
+        score (Tensor): (N, C, T), non-negative.
+        label (Tensor): (N, C) multi-hot.
+        valid (Tensor): (N, 1, T) bool.
+    """
+    peak = (score * valid).amax(-1)
+    ratio = peak / masked_mean(score, valid).squeeze(-1).clamp(min=1e-6)
+    return (ratio * label).sum() / label.sum().clamp(min=1)
+
+
+@MODELS.register_module()
+class Fusion(nn.Module):
+    """Bring the diffusion output into the CAS and into the attention.
+
+    With the denoiser's logits ``o``, ``p = sigmoid(o)``,
+    ``p_any = max_c p_c y_c`` and stop-gradient ``sg`` (``method.md`` 3.6):
+
+    ============= ========================================================
+    ``blend``     ``(1 - w) cas + w o'``, ``o'`` = o with the CAS's mean
+                  and spread over time: peaks sink, valleys rise
+    ``add``       ``cas + w o``
+    ``suppress``  ``cas - w sg(p) relu(cas - mean_T cas)``: soft erasing
+    ``gate_feat`` ``feature (1 - w sg(p_any)) + W hidden``, then a second
+                  pass through the base's classifier: features that weaken
+                  features
+    ``none``      the base unchanged (ablation)
+    ============= ========================================================
+
+    The background logit stays the base's except for ``gate_feat``. The
+    attention becomes ``(1 - w_a) attention + w_a p_any``, so that the
+    diffusion reaches the boundaries of the proposals.
+
+    Args:
+        mode (str): See the table. Defaults to 'blend'.
+        weight (float): w. Defaults to 0.3.
+        attention_weight (float): w_a. Defaults to 0.3.
+        hidden_channels, embed_channels (int, optional): F and E, needed by
+            ``gate_feat`` only.
+
+    Raises:
+        ValueError: For an unknown mode or missing channels.
+    """
+
+    def __init__(self,
+                 mode: str = 'blend',
+                 weight: float = 0.3,
+                 attention_weight: float = 0.3,
+                 hidden_channels: int | None = None,
+                 embed_channels: int | None = None) -> None:
+        super().__init__()
+        if mode not in MODES:
+            raise ValueError(f'fusion mode must be one of {MODES}, got {mode}')
+        self.mode = mode
+        self.weight = weight
+        self.attention_weight = attention_weight
+        if mode == 'gate_feat':
+            if hidden_channels is None or embed_channels is None:
+                raise ValueError(
+                    "fusion mode 'gate_feat' needs hidden_channels and "
+                    f'embed_channels, got {hidden_channels}, {embed_channels}')
+            self.to_feature = nn.Conv1d(hidden_channels, embed_channels, 1)
+            nn.init.zeros_(self.to_feature.weight)
+            nn.init.zeros_(self.to_feature.bias)
+
+    def forward(self,
+                branch: BranchOutput,
+                logits: Tensor,
+                hidden: Tensor,
+                label: Tensor,
+                valid: Tensor,
+                classify: Callable[[Tensor, Tensor], Tensor],
+                ramp: float = 1.0) -> BranchOutput:
+        """Fuse.
+
+        Args:
+            branch (BranchOutput): Of the base.
+            logits (Tensor): Denoiser output (N, C, T).
+            hidden (Tensor): The latent action space (N, F, T).
+            label (Tensor): (N, C) multi-hot; predicted ones at test time.
+            valid (Tensor): (N, 1, T) bool.
+            classify (Callable): The base's classifier, for ``gate_feat``.
+            ramp (float): 0 = base alone … 1 = full fusion, the warm-up.
+
+        Returns:
+            BranchOutput: With fused feature, CAS and attention.
+        """
+        if self.mode == 'none':
+            return branch
+        weight = self.weight * ramp
+        prob = logits.sigmoid()
+        any_action = (prob * label.unsqueeze(-1)).amax(1, keepdim=True)
+        feature = branch.feature
+        cas, background = branch.cas[:, :-1], branch.cas[:, -1:]
+        if self.mode == 'blend':
+            smooth = standardise_like(logits, cas, valid)
+            cas = (1 - weight) * cas + weight * smooth
+        elif self.mode == 'add':
+            cas = cas + weight * logits
+        elif self.mode == 'suppress':
+            above = (cas - masked_mean(cas, valid)).relu()
+            cas = cas - weight * prob.detach() * above
+        if self.mode == 'gate_feat':
+            feature = feature * (1 - weight * any_action.detach())
+            feature = (feature + ramp * self.to_feature(hidden)) * valid
+            fused_cas = classify(feature, valid)
+        else:
+            fused_cas = torch.cat([cas, background], 1) * valid
+        share = self.attention_weight * ramp
+        attention = (1 - share) * branch.attention + share * any_action
+        return branch._replace(
+            feature=feature, cas=fused_cas, attention=attention * valid)
