@@ -1,0 +1,35 @@
+default_scope = 'mmaction'
+custom_imports = dict(
+    imports=['mmaction_actiondiff'], allow_failed_imports=False)
+
+default_hooks = dict(
+    runtime_info=dict(type='RuntimeInfoHook'),
+    timer=dict(type='IterTimerHook'),
+    logger=dict(type='LoggerHook', interval=50),
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    # Two are kept: a run killed while it writes one goes on from the other.
+    checkpoint=dict(
+        type='CheckpointHook',
+        by_epoch=False,
+        interval=500,
+        max_keep_ckpts=2,
+        save_best='det/mAP@0.10:0.70',
+        rule='greater'),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    plain_checkpoint=dict(type='PlainCheckpointHook'),
+    iteration_seed=dict(type='IterationSeedHook'))
+
+env_cfg = dict(
+    cudnn_benchmark=False,
+    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
+    dist_cfg=dict(backend='nccl'))
+
+log_processor = dict(by_epoch=False)
+log_level = 'INFO'
+visualizer = dict(
+    type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])
+
+auto_scale_lr = dict(enable=False, base_batch_size=16)
+randomness = dict(seed=0)
+load_from = None
+resume = False

@@ -1,0 +1,42 @@
+"""Fixtures that every part of the tests may use."""
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+
+import pytest  # noqa: E402
+import torch  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_collection_modifyitems(items):
+    """Skip what needs a GPU where there is none."""
+    if not torch.cuda.is_available():
+        skip = pytest.mark.skip(reason='needs a CUDA device')
+        for item in items:
+            if 'gpu' in item.keywords:
+                item.add_marker(skip)
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Start every test from the same state of torch's generator."""
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope='session')
+def root() -> Path:
+    """The root of the repository."""
+    return ROOT
+
+
+@pytest.fixture(scope='session')
+def shared_data() -> Path:
+    """The folder of real data beside the repository."""
+    folder = ROOT.parent / 'shared' / 'data'
+    if not folder.is_dir():
+        pytest.skip(f'no real data: {folder} does not exist')
+    return folder

@@ -1,0 +1,156 @@
+"""Each cure where its defect is made to appear, and where it is not."""
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmaction.registry import MODELS
+from mmengine.config.utils import MODULE2PACKAGE
+from mmengine.logging import HistoryBuffer
+from mmengine.runner.checkpoint import CheckpointLoader
+
+from mmaction_actiondiff import _compat
+
+
+def stand_ins():
+    return [
+        finder for finder in sys.meta_path
+        if isinstance(finder, _compat._StandIns)
+    ]
+
+
+def hide(monkeypatch, name: str) -> None:
+    """Let ``name`` be found by nobody but the stand-ins."""
+
+    class Hidden:
+
+        def __init__(self, finder):
+            self.finder = finder
+
+        def find_spec(self, fullname, path=None, target=None):
+            if fullname == name:
+                return None
+            return self.finder.find_spec(fullname, path, target)
+
+    monkeypatch.setattr(
+        sys, 'meta_path',
+        [Hidden(finder) for finder in sys.meta_path if finder not in stand_ins()] +
+        stand_ins())
+    monkeypatch.delitem(sys.modules, name, raising=False)
+
+
+def test_applying_twice_changes_nothing():
+    before = list(sys.meta_path), CheckpointLoader._schemes['']
+    _compat.apply()
+    assert (list(sys.meta_path), CheckpointLoader._schemes['']) == before
+    assert len(stand_ins()) == 1
+
+
+def test_stand_ins_are_asked_last():
+    assert sys.meta_path.index(stand_ins()[0]) >= max(
+        i for i, finder in enumerate(sys.meta_path)
+        if getattr(finder, '__name__', '') == 'PathFinder')
+
+
+def test_models_of_mmaction_import():
+    models = importlib.import_module('mmaction.models')
+    assert MODELS.get('BMN') is models.BMN
+
+
+def test_missing_drn_explains_itself():
+    module = importlib.import_module('mmaction.models.localizers.drn.drn')
+    if module.__spec__.origin != f'stand-in of {_compat.__name__}':
+        pytest.skip('this mmaction2 has DRN')
+    with pytest.raises(ImportError, match='mmaction2#2714'):
+        MODELS.build(dict(type='DRN'))
+
+
+def test_installed_drn_is_used(tmp_path):
+    """A source tree that has the folder is left alone."""
+    package = tmp_path / 'mmaction' / 'models' / 'localizers' / 'drn'
+    package.mkdir(parents=True)  # without __init__.py, as upstream
+    (package / 'drn.py').write_text("DRN = 'the real one'\n")
+    for folder in (package.parent, package.parent.parent,
+                   package.parent.parent.parent):
+        (folder / '__init__.py').write_text('')
+    script = (
+        'import sys; sys.modules.pop("mmaction", None)\n'
+        'import mmaction_actiondiff._compat\n'
+        'for name in [m for m in sys.modules if m.split(".")[0] == "mmaction"]'
+        ': del sys.modules[name]\n'
+        f'sys.path.insert(0, {str(tmp_path)!r})\n'
+        'from mmaction.models.localizers.drn.drn import DRN\n'
+        'print(DRN)')
+    done = subprocess.run([sys.executable, '-c', script],
+                          capture_output=True,
+                          text=True,
+                          cwd=Path(__file__).parents[1])
+    assert done.stdout.strip().endswith('the real one'), done.stderr
+
+
+def test_missing_importlib_metadata(monkeypatch):
+    hide(monkeypatch, 'importlib_metadata')
+    module = importlib.import_module('importlib_metadata')
+    assert module.distribution is importlib.metadata.distribution
+    assert module.PackageNotFoundError is (
+        importlib.metadata.PackageNotFoundError)
+    assert importlib.metadata.__name__ == 'importlib.metadata'
+
+
+def test_missing_pkg_resources(monkeypatch):
+    hide(monkeypatch, 'pkg_resources')
+    with pytest.raises(ModuleNotFoundError, match='setuptools>=77.0.3,<82'):
+        importlib.import_module('pkg_resources')
+
+
+def test_missing_trapz(monkeypatch):
+    kept = getattr(np, 'trapz', np.trapezoid)
+    monkeypatch.delattr(np, 'trapz', raising=False)
+    _compat.restore_trapz()
+    restored = np.trapz
+    monkeypatch.setattr(np, 'trapz', kept)  # monkeypatch puts it back
+    assert restored is np.trapezoid
+
+
+def test_present_trapz_is_kept(monkeypatch):
+    monkeypatch.setattr(np, 'trapz', 'its own', raising=False)
+    _compat.restore_trapz()
+    assert np.trapz == 'its own'
+
+
+def load(path):
+    return CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
+
+
+def test_plain_checkpoint_loads(tmp_path):
+    torch.save(dict(state_dict=dict(w=torch.ones(2))), tmp_path / 'a.pth')
+    assert load(tmp_path / 'a.pth')['state_dict']['w'].tolist() == [1, 1]
+
+
+def test_foreign_checkpoint_is_refused_with_an_advice(tmp_path, monkeypatch):
+    monkeypatch.delenv(_compat.TRUST_VARIABLE, raising=False)
+    path = tmp_path / 'foreign.pth'
+    torch.save(dict(message_hub=HistoryBuffer([1.], [1])), path)
+    with pytest.raises(ValueError, match='ACTIONDIFF_TRUST_CHECKPOINT=1'):
+        load(path)
+
+
+def test_trusted_checkpoint_loads(tmp_path, monkeypatch):
+    monkeypatch.setenv(_compat.TRUST_VARIABLE, '1')
+    torch.save(dict(hub=HistoryBuffer([1.], [1])), tmp_path / 'foreign.pth')
+    assert load(tmp_path / 'foreign.pth')['hub'].current() == 1
+
+
+def test_missing_checkpoint_is_upstreams_error(tmp_path):
+    with pytest.raises(FileNotFoundError, match='nowhere.pth'):
+        load(tmp_path / 'nowhere.pth')
+
+
+def test_configs_can_be_named_from_elsewhere():
+    assert MODULE2PACKAGE['mmaction_actiondiff'] == 'mmaction_actiondiff'

@@ -1,0 +1,72 @@
+"""Train a model and judge it on the validation data."""
+from __future__ import annotations
+
+import argparse
+
+from mmengine.dist import is_main_process
+from mmengine.runner import Runner
+
+from mmaction_actiondiff import cli
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='path of the config')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        help='go on from this checkpoint, or from the latest one in the work '
+        'folder when none is named')
+    parser.add_argument(
+        '--amp', action='store_true', help='train in mixed precision')
+    parser.add_argument(
+        '--no-validate',
+        action='store_true',
+        help='do not judge the model while it is trained')
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate by the total batch size')
+    parser.add_argument('--seed', type=int, help='random seed')
+    parser.add_argument(
+        '--deterministic',
+        action='store_true',
+        help='let cuDNN choose deterministic algorithms')
+    cli.add_common_arguments(parser)
+    return parser.parse_args()
+
+
+def build(args: argparse.Namespace) -> Runner:
+    cfg = cli.load_config(args)
+    if args.no_validate:
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    if args.amp:
+        cli.require_gpu_for_amp()
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    if args.resume is not None:
+        cfg.resume = True
+        cfg.load_from = args.resume
+        if args.resume == 'auto':
+            cfg.load_from = cli.latest_checkpoint(cfg.work_dir)
+    if args.auto_scale_lr:
+        cfg.auto_scale_lr.enable = True
+    if args.seed is not None:
+        cfg.randomness.seed = args.seed
+    if args.deterministic:
+        cfg.randomness.deterministic = True
+    return cli.build_runner(cfg)
+
+
+def main() -> None:
+    args = parse_args()
+    with cli.command():
+        runner = build(args)
+        runner.train()
+        if is_main_process():
+            runner.logger.info(cli.where_next(runner, args.config))
+
+
+if __name__ == '__main__':
+    main()
