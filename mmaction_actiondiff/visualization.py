@@ -1,0 +1,162 @@
+"""One picture per video: what each part of the model saw, over seconds.
+
+Dimension legend: C classes, T snippets, P proposals, G ground truth.
+"""
+from __future__ import annotations
+
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+
+# Okabe and Ito's palette, told apart by colour-blind readers too.
+_COLORS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9',
+           '#000000')
+_ROWS = (('base_score', 'base score'), ('mask', 'pseudo mask'),
+         ('denoised', 'denoised'), ('score', 'fused score'))
+
+
+def _shown_classes(prediction: Dict[str, Any], gt_labels: np.ndarray,
+                   video_score: np.ndarray, max_classes: int) -> List[int]:
+    """Present classes first, then the predicted ones by best score."""
+    chosen = list(dict.fromkeys(int(label) for label in gt_labels))
+    predicted = prediction['labels'][np.argsort(-prediction['scores'])]
+    chosen += [int(label) for label in predicted]
+    chosen = list(dict.fromkeys(chosen)) or [int(video_score.argmax())]
+    return chosen[:max_classes]
+
+
+def _arrays(fields: Dict[str, Any]) -> Dict[str, np.ndarray]:
+    return {key: np.asarray(value) for key, value in fields.items()}
+
+
+def _draw_segments(axes: Axes, segments: np.ndarray, labels: np.ndarray,
+                   heights: np.ndarray, colors: Dict[int, str]) -> None:
+    """One lane per class, the first class on top; heights in [0, 1]."""
+    lanes = {label: place for place, label in enumerate(reversed(colors))}
+    for (start, end), label, height in zip(segments, labels, heights):
+        if int(label) in lanes:
+            axes.broken_barh([(start, end - start)],
+                             (lanes[int(label)] + 0.05, 0.85 * float(height)),
+                             facecolors=to_rgba(colors[int(label)], 0.35),
+                             edgecolors=colors[int(label)])
+    axes.set(ylim=(0, len(lanes)), yticks=[])
+
+
+def draw_video(sample: Dict[str, Any],
+               classes: Optional[Sequence[str]] = None,
+               max_classes: int = 4,
+               max_proposals: int = 20) -> Figure:
+    """Draw the curves, proposals and ground truth of one tested video.
+
+    From top to bottom: base class scores, attention (base dotted, fused
+    solid), pseudo mask, denoised sequence, fused score, proposals (higher is
+    better) and ground truth, for the classes present or predicted.
+
+    Args:
+        sample (dict): A data sample as ``ActionDataSample.to_dict`` gives it
+            and ``tools/test.py --dump`` stores it, with ``video_name``,
+            ``duration``, ``seconds_per_snippet``, ``pred_instances``,
+            ``pred_score`` (C,) and ``pred_snippets`` (rows ``score``,
+            ``base_score``, ``denoised``, ``mask`` (T, C); ``attention``,
+            ``base_attention`` (T,); a row that a model lacks may be absent).
+            ``gt_instances`` is optional.
+        classes (Sequence[str], optional): Names of the C classes. Defaults
+            to 'class 0', ...
+        max_classes (int): Draw at most this many classes.
+        max_proposals (int): Draw at most this many proposals per class.
+
+    Returns:
+        matplotlib.figure.Figure: ``figure.savefig(path)`` writes it,
+        :func:`to_image` turns it into an array.
+
+    Raises:
+        ValueError: If the sample has no ``pred_snippets``.
+    """
+    name = sample['video_name']
+    if 'pred_snippets' not in sample:
+        raise ValueError(f'{name}: no pred_snippets to draw; write the dump '
+                         'with tools/test.py --dump')
+    curves = _arrays(sample['pred_snippets'])
+    for key in curves.keys() & {'attention', 'base_attention'}:
+        curves[key] = curves[key].reshape(-1)  # (T, 1) or (T,)
+    prediction = _arrays(sample['pred_instances'])
+    truth = _arrays(
+        sample.get('gt_instances')
+        or dict(segments=np.zeros((0, 2)), labels=np.zeros(0, int)))
+    video_score = np.asarray(sample['pred_score'])
+    shown = _shown_classes(prediction, truth['labels'], video_score,
+                           max_classes)
+    colors = {c: _COLORS[i % len(_COLORS)] for i, c in enumerate(shown)}
+
+    num_snippets = len(curves['score'])
+    edges = np.arange(num_snippets + 1) * sample['seconds_per_snippet']
+    rows: List[Tuple[str, str]] = [(k, t) for k, t in _ROWS if k in curves]
+    rows.insert(1, ('attention', 'attention'))
+    titles = [title for _, title in rows] + ['proposals', 'ground truth']
+    heights = [1.] * len(rows) + [0.4 * len(shown), 0.2 * len(shown)]
+    figure = Figure(
+        figsize=(12, 1.5 + 0.8 * sum(heights)), layout='constrained')
+    axes: List[Axes] = list(
+        figure.subplots(len(titles), sharex=True, height_ratios=heights))
+
+    for axis, (key, _) in zip(axes, rows):
+        axis.set(ylim=(-0.05, 1.05), yticks=[0, 1])
+        if key == 'attention':
+            axis.stairs(curves[key], edges, baseline=None, color='black')
+            if 'base_attention' in curves:
+                axis.stairs(
+                    curves['base_attention'],
+                    edges,
+                    baseline=None,
+                    color='gray',
+                    linestyle=':')
+            continue
+        for c, color in colors.items():
+            axis.stairs(curves[key][:, c], edges, baseline=None, color=color)
+    best = np.argsort(-prediction['scores'], kind='stable')
+    best = np.concatenate(
+        [best[prediction['labels'][best] == c][:max_proposals] for c in shown])
+    scores = np.clip(prediction['scores'][best], 0, None)
+    _draw_segments(axes[-2], prediction['segments'][best],
+                   prediction['labels'][best],
+                   scores / max(scores.max(initial=0), 1e-12), colors)
+    _draw_segments(axes[-1], truth['segments'], truth['labels'],
+                   np.ones(len(truth['labels'])), colors)
+
+    for axis, title in zip(axes, titles):
+        axis.set_ylabel(title, rotation=0, ha='right', va='center', fontsize=9)
+        axis.tick_params(labelsize=8)
+        axis.margins(x=0)
+    axes[-1].set_xlim(0, max(edges[-1], sample['duration']))
+    axes[-1].set_xlabel('seconds')
+    for c, color in colors.items():
+        text = f'class {c}' if classes is None else classes[c]
+        if c not in truth['labels']:
+            text += ' (absent)'
+        axes[0].plot([], [],
+                     color=color,
+                     label=f'{text}, video score {video_score[c]:.2f}')
+    figure.legend(
+        loc='outside upper center', ncols=2, fontsize=9, title=str(name))
+    return figure
+
+
+def to_image(figure: Figure, dpi: int = 100) -> np.ndarray:
+    """Render a figure without a display.
+
+    Args:
+        figure (matplotlib.figure.Figure): What :func:`draw_video` returns.
+        dpi (int): Dots per inch.
+
+    Returns:
+        np.ndarray: RGB image (height, width, 3) uint8, as
+        ``Visualizer.add_image`` takes it.
+    """
+    figure.set_dpi(dpi)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()

@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+import torch
+from matplotlib.colors import to_rgb
+
+from mmaction_actiondiff.visualization import draw_video, to_image
+
+
+@pytest.fixture
+def sample():
+    """Class 2 at 2-6 s of 10 s, well localised; class 0 a false alarm."""
+    score = torch.full((20, 3), 0.1)
+    score[4:12, 2] = 0.9
+    mask = (score > 0.5).float()
+    return dict(
+        video_name='video_7',
+        duration=10.,
+        seconds_per_snippet=0.5,
+        num_snippets=20,
+        gt_label=torch.tensor([2]),
+        gt_instances=dict(segments=np.array([[2., 6.]]), labels=np.array([2])),
+        pred_score=torch.tensor([0.3, 0., 0.6]),
+        pred_instances=dict(
+            segments=torch.tensor([[2., 6.], [7., 9.]]),
+            labels=torch.tensor([2, 0]),
+            scores=torch.tensor([0.8, 0.2])),
+        pred_snippets=dict(
+            score=score,
+            base_score=score,
+            attention=score[:, 2:],
+            base_attention=score[:, 2],
+            denoised=mask,
+            mask=mask))
+
+
+def rows(figure):
+    return {axes.get_ylabel(): axes for axes in figure.axes}
+
+
+def bars(axes):
+    """Extents of the bars in seconds, with heights."""
+    boxes = [c.get_paths()[0].get_extents() for c in axes.collections]
+    return [(b.x0, b.x1, pytest.approx(b.height)) for b in boxes]
+
+
+def test_rows_and_seconds(sample):
+    axes = rows(draw_video(sample, ['Run', 'Jump', 'Throw']))
+    assert list(axes) == [
+        'base score', 'attention', 'pseudo mask', 'denoised', 'fused score',
+        'proposals', 'ground truth'
+    ]
+    assert bars(axes['ground truth']) == [(2, 6, 0.85)]
+    # Bar heights are in proportion to scores, 0.8 the best.
+    assert bars(axes['proposals']) == [(2, 6, 0.85), (7, 9, 0.2125)]
+    values, edges, _ = axes['fused score'].patches[0].get_data()
+    np.testing.assert_allclose(values, sample['pred_snippets']['score'][:, 2])
+    np.testing.assert_allclose(edges, np.arange(21) * 0.5)
+    assert axes['ground truth'].get_xlabel() == 'seconds'
+
+
+def test_legend_names_present_and_absent_classes(sample):
+    figure = draw_video(sample, ['Run', 'Jump', 'Throw'])
+    texts = [t.get_text() for t in figure.legends[0].get_texts()]
+    assert texts == [
+        'Throw, video score 0.60', 'Run (absent), video score 0.30'
+    ]
+    texts = draw_video(sample, max_classes=1).legends[0].get_texts()
+    assert [t.get_text() for t in texts] == ['class 2, video score 0.60']
+
+
+def test_max_proposals(sample):
+    sample['pred_instances'] = dict(
+        segments=torch.tensor([[0., 1.], [2., 6.], [3., 4.]]),
+        labels=torch.tensor([2, 2, 2]),
+        scores=torch.tensor([0.1, 0.8, 0.4]))
+    axes = rows(draw_video(sample, max_proposals=2))
+    assert [b[:2] for b in bars(axes['proposals'])] == [(2, 6), (3, 4)]
+
+
+def test_base_model_without_truth_or_proposals(sample):
+    for key in ('base_score', 'base_attention', 'denoised', 'mask'):
+        del sample['pred_snippets'][key]
+    del sample['gt_instances']
+    sample['pred_instances'] = dict(
+        segments=torch.zeros(0, 2),
+        labels=torch.zeros(0, dtype=torch.long),
+        scores=torch.zeros(0))
+    figure = draw_video(sample)
+    assert list(rows(figure)) == [
+        'fused score', 'attention', 'proposals', 'ground truth'
+    ]
+    # The most likely class, where none is predicted.
+    assert figure.legends[0].get_texts()[0].get_text().startswith('class 2')
+
+
+def test_no_curves(sample):
+    del sample['pred_snippets']
+    with pytest.raises(ValueError, match='video_7: .*tools/test.py --dump'):
+        draw_video(sample)
+
+
+def test_image(sample):
+    image = to_image(draw_video(sample), dpi=50)
+    assert image.dtype == np.uint8 and image.shape[1:] == (600, 3)
+    # The bars of class 2, the first colour at 35 % over white.
+    bar = 255 - 0.35 * (255 - 255 * np.array(to_rgb('#0072b2')))
+    assert (np.abs(image - bar).max(2) <= 2).sum() > 1000
