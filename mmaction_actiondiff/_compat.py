@@ -116,7 +116,7 @@ def install_stand_ins() -> None:
 def restore_trapz() -> None:
     """Give NumPy >= 2.4 its ``trapz`` back; mmaction's AR@AN calls it."""
     if not hasattr(np, 'trapz'):
-        np.trapz = np.trapezoid  # type: ignore[attr-defined]
+        setattr(np, 'trapz', np.trapezoid)
 
 
 def explain_refused_checkpoints() -> None:

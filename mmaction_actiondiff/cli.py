@@ -114,10 +114,11 @@ def latest_checkpoint(work_dir: str) -> str | None:
     A run that was killed while it wrote leaves a truncated file; its zip
     directory, which stands at the end, is missing then.
     """
-    found = [(int(match[1]), str(path)) for path in Path(work_dir).glob('*')
-             if (match := re.fullmatch(r'(?:iter|epoch)_(\d+)\.pth',
-                                       path.name)) and zipfile.is_zipfile(path)
-             ]
+    found = [
+        (int(match[1]), str(path)) for path in Path(work_dir).glob('*')
+        if (match := re.fullmatch(r'(?:iter|epoch)_(\d+)\.pth', path.name))
+        and zipfile.is_zipfile(path)
+    ]
     return max(found)[1] if found else None
 
 

@@ -53,7 +53,8 @@ class PlainCheckpointHook(Hook):
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         hub = checkpoint['message_hub']
         hub['log_scalars'] = {
-            key: dict(
+            key:
+            dict(
                 history=torch.from_numpy(buffer.data[0]),
                 counts=torch.from_numpy(buffer.data[1]),
                 max_length=buffer.max_length)

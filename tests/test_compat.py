@@ -38,10 +38,10 @@ def hide(monkeypatch, name: str) -> None:
                 return None
             return self.finder.find_spec(fullname, path, target)
 
-    monkeypatch.setattr(
-        sys, 'meta_path',
-        [Hidden(finder) for finder in sys.meta_path if finder not in stand_ins()] +
-        stand_ins())
+    monkeypatch.setattr(sys, 'meta_path', [
+        Hidden(finder)
+        for finder in sys.meta_path if finder not in stand_ins()
+    ] + stand_ins())
     monkeypatch.delitem(sys.modules, name, raising=False)
 
 

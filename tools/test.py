@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 
 from mmengine.dist import is_main_process
 
