@@ -8,7 +8,7 @@ sample indices, end exclusive; a ``segment`` is a pair in seconds.
 """
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Sequence
 
 import numpy as np
 from mmaction.registry import TASK_UTILS
@@ -47,8 +47,8 @@ def upsample(scores: np.ndarray, factor: int) -> np.ndarray:
 
 
 def threshold_spans(
-        curve: np.ndarray,
-        thresholds: Sequence[float]) -> Tuple[np.ndarray, np.ndarray]:
+        curve: np.ndarray, thresholds: Sequence[float] | np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Find the maximal runs above each threshold, all at once.
 
     Time and memory grow with the number of curve samples and of runs found,
@@ -90,7 +90,7 @@ def threshold_spans(
 def oic_score(curve: np.ndarray,
               spans: np.ndarray,
               outer_ratio: float = 0.25,
-              rows: Optional[np.ndarray] = None) -> np.ndarray:
+              rows: np.ndarray | None = None) -> np.ndarray:
     """Outer-inner contrast (AutoLoc, ECCV 2018): inner minus outer mean.
 
     The outer region is ``outer_ratio`` times the span's length on each side,
@@ -133,14 +133,14 @@ def oic_score(curve: np.ndarray,
 
 def soft_nms(spans: np.ndarray,
              scores: np.ndarray,
-             labels: Optional[np.ndarray] = None,
+             labels: np.ndarray | None = None,
              method: str = 'gaussian',
              sigma: float = 0.3,
              tiou_thr: float = 0.,
-             wide_tiou_thr: Optional[float] = None,
+             wide_tiou_thr: float | None = None,
              video_length: float = 1.,
              min_score: float = 0.,
-             max_num: Optional[int] = None) -> Tuple[np.ndarray, np.ndarray]:
+             max_num: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Non-maximum suppression (Bodla et al., ICCV 2017), class by class.
 
     Takes the best candidate again and again; each time, the scores ``s_j`` of
@@ -218,8 +218,8 @@ def soft_nms(spans: np.ndarray,
     top = np.array([low + score[low:high].argmax() for low, high in bounds],
                    dtype=np.int64)
     top_score = score[top]
-    keep: List[int] = []
-    kept_score: List[float] = []
+    keep: list[int] = []
+    kept_score: list[float] = []
     limit = len(order) if max_num is None else min(max_num, len(order))
     while len(keep) < limit:
         group = top_score.argmax()
@@ -316,18 +316,17 @@ class ProposalGenerator:
 
     def __init__(self,
                  video_score_thr: float = 0.2,
-                 attention_thrs: Optional[Sequence[float]] = None,
-                 class_score_thrs: Optional[Sequence[float]] = None,
+                 attention_thrs: Sequence[float] | None = None,
+                 class_score_thrs: Sequence[float] | None = None,
                  upsample_factor: int = 1,
                  score_curve: str = 'weighted',
                  outer_ratio: float = 0.25,
                  video_score_weight: float = 0.2,
                  boundary_pad: float = 0.,
                  min_length: float = 0.,
-                 nms: Optional[Dict[str,
-                                    Any]] = dict(type='gaussian', sigma=0.3),
+                 nms: dict[str, Any] | None = dict(type='gaussian', sigma=0.3),
                  min_score: float = 1e-3,
-                 max_per_video: Optional[int] = 200) -> None:
+                 max_per_video: int | None = 200) -> None:
         self.attention_thrs = np.linspace(0.1, 0.9, 10) \
             if attention_thrs is None else np.array(attention_thrs, float)
         self.class_score_thrs = np.arange(37) / 40 \
@@ -370,8 +369,8 @@ class ProposalGenerator:
         attention: np.ndarray,
         video_score: np.ndarray,
         seconds_per_snippet: float,
-        duration: Optional[float] = None
-    ) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+        duration: float | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Localise the actions of one video.
 
         Args:
@@ -426,7 +425,7 @@ class ProposalGenerator:
     def _candidates(
             self, class_score: np.ndarray, attention: np.ndarray,
             video_score: np.ndarray
-    ) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Distinct spans (P, 2), their rows of the chosen classes, scores."""
         weighted = upsample(class_score * attention, self.upsample_factor)
         low = weighted.min(axis=1, keepdims=True)
@@ -464,7 +463,7 @@ class ProposalGenerator:
 
     def _suppress(
             self, spans: np.ndarray, rows: np.ndarray, scores: np.ndarray,
-            num_snippets: int) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+            num_snippets: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """NMS and the best ``max_per_video``, by descending score."""
         if self.nms is None:
             keep = np.flatnonzero(scores >= self.min_score)

@@ -4,7 +4,7 @@ Dimension legend: C classes, T snippets, P proposals, G ground truth.
 """
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,8 +19,8 @@ _ROWS = (('base_score', 'base score'), ('mask', 'pseudo mask'),
          ('denoised', 'denoised'), ('score', 'fused score'))
 
 
-def _shown_classes(prediction: Dict[str, Any], gt_labels: np.ndarray,
-                   video_score: np.ndarray, max_classes: int) -> List[int]:
+def _shown_classes(prediction: dict[str, Any], gt_labels: np.ndarray,
+                   video_score: np.ndarray, max_classes: int) -> list[int]:
     """Present classes first, then the predicted ones by best score."""
     chosen = list(dict.fromkeys(int(label) for label in gt_labels))
     predicted = prediction['labels'][np.argsort(-prediction['scores'])]
@@ -29,12 +29,12 @@ def _shown_classes(prediction: Dict[str, Any], gt_labels: np.ndarray,
     return chosen[:max_classes]
 
 
-def _arrays(fields: Dict[str, Any]) -> Dict[str, np.ndarray]:
+def _arrays(fields: dict[str, Any]) -> dict[str, np.ndarray]:
     return {key: np.asarray(value) for key, value in fields.items()}
 
 
 def _draw_segments(axes: Axes, segments: np.ndarray, labels: np.ndarray,
-                   heights: np.ndarray, colors: Dict[int, str]) -> None:
+                   heights: np.ndarray, colors: dict[int, str]) -> None:
     """One lane per class, the first class on top; heights in [0, 1]."""
     lanes = {label: place for place, label in enumerate(reversed(colors))}
     for (start, end), label, height in zip(segments, labels, heights):
@@ -46,8 +46,8 @@ def _draw_segments(axes: Axes, segments: np.ndarray, labels: np.ndarray,
     axes.set(ylim=(0, len(lanes)), yticks=[])
 
 
-def draw_video(sample: Dict[str, Any],
-               classes: Optional[Sequence[str]] = None,
+def draw_video(sample: dict[str, Any],
+               classes: Sequence[str] | None = None,
                max_classes: int = 4,
                max_proposals: int = 20) -> Figure:
     """Draw the curves, proposals and ground truth of one tested video.
@@ -94,13 +94,13 @@ def draw_video(sample: Dict[str, Any],
 
     num_snippets = len(curves['score'])
     edges = np.arange(num_snippets + 1) * sample['seconds_per_snippet']
-    rows: List[Tuple[str, str]] = [(k, t) for k, t in _ROWS if k in curves]
+    rows: list[tuple[str, str]] = [(k, t) for k, t in _ROWS if k in curves]
     rows.insert(1, ('attention', 'attention'))
     titles = [title for _, title in rows] + ['proposals', 'ground truth']
     heights = [1.] * len(rows) + [0.4 * len(shown), 0.2 * len(shown)]
     figure = Figure(
         figsize=(12, 1.5 + 0.8 * sum(heights)), layout='constrained')
-    axes: List[Axes] = list(
+    axes: list[Axes] = list(
         figure.subplots(len(titles), sharex=True, height_ratios=heights))
 
     for axis, (key, _) in zip(axes, rows):
