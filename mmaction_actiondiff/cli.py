@@ -85,8 +85,13 @@ def build_runner(cfg: Config) -> Runner:
     """Build the runner, on CPUs also for a distributed run.
 
     Raises:
+        FileNotFoundError: If the checkpoint to load does not exist.
         ValueError: If a CPU run is to be distributed other than by torchrun.
     """
+    checkpoint = cfg.get('load_from')
+    if checkpoint and '://' not in checkpoint and not os.path.isfile(
+            checkpoint):
+        raise FileNotFoundError(f'the checkpoint {checkpoint} does not exist')
     if cfg.launcher != 'none' and get_device() == 'cpu':
         # MMEngine would choose a GPU for every process; it leaves an
         # initialised process group alone.
@@ -173,16 +178,18 @@ def require_gpu_for_amp() -> None:
 
 def where_next(runner: Runner, config: str) -> str:
     """Return what a finished training has left, and what to do with it."""
-    last = latest_checkpoint(runner.work_dir)
+    work_dir = os.path.relpath(runner.work_dir)
+    last = latest_checkpoint(work_dir)
     best = runner.message_hub.get_info('best_ckpt')
-    dump = os.path.join(runner.work_dir, 'predictions.pkl')
+    dump = os.path.join(work_dir, 'predictions.pkl')
     return '\n'.join([
-        f'Finished. {runner.work_dir} holds the config, the logs and',
+        f'Finished. {work_dir} holds the config, the logs and',
         f'  {last} (last)',
-        *([f'  {best} (best on the validation data)'] if best else []),
+        *([f'  {os.path.relpath(best)} (best on the validation data)']
+          if best else []),
         'Next:',
         f'  python tools/test.py {config} {last} --dump {dump}',
-        f'  python tools/visualize.py {dump}',
+        f'  python tools/visualize.py {dump} --config {config}',
         f'  python tools/replay.py {config} {dump}',
     ])
 

@@ -40,3 +40,10 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f'no real data: {folder} does not exist')
     return folder
+
+
+@pytest.fixture(scope='session')
+def demo_root(tmp_path_factory) -> Path:
+    """A data set of planted actions, in the files of any other data set."""
+    from mmaction_actiondiff.datasets import write_planted_dataset
+    return Path(write_planted_dataset(tmp_path_factory.mktemp('planted')))

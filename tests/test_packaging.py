@@ -1,0 +1,46 @@
+"""What mim and pip find of the repository."""
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+
+import pytest
+import yaml
+
+
+def test_metafile_names_every_config(root):
+    """mim finds configs by it, and by their base names alone."""
+    index = yaml.safe_load((root / 'model-index.yml').read_text())
+    models = [
+        model for metafile in index['Import']
+        for model in yaml.safe_load((root / metafile).read_text())['Models']
+    ]
+    configs = [
+        path.relative_to(root) for path in (root / 'configs').rglob('*.py')
+        if '_base_' not in path.parts
+    ]
+    assert sorted(model['Config']
+                  for model in models) == sorted(map(str, configs))
+    assert sorted(model['Name']
+                  for model in models) == sorted(path.stem for path in configs)
+
+
+@pytest.mark.slow
+def test_wheel_holds_configs_and_tools(root, tmp_path):
+    subprocess.run([
+        sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '-w',
+        str(tmp_path),
+        str(root)
+    ],
+                   check=True)
+    wheel, = tmp_path.glob('mmaction_actiondiff-*.whl')
+    names = set(zipfile.ZipFile(wheel).namelist())
+    mim = 'mmaction_actiondiff/.mim/'
+    for folder in ('configs', 'tools'):
+        for path in (root / folder).rglob('*'):
+            if path.suffix in ('.py', '.sh', '.yml'):
+                assert f'{mim}{path.relative_to(root)}' in names
+    assert f'{mim}model-index.yml' in names
+    assert 'mmaction_actiondiff/models/actiondiff.py' in names
+    assert not [name for name in names if name.startswith('tests')]
