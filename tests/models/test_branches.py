@@ -42,9 +42,11 @@ def test_shapes_and_ranges(length):
     assert 0 <= score.min() and score.max() <= 1
 
 
-@pytest.mark.parametrize('pool_kernel', [1, 13])
-def test_padding_changes_nothing(pool_kernel):
-    branch = small_branch(pool_kernel=pool_kernel)
+@pytest.mark.parametrize('kwargs', [{},
+                                    dict(pool_kernel=13),
+                                    dict(hidden_layers=3, kernel_size=5)])
+def test_padding_changes_nothing(kwargs):
+    branch = small_branch(**kwargs)
     inputs = torch.randn(2, 16, 11)
     padded = torch.cat([inputs, torch.zeros(2, 16, 50)], -1)
     valid = (torch.arange(61) < 11).expand(2, 1, 61)
@@ -91,7 +93,8 @@ def test_gate_by_hand():
 
 @pytest.mark.parametrize('kwargs, match', [
     (dict(stream_channels=(8, )), r'two streams, got stream_channels=\(8,\)'),
-    (dict(pool_kernel=4), 'must be odd, got 4'),
+    (dict(pool_kernel=4), 'must be odd, got pool_kernel=4'),
+    (dict(kernel_size=2), 'kernel_size=2'),
 ])
 def test_bad_arguments(kwargs, match):
     with pytest.raises(ValueError, match=match):

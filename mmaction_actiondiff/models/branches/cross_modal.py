@@ -89,12 +89,16 @@ class CrossModalBranch(BaseBranch):
             Defaults to 512.
         dropout (float): Before and inside the classifier. Defaults to 0.7.
         attention_dropout (float): Inside the attentions. Defaults to 0.5.
+        hidden_layers (int): Convolutions of the classifier before its last.
+            Defaults to 1, the paper's number.
+        kernel_size (int): Of those convolutions, odd. The paper's snippets
+            last 0.64 s; shorter ones need more context. Defaults to 3.
         pool_kernel (int): Moving average over CAS and attention, in snippets,
             odd; 1 for none (THUMOS14). ActivityNet uses 13, as CO2-Net,
             HAM-Net and ACRNet do. Defaults to 1.
 
     Raises:
-        ValueError: For other than two streams, or an even ``pool_kernel``.
+        ValueError: For other than two streams, or an even kernel.
     """
 
     def __init__(self,
@@ -104,13 +108,16 @@ class CrossModalBranch(BaseBranch):
                  attention_channels: int = 512,
                  dropout: float = 0.7,
                  attention_dropout: float = 0.5,
+                 hidden_layers: int = 1,
+                 kernel_size: int = 3,
                  pool_kernel: int = 1) -> None:
         super().__init__()
         if len(stream_channels) != 2:
             raise ValueError('CrossModalBranch needs two streams, got '
                              f'stream_channels={tuple(stream_channels)}')
-        if pool_kernel % 2 == 0:
-            raise ValueError(f'pool_kernel must be odd, got {pool_kernel}')
+        if pool_kernel % 2 == 0 or kernel_size % 2 == 0:
+            raise ValueError(f'kernels must be odd, got {pool_kernel=}, '
+                             f'{kernel_size=}')
         self.stream_channels = tuple(stream_channels)
         self.embed_channels = embed_channels
         self.pool_kernel = pool_kernel
@@ -122,7 +129,9 @@ class CrossModalBranch(BaseBranch):
         self.flow_attention = StreamAttention(flow, attention_channels,
                                               attention_dropout)
         self.fuse = MaskedConv(rgb + flow, embed_channels)
-        self.hidden = MaskedConv(embed_channels, embed_channels, 3)
+        self.hidden = nn.ModuleList(
+            MaskedConv(embed_channels, embed_channels, kernel_size)
+            for _ in range(hidden_layers))
         self.classifier = MaskedConv(embed_channels, num_classes + 1)
         self.act = nn.LeakyReLU(SLOPE)
         self.dropout = nn.Dropout(dropout)
@@ -145,9 +154,10 @@ class CrossModalBranch(BaseBranch):
 
     def classify(self, feature: Tensor, valid: Tensor) -> Tensor:
         """(N, E, T) -> (N, K, T) logits."""
-        hidden = self.act(self.hidden(self.dropout(feature), valid))
+        for layer in self.hidden:
+            feature = self.act(layer(self.dropout(feature), valid))
         return self.smooth(
-            self.classifier(self.dropout(hidden), valid), valid)
+            self.classifier(self.dropout(feature), valid), valid)
 
     def smooth(self, x: Tensor, valid: Tensor) -> Tensor:
         """Moving average of ``pool_kernel`` snippets."""
