@@ -1,0 +1,893 @@
+"""Preparation of data, on the real annotations; the features are made here,
+with the true lengths, since the published ones are too large to ship."""
+from __future__ import annotations
+
+import importlib
+import json
+import pickle
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+TOOLS = Path(__file__).resolve().parents[1] / 'tools' / 'prepare'
+sys.path.insert(0, str(TOOLS))
+thumos14 = importlib.import_module('thumos14')
+activitynet = importlib.import_module('activitynet')
+custom = importlib.import_module('custom')
+features = importlib.import_module('_features')
+
+BUNDLE = 'thumos14/Thumos14reduced-Annotations'
+
+
+def call(tool, *args, **options):
+    """Runs the command line of a tool in this process."""
+    for key, value in options.items():
+        args += (f'--{key.replace("_", "-")}', value)
+    return tool.main([str(arg) for arg in args])
+
+
+def load(path: Path) -> dict:
+    return json.loads(path.read_text())
+
+
+def findings(root: Path) -> dict:
+    return load(root / 'report.json')['findings']
+
+
+def counts(root: Path) -> dict:
+    """(videos, instances) by subset, counted from annotations.json."""
+    result: dict = {}
+    for record in load(root / 'annotations.json')['database'].values():
+        videos, instances = result.get(record['subset'], (0, 0))
+        result[record['subset']] = (videos + 1,
+                                    instances + len(record['annotations']))
+    return result
+
+
+def feature(duration: float, channels: int, dtype='float32', fps=25):
+    length = int(duration * fps / 16)
+    values = np.random.default_rng(length).normal(size=(length, channels))
+    return np.abs(values).astype(dtype)
+
+
+def names_and_durations(folder: Path):
+    names = np.load(folder / 'videoname.npy')
+    durations = np.load(folder / 'duration.npy').ravel()
+    return [name.decode() for name in names], durations
+
+
+def save_bundle(path: Path, arrays: list) -> list:
+    packed = np.empty(len(arrays), object)
+    packed[:] = arrays
+    np.save(path, packed)
+    return arrays
+
+
+@pytest.fixture(scope='module')
+def thumos_features(shared_data):
+    """One 4-channel array for each of the 412 videos, in bundle order."""
+    names, durations = names_and_durations(shared_data / BUNDLE)
+    return {
+        name: feature(duration, 4)
+        for name, duration in zip(names, durations)
+    }
+
+
+# ------------------------------------------------------------ annotations
+
+
+@pytest.mark.parametrize('layout, test',
+                         [('Thumos14reduced-Annotations', (212, 3358)),
+                          ('TH14_Temporal_Annotations', (212, 3358)),
+                          ('per-video', (210, 3311))])
+def test_thumos14_counts(shared_data, tmp_path, layout, test):
+    official = shared_data / 'thumos14/TH14_Temporal_Annotations'
+    extra = []
+    if layout == 'per-video':
+        extra = [
+            '--durations', *sorted(official.glob('th14_*_durations.txt')),
+            '--ambiguous', official / 'Ambiguous_test.txt'
+        ]
+    assert not call(
+        thumos14,
+        *extra,
+        annotations=shared_data / 'thumos14' / layout,
+        out=tmp_path)
+    assert counts(tmp_path) == dict(training=(200, 3007), test=test)
+    content = load(tmp_path / 'annotations.json')
+    assert len(content['classes']) == 20
+    assert content['classes'] == sorted(content['classes'])
+    ambiguous = {
+        name: len(record['ambiguous'])
+        for name, record in content['database'].items()
+        if 'ambiguous' in record and record['subset'] == 'test'
+    }
+    lines = (official / 'Ambiguous_test.txt').read_text().split('\n')
+    named = [line.split()[0] for line in lines if line.strip()]
+    assert ambiguous == {
+        name: named.count(name)
+        for name in named if name in content['database']
+    }
+    assert len(ambiguous) == (36 if test[0] == 212 else 35)
+    assert content['database']['video_test_0000278']['ambiguous'] == [[
+        0.0, 1.4
+    ], [95.7, 97.2]]
+
+
+def test_thumos14_layouts_agree(shared_data, tmp_path):
+    databases = []
+    for layout in 'Thumos14reduced-Annotations', 'TH14_Temporal_Annotations':
+        call(
+            thumos14,
+            annotations=shared_data / 'thumos14' / layout,
+            out=tmp_path)
+        databases.append(load(tmp_path / 'annotations.json')['database'])
+    bundle, official = databases
+    assert set(bundle) == set(official)
+
+    def key(item):
+        return item['label'], item['segment']
+
+    for name in bundle:
+        assert sorted(
+            bundle[name]['annotations'], key=key) == sorted(
+                official[name]['annotations'], key=key)
+        assert bundle[name]['duration'] == pytest.approx(
+            official[name]['duration'], abs=2e-3)
+
+
+def test_thumos14_oddities_are_reported(shared_data, tmp_path):
+    call(thumos14, annotations=shared_data / BUNDLE, out=tmp_path)
+    found = findings(tmp_path)
+    beyond = found['annotation beyond the duration']
+    assert list(beyond['videos']) == [
+        'video_test_0000270', 'video_test_0000814', 'video_validation_0000364',
+        'video_test_0001081', 'video_validation_0000856'
+    ]
+    assert beyond['videos']['video_test_0000270'].startswith('22 of 29')
+    assert beyond['action'] == 'kept as published'
+    assert list(found['empty label list']['videos']) == ['video_test_0000270']
+    assert 'video_test_0001292' in found['named without annotations']['videos']
+    assert set(found['known oddity']['videos']) == {
+        'video_test_0000270', 'video_test_0000814', 'video_test_0001081',
+        'video_test_0001496'
+    }
+    other = found['video labels other than those of the segments']['videos']
+    assert len(other) == 27
+    database = load(tmp_path / 'annotations.json')['database']
+    # the labels on which the users of the bundle train, not the segments'
+    assert database['video_validation_0000171']['labels'] == ['CricketBowling']
+    assert 'labels' not in database['video_test_0000270']
+
+
+@pytest.mark.parametrize(
+    'version, expected',
+    [('1.2', dict(training=(4819, 7151), validation=(2383, 3582))),
+     ('1.3', dict(training=(9337, 14377), validation=(4575, 7057)))])
+def test_activitynet_bundle(shared_data, tmp_path, version, expected):
+    folder = shared_data / f'activitynet/ActivityNet{version}-Annotations'
+    assert not call(activitynet, annotations=folder, out=tmp_path)
+    assert counts(tmp_path) == expected
+    content = load(tmp_path / 'annotations.json')
+    assert content['version'] == f'ActivityNet v{version}'
+    assert len(content['classes']) == (100 if version == '1.2' else 200)
+    lacking = findings(tmp_path).get('counts other than published',
+                                     dict(videos={}))['videos']
+    if version == '1.2':
+        assert not lacking
+    else:
+        assert '687 are not in the annotation file' in lacking['training']
+        assert '351 are not in the annotation file' in lacking['validation']
+
+
+def test_activitynet_jsons(shared_data, tmp_path, capsys):
+    """The same videos as the official json and as anet_anno files."""
+    folder = shared_data / 'activitynet'
+    anno = folder / 'anet_anno_action.json'
+    bundle = folder / 'ActivityNet1.3-Annotations'
+    assert call(activitynet, annotations=anno, out=tmp_path / 'no') == 1
+    assert '--subset-of' in capsys.readouterr().err
+    assert not call(
+        activitynet, annotations=anno, subset_of=bundle, out=tmp_path / 'anno')
+    database = load(tmp_path / 'anno/annotations.json')['database']
+    unknown = findings(tmp_path / 'anno')['video without a subset']['videos']
+    assert len(database) + len(unknown) == 19228
+    # a YouTube id that itself begins with v_
+    assert 'v_Vg4a8igc0' in database
+
+    by_subset: dict = dict(training={}, validation={})
+    source = load(anno)
+    for name, record in database.items():
+        by_subset[record['subset']][f'v_{name}'] = source[f'v_{name}']
+    paths = {}
+    for subset, part in by_subset.items():
+        paths[subset] = tmp_path / f'{subset}.json'
+        paths[subset].write_text(json.dumps(part))
+    assert not call(
+        activitynet,
+        annotations=paths['training'],
+        val_annotations=paths['validation'],
+        out=tmp_path / 'pair')
+    assert load(tmp_path / 'pair/annotations.json')['database'] == database
+
+    official = {
+        name:
+        dict(
+            duration=record['duration'],
+            subset=record['subset'],
+            annotations=record['annotations'],
+            resolution='320x240',
+            url='')
+        for name, record in database.items()
+    }
+    official['unlabelled0'] = dict(
+        duration=9.5, subset='testing', annotations=[])
+    path = tmp_path / 'activity_net.v1-3.min.json'
+    path.write_text(json.dumps(dict(database=official, taxonomy=[])))
+    assert not call(activitynet, annotations=path, out=tmp_path / 'json')
+    assert load(tmp_path / 'json/annotations.json')['database'] == database
+    assert list(
+        findings(
+            tmp_path /
+            'json')['no labels and no segments']['videos']) == ['unlabelled0']
+
+
+def test_activitynet_version_is_told_by_classes(shared_data, tmp_path, capsys):
+    assert call(
+        activitynet, annotations=shared_data / BUNDLE, out=tmp_path) == 1
+    assert 'found 20' in capsys.readouterr().err
+
+
+def test_gt_json_without_durations(shared_data, tmp_path, capsys,
+                                   thumos_features):
+    source = shared_data / 'thumos14/per-video'
+    assert call(thumos14, annotations=source, out=tmp_path / 'no') == 1
+    assert '--durations' in capsys.readouterr().err
+    for name, array in thumos_features.items():
+        for part, stream in enumerate(('rgb', 'flow')):
+            path = tmp_path / f'features/{stream}/{name}.npy'
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.save(path, array[:, 2 * part:2 * part + 2])
+    out = tmp_path / 'out'
+    assert not call(
+        thumos14,
+        annotations=source,
+        features=tmp_path / 'features',
+        out=out,
+        channels=4)
+    name = 'video_test_0000004'
+    length = len(thumos_features[name])
+    database = load(out / 'annotations.json')['database']
+    assert database[name]['duration'] == pytest.approx(length * 0.64)
+    found = findings(out)
+    assert len(found['no duration in the source']['videos']) == 410
+    assert set(found['feature without annotation']['videos']) == {
+        'video_test_0000270', 'video_test_0001496'
+    }
+    assert np.array_equal(
+        np.load(out / f'features/{name}.npy'), thumos_features[name])
+
+
+# --------------------------------------------------------------- features
+
+
+def test_thumos14_bundle_with_features(shared_data, tmp_path, thumos_features,
+                                       capsys):
+    bundle = tmp_path / 'Thumos14reduced-I3D-JOINTFeatures.npy'
+    save_bundle(bundle, list(thumos_features.values()))
+    options = dict(
+        annotations=shared_data / BUNDLE,
+        features=bundle,
+        out=tmp_path / 'out',
+        channels=4)
+    assert not call(thumos14, **options)
+    assert counts(tmp_path / 'out') == dict(
+        training=(200, 3007), test=(212, 3358))
+    folder = tmp_path / 'out/features'
+    assert len(list(folder.iterdir())) == 412
+    for name, array in thumos_features.items():
+        written = np.load(folder / f'{name}.npy')
+        assert written.dtype == np.float32
+        assert np.array_equal(written, array)
+    assert 'length mismatch' not in findings(tmp_path / 'out')
+    assert not call(thumos14, check=tmp_path / 'out', channels=4)
+
+    # a second run writes nothing again, and says the same
+    before = {p: p.stat().st_mtime_ns for p in folder.iterdir()}
+    report = (tmp_path / 'out/report.json').read_text()
+    capsys.readouterr()
+    assert not call(thumos14, **options)
+    assert '412 of them were finished' in capsys.readouterr().out
+    assert before == {p: p.stat().st_mtime_ns for p in folder.iterdir()}
+    assert report == (tmp_path / 'out/report.json').read_text()
+    # one file lost, one cut short: exactly these are made again
+    lost, cut = sorted(before)[:2]
+    lost.unlink()
+    cut.write_bytes(cut.read_bytes()[:-8])
+    assert not call(thumos14, **options)
+    assert '410 of them were finished' in capsys.readouterr().out
+    assert np.array_equal(np.load(cut), thumos_features[cut.stem])
+    assert not call(thumos14, '--overwrite', **options)
+    assert ' 0 of them were finished' in capsys.readouterr().out
+
+
+def test_missing_features_true_size(shared_data, tmp_path):
+    """2048 channels; only three videos have features."""
+    names, durations = names_and_durations(shared_data / BUNDLE)
+    # of ACRNet's layout, with the prefix that some packs have
+    chosen = sorted(zip(durations, names))[:3]
+    for prefix, (duration, name) in zip(('', 'v_', ''), chosen):
+        array = feature(duration, 2048)
+        np.save(tmp_path / f'{prefix}{name}_rgb.npy', array[:, :1024])
+        np.save(tmp_path / f'{prefix}{name}_flow.npy', array[:, 1024:])
+    out = tmp_path / 'out'
+    call(
+        thumos14, annotations=shared_data / BUNDLE, features=tmp_path, out=out)
+    database = load(out / 'annotations.json')['database']
+    assert set(database) == {name for _, name in chosen}
+    for duration, name in chosen:
+        written = np.load(out / f'features/{name}.npy')
+        assert np.array_equal(written, feature(duration, 2048))
+    missing = findings(out)['video without feature']
+    assert len(missing['videos']) == 409
+    assert missing['action'] == 'left out of annotations.json'
+
+
+class Python2Pickler(pickle._Pickler):
+    """Writes str and bytes as Python 2 did, both as 8-bit strings."""
+    dispatch = dict(pickle._Pickler.dispatch)
+
+    def save_string(self, value):
+        data = value.encode() if isinstance(value, str) else value
+        self.write(b'T' + struct.pack('<i', len(data)) + data)
+        self.memoize(value)
+
+    dispatch[str] = dispatch[bytes] = save_string
+
+
+@pytest.mark.parametrize('protocol', ['python 2', 2, 3, 4])
+def test_pickles_of_every_age(tmp_path, protocol):
+    arrays = [feature(duration, 3) for duration in (1500, 20, 7)]
+    arrays[1] = np.asfortranarray(arrays[1])
+    arrays[2] = arrays[2].astype('>f4')
+    packed = np.empty(4, object)
+    packed[:3] = arrays  # the fourth stays None: no features
+    path = tmp_path / 'f.npy'
+    with open(path, 'wb') as file:
+        np.lib.format.write_array_header_1_0(
+            file, np.lib.format.header_data_from_array_1_0(packed))
+        if protocol == 'python 2':
+            Python2Pickler(file, 2).dump(packed)
+        else:
+            pickle.dump(packed, file, protocol)
+    received = {}
+
+    def sink(name, streams):
+        received[name] = streams[0].astype('f4')
+
+    source = features.FeatureBundle(path, list('abcd'))
+    source.send(list('acd') + ['b'], sink)
+    assert list(received) == ['a', 'b', 'c']
+    for name, array in zip('abc', arrays):
+        assert np.array_equal(received[name], array)
+    received.clear()
+    source.send(['b'], sink)
+    assert list(received) == ['b']
+
+
+def test_plain_array_bundle(tmp_path):
+    array = np.stack([feature(20, 3)] * 2)
+    np.save(tmp_path / 'f.npy', array)
+    received = {}
+    features.FeatureBundle(tmp_path / 'f.npy', ['a', 'b']).send(
+        ['a', 'b'], lambda name, streams: received.update({name: streams}))
+    assert np.array_equal(received['b'][0], array[1])
+
+
+class Evil:
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), 'w')
+
+
+def test_malicious_pickle_is_refused(shared_data, tmp_path, capsys):
+    marker = tmp_path / 'ran'
+    bundle = tmp_path / 'f.npy'
+    save_bundle(bundle, [Evil(marker)] + [None] * 411)
+    assert call(
+        thumos14,
+        annotations=shared_data / BUNDLE,
+        features=bundle,
+        out=tmp_path / 'out') == 1
+    error = capsys.readouterr().err
+    assert str(bundle) in error and 'io.open' in error
+    assert not marker.exists()
+    assert not (tmp_path / 'out/annotations.json').exists()
+    np.load(bundle, allow_pickle=True)  # the pickle does work
+    assert marker.exists()
+
+
+@pytest.mark.parametrize(
+    'arrays, message',
+    [([np.ones((3, 2), 'f4')] * 2, 'element 1 is not'),
+     ([np.ones((3, 2), 'f4'), [1.0]], 'element 1 is not'),
+     ([np.ones((3, 2), 'i4'), None], 'expected arrays of floats'),
+     ([np.ones((3, 2), 'f4')], 'another annotation bundle')])
+def test_bundles_of_other_content(tmp_path, arrays, message):
+    save_bundle(tmp_path / 'f.npy', arrays)
+    source = features.FeatureBundle(tmp_path / 'f.npy', ['a', 'b'])
+    received = []
+    with pytest.raises(ValueError, match=message) as error:
+        source.send(['a', 'b'], lambda name, _: received.append(name))
+    assert 'f.npy' in str(error.value)
+    assert set(received) <= {'a'}
+
+
+def test_truncated_bundle_keeps_what_was_read(shared_data, tmp_path,
+                                              thumos_features, capsys):
+    bundle = tmp_path / 'f.npy'
+    save_bundle(bundle, list(thumos_features.values()))
+    whole = bundle.read_bytes()
+    bundle.write_bytes(whole[:len(whole) // 2])
+    options = dict(
+        annotations=shared_data / BUNDLE,
+        features=bundle,
+        out=tmp_path / 'out',
+        channels=4)
+    assert call(thumos14, **options) == 1
+    assert 'truncated' in capsys.readouterr().err
+    written = len(list((tmp_path / 'out/features').iterdir()))
+    assert 50 < written < 412
+    bundle.write_bytes(whole)
+    assert not call(thumos14, **options)
+    assert f'{written} of them were finished' in capsys.readouterr().out
+
+
+def test_bundle_needs_its_annotations(shared_data, tmp_path, capsys):
+    np.save(tmp_path / 'f.npy', np.ones(3))
+    assert call(
+        thumos14,
+        features=tmp_path / 'f.npy',
+        out=tmp_path / 'out',
+        annotations=shared_data / 'thumos14/TH14_Temporal_Annotations') == 1
+    assert '*-Annotations' in capsys.readouterr().err
+
+
+def test_memory_is_that_of_one_video(tmp_path):
+    arrays = [feature(320, 1024) for _ in range(12)]
+    one = arrays[0].nbytes
+    save_bundle(tmp_path / 'f.npy', arrays)
+    database = {
+        f'v{i}': dict(subset='training', duration=320, labels=['a'])
+        for i in range(12)
+    }
+    prepare = importlib.import_module('_prepare')
+    annotations = importlib.import_module('_annotations').Annotations(
+        'made', {
+            k: dict(v, annotations=[])
+            for k, v in database.items()
+        }, ['a'], list(database))
+    del arrays
+    tracemalloc.start()
+    try:
+        prepare.prepare(annotations, tmp_path / 'f.npy', tmp_path / 'out',
+                        prepare.DataSet('made', channels=1024))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(list((tmp_path / 'out/features').iterdir())) == 12
+    # the bytes read, the array written, a mask of finite values
+    assert peak < 3.5 * one
+
+
+def small_set(folder: Path, arrays: dict, **records) -> Path:
+    """A custom source; returns its json."""
+    (folder / 'source').mkdir(parents=True)
+    for name, array in arrays.items():
+        np.save(folder / f'source/{name}.npy', array)
+    database = {
+        name: dict(subset='training', duration=64.0, labels=['wave'])
+        for name in arrays
+    }
+    for name, record in records.items():
+        database[name] = dict(database.get(name, {}), **record)
+    path = folder / 'source.json'
+    path.write_text(json.dumps(dict(database=database)))
+    return path
+
+
+@pytest.mark.parametrize('source, option, stored',
+                         [('float16', None, 'float16'),
+                          ('float32', None, 'float32'),
+                          ('float64', None, 'float32'),
+                          ('float32', 'float16', 'float16'),
+                          ('float16', 'float32', 'float32')])
+def test_dtype(tmp_path, source, option, stored):
+    array = feature(64, 3, source)
+    path = small_set(tmp_path, dict(a=array))
+    options = dict(dtype=option) if option else {}
+    assert not call(
+        custom,
+        annotations=path,
+        features=tmp_path / 'source',
+        out=tmp_path / 'out',
+        **options)
+    written = np.load(tmp_path / 'out/features/a.npy')
+    assert written.dtype == stored
+    assert np.array_equal(written, array.astype(stored))
+
+
+def test_unusable_features_are_refused_and_named(tmp_path, capsys):
+    good = feature(64, 3)
+    nan, large = good.copy(), good.copy()
+    nan[5, 1], large[5, 1] = np.nan, 1e5
+    path = small_set(
+        tmp_path,
+        dict(
+            a=good,
+            nan=nan,
+            large=large,
+            cube=good[None],
+            turned=good.T,
+            none=good[:0],
+            ints=good.astype(int),
+            words=np.array(['x'])))
+    (tmp_path / 'source/rgb').mkdir()
+    np.save(tmp_path / 'source/alone_flow.npy', good)
+    np.save(tmp_path / 'source/uneven_flow.npy', good[:, :1])
+    np.save(tmp_path / 'source/uneven_rgb.npy', good[5:, 1:])
+    np.save(tmp_path / 'source/close_flow.npy', good[:, :1])
+    np.save(tmp_path / 'source/rgb/close.npy', good[1:, 1:])
+    content = load(path)
+    for name in 'alone', 'uneven', 'close':
+        content['database'][name] = content['database']['a']
+    path.write_text(json.dumps(content))
+    assert call(
+        custom,
+        annotations=path,
+        features=tmp_path / 'source',
+        out=tmp_path / 'out',
+        dtype='float16') == 1
+    found = findings(tmp_path / 'out')
+    refused = found['unusable feature']['videos']
+    assert 'NaN' in refused['nan']
+    assert '100000 does not fit into float16' in refused['large']
+    assert 'transposed' in refused['turned']
+    assert 'no rgb features' in refused['alone']
+    assert set(refused) == {
+        'nan', 'large', 'cube', 'turned', 'none', 'ints', 'words', 'alone',
+        'uneven'
+    }
+    assert list(
+        found['rgb and flow differ by one snippet']['videos']) == ['close']
+    out = capsys.readouterr().out
+    assert all(f'- {name}:' in out for name in refused)
+    # what is sound is there nevertheless, and nothing half-written
+    assert {p.name
+            for p in (tmp_path / 'out/features').iterdir()
+            } == {'a.npy', 'close.npy'}
+    assert set(load(tmp_path /
+                    'out/annotations.json')['database']) == {'a', 'close'}
+    assert np.load(tmp_path / 'out/features/close.npy').shape == (99, 3)
+
+
+def test_disk_error_leaves_no_partial_file(tmp_path, monkeypatch):
+    path = small_set(tmp_path, dict(a=feature(64, 3), b=feature(64, 3)))
+    save, calls = np.save, []
+
+    def fail_on_second(file, array):
+        calls.append(file)
+        if len(calls) == 2:
+            file.write(b'half')
+            raise OSError('No space left on device')
+        save(file, array)
+
+    monkeypatch.setattr(np, 'save', fail_on_second)
+    options = dict(
+        annotations=path, features=tmp_path / 'source', out=tmp_path / 'out')
+    with pytest.raises(OSError, match='No space'):
+        call(custom, **options)
+    assert [p.name for p in (tmp_path / 'out/features').iterdir()] == ['a.npy']
+    assert not call(custom, **options)
+    assert len(calls) == 3
+
+
+def test_same_stream_twice(tmp_path, capsys):
+    path = small_set(tmp_path, dict(a=feature(64, 3)))
+    (tmp_path / 'source/more').mkdir()
+    np.save(tmp_path / 'source/more/a.npy', feature(64, 3))
+    assert call(
+        custom,
+        annotations=path,
+        features=tmp_path / 'source',
+        out=tmp_path / 'out') == 1
+    assert 'remove one' in capsys.readouterr().err
+
+
+# ------------------------------------------------------------ own data
+
+
+def test_custom_labels_only(tmp_path):
+    """Neither durations nor segments nor classes; another step."""
+    arrays = dict(a=feature(64, 3), b=feature(12.8, 3), c=feature(64, 3))
+    path = small_set(
+        tmp_path, arrays, a=dict(labels=['wave', 'jump']), c=dict(labels=[]))
+    content = load(path)
+    for record in content['database'].values():
+        del record['duration']
+    path.write_text(json.dumps(content))
+    options = dict(out=tmp_path / 'out', seconds_per_snippet=0.1)
+    assert not call(
+        custom, annotations=path, features=tmp_path / 'source', **options)
+    content = load(tmp_path / 'out/annotations.json')
+    assert content['classes'] == ['jump', 'wave']
+    assert content['database']['a']['duration'] == pytest.approx(10.0)
+    assert content['database']['a']['labels'] == ['jump', 'wave']
+    assert content['database']['b']['duration'] == pytest.approx(2.0)
+    assert content['database']['c']['labels'] == []
+    assert list(findings(tmp_path /
+                         'out')['empty label list']['videos']) == ['c']
+    assert not call(custom, check=tmp_path / 'out', seconds_per_snippet=0.1)
+
+
+def segment(start, end, label='wave'):
+    return dict(annotations=[dict(label=label, segment=[start, end])])
+
+
+@pytest.mark.parametrize('change, message', [
+    (dict(labels='wave'), 'not a list of names'),
+    (dict(labels=[3]), 'not a list of names'),
+    (dict(labels=['fly']), "'fly' is not in \"classes\""),
+    (dict(duration=0), '"duration" is 0'),
+    (dict(duration='long'), 'malformed'),
+    (segment(5, 2), r'\[5.0, 2.0\] is not 0 <= start <= end'),
+    (segment(-1, 2), 'is not 0 <= start <= end'),
+    (segment(1, float('nan')), 'is not \\[start, end\\]'),
+    (segment(1, 'end'), 'malformed'),
+    (dict(ambiguous=[3]), '3 is not \\[start, end\\]'),
+    (dict(annotations=[dict(segment=[1, 2])]), 'malformed'),
+])
+def test_malformed_custom_json(tmp_path, capsys, change, message):
+    path = small_set(tmp_path, dict(a=feature(64, 3)), a=change)
+    content = dict(load(path), classes=['jump', 'wave'])
+    path.write_text(json.dumps(content))
+    assert call(
+        custom,
+        annotations=path,
+        features=tmp_path / 'source',
+        out=tmp_path / 'out') == 1
+    error = capsys.readouterr().err
+    assert 'a' in error
+    assert re.search(message, error)
+    assert not (tmp_path / 'out/annotations.json').exists()
+
+
+@pytest.mark.parametrize(
+    'text, message',
+    [('{', 'not a json file'), ('[]', 'expected a json object'),
+     ('{"a": 1}', 'expected the key "database"'),
+     ('{"database": {"a": {"subset": "test"}}}', 'neither "labels" nor'),
+     ('{"database": {"a": {"labels": []}}}', "KeyError: 'subset'"),
+     ('{"classes": ["a", "a"], "database": {}}', 'different names'),
+     ('{"database": {"../a": {"subset": "test", "labels": ["x"], '
+      '"duration": 1}}}', 'cannot be used as a file name')])
+def test_not_the_schema(tmp_path, capsys, text, message):
+    path = tmp_path / 'a.json'
+    path.write_text(text)
+    assert call(custom, annotations=path, out=tmp_path / 'out') == 1
+    assert message in capsys.readouterr().err
+
+
+# ----------------------------------------------------------------- check
+
+
+@pytest.fixture(scope='module')
+def sound(shared_data, tmp_path_factory):
+    """Ten real videos with 6 channels, prepared."""
+    folder = tmp_path_factory.mktemp('sound')
+    names, durations = names_and_durations(shared_data / BUNDLE)
+    chosen = list(zip(names, durations))[::40][:10]
+    call(thumos14, annotations=shared_data / BUNDLE, out=folder / 'all')
+    content = load(folder / 'all/annotations.json')
+    content['database'] = {
+        name: content['database'][name]
+        for name, _ in chosen
+    }
+    (folder / 'source').mkdir()
+    for name, duration in chosen:
+        np.save(folder / f'source/{name}.npy', feature(duration, 6))
+    (folder / 'source.json').write_text(json.dumps(content))
+    assert not call(
+        custom,
+        annotations=folder / 'source.json',
+        features=folder / 'source',
+        out=folder / 'root')
+    return folder / 'root'
+
+
+def truncated(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def with_nan(path):
+    array = np.load(path)
+    array[7, 2] = np.nan
+    np.save(path, array)
+
+
+def transposed(path):
+    np.save(path, np.load(path).T)
+
+
+def renamed(path):
+    path.rename(path.with_name('renamed.npy'))
+
+
+def wrong_fps(path):
+    array = np.load(path)
+    np.save(path, np.resize(array, (int(len(array) * 30 / 25), 6)))
+
+
+def as_integers(path):
+    np.save(path, np.load(path).astype('i4'))
+
+
+def narrower(path):
+    np.save(path, np.load(path)[:, :5])
+
+
+def emptied(path):
+    path.write_bytes(b'')
+
+
+def left_behind(path):
+    path.with_name(path.name + '.part').write_bytes(b'half')
+
+
+def unknown_label(path):
+    root = path.parent.parent
+    content = load(root / 'annotations.json')
+    content['database'][path.stem]['annotations'][0]['label'] = 'Nap'
+    (root / 'annotations.json').write_text(json.dumps(content))
+
+
+DAMAGES = {
+    truncated: 'truncated or not an npy file',
+    with_nan: '1 values are NaN or infinite, first in row 7',
+    transposed: 'transposed feature',
+    renamed: 'video without feature',
+    wrong_fps: '(ratio 1.',
+    as_integers: 'found int32',
+    narrower: 'wrong number of channels',
+    emptied: 'truncated or not an npy file',
+    left_behind: '.part',
+    unknown_label: "'Nap' is not in",
+}
+
+
+def test_check_of_a_sound_folder(sound, capsys):
+    assert not call(custom, check=sound)
+    out = capsys.readouterr().out
+    assert 'DAMAGE' not in out and out.endswith('sound\n')
+
+
+@pytest.mark.parametrize('damage', DAMAGES, ids=lambda f: f.__name__)
+def test_check_names_a_damage(sound, tmp_path, capsys, damage):
+    root = tmp_path / 'root'
+    shutil.copytree(sound, root)
+    path = sorted((root / 'features').iterdir())[4]
+    damage(path)
+    before = {p: p.read_bytes() for p in root.rglob('*') if p.is_file()}
+    assert call(custom, check=root) == 1
+    out = capsys.readouterr().out
+    assert DAMAGES[damage] in out
+    assert path.stem in out
+    if damage is renamed:
+        assert 'renamed: features/renamed.npy is of no video' in out
+    # one damage makes one complaint, and checking changes nothing
+    assert out.count('  - ') == (2 if damage is renamed else 1)
+    assert before == {
+        p: p.read_bytes()
+        for p in root.rglob('*') if p.is_file()
+    }
+
+
+def test_check_names_all_damages_at_once(sound, tmp_path, capsys):
+    root = tmp_path / 'root'
+    shutil.copytree(sound, root)
+    paths = sorted((root / 'features').iterdir())
+    for damage, path in zip(DAMAGES, paths):
+        damage(path)
+    assert call(custom, check=root) == 1
+    out = capsys.readouterr().out
+    assert all(message in out for message in DAMAGES.values())
+    assert all(path.stem in out for path in paths)
+    assert out.endswith('damaged\n')
+
+
+def test_check_recognises_another_clock(sound, tmp_path, capsys):
+    """All features at 24 fps: off by 4 %, which ruins every time."""
+    root = tmp_path / 'root'
+    shutil.copytree(sound, root)
+    database = load(root / 'annotations.json')['database']
+    for name, record in database.items():
+        np.save(root / f'features/{name}.npy',
+                feature(record['duration'], 6, fps=24))
+    assert call(custom, check=root) == 1
+    out = capsys.readouterr().out
+    assert 'clock of the features' in out and 'not 25' in out
+    named = [float(word) for word in out.split() if word.startswith('23.')]
+    assert named and abs(named[0] - 24) < 0.2
+    # a tolerance that wide accepts them
+    assert not call(custom, check=root, length_tolerance=0.06)
+
+
+def test_prepare_reports_another_clock(sound, tmp_path):
+    """Before anything is trained, at the time of conversion."""
+    source = tmp_path / 'source'
+    source.mkdir()
+    database = load(sound / 'annotations.json')['database']
+    for name, record in database.items():
+        np.save(source / f'{name}.npy', feature(record['duration'], 6, fps=30))
+    assert not call(
+        custom,
+        annotations=sound / 'annotations.json',
+        features=source,
+        out=tmp_path / 'out')
+    found = findings(tmp_path / 'out')
+    assert set(found['length mismatch']['videos']) == set(database)
+    assert 'not 25' in str(found['clock of the features']['videos'])
+
+
+def test_check_of_thumos14_counts(sound, capsys):
+    """A part of THUMOS14 is not THUMOS14."""
+    assert call(thumos14, check=sound, channels=6) == 1
+    assert 'counts other than published' in capsys.readouterr().out
+
+
+def test_check_of_real_features(shared_data):
+    assert not call(
+        custom, check=shared_data / 'shrec21', seconds_per_snippet=0.1)
+
+
+def test_run_as_a_script(tmp_path):
+    result = subprocess.run([
+        sys.executable,
+        str(TOOLS / 'thumos14.py'), '--check',
+        str(tmp_path / 'absent')
+    ],
+                            capture_output=True,
+                            text=True)
+    assert result.returncode == 1, result.stderr
+    assert 'annotations.json' in result.stderr
+    assert 'Traceback' not in result.stderr
+
+
+def test_data_set_loads_what_was_prepared(sound):
+    wtal = pytest.importorskip('mmaction_actiondiff.datasets.wtal_dataset')
+    database = load(sound / 'annotations.json')['database']
+    for subset in 'training', 'test':
+        dataset = wtal.WTALDataset(
+            data_root=str(sound),
+            dataset_name='thumos14',
+            subset=subset,
+            seconds_per_snippet=0.64,
+            odd_segments='keep',
+            pipeline=[dict(type='mmaction.LoadSnippetFeature', in_channels=6)])
+        names = {n for n, r in database.items() if r['subset'] == subset}
+        assert {record['video_name'] for record in dataset} == names
+        for record in dataset:
+            source = database[record['video_name']]
+            assert len(record['feature']) == int(source['duration'] / 0.64)
+            assert len(record['segments']) == len(source['annotations'])
+            assert len(record['ambiguous']) == len(source.get('ambiguous', []))
