@@ -46,4 +46,6 @@ def shared_data() -> Path:
 def demo_root(tmp_path_factory) -> Path:
     """A data set of planted actions, in the files of any other data set."""
     from mmaction_actiondiff.datasets import write_planted_dataset
-    return Path(write_planted_dataset(tmp_path_factory.mktemp('planted')))
+    folder = tmp_path_factory.mktemp('planted') / 'demo'
+    write_planted_dataset(folder)
+    return folder

@@ -29,8 +29,9 @@ SHORT = [
 
 
 @pytest.fixture(scope='module')
-def options(demo_root):
-    return ['--cfg-options', f'data_root={demo_root}', *SHORT]
+def options(tmp_path_factory):
+    data_root = tmp_path_factory.mktemp('data') / 'demo'  # the first run fills
+    return ['--cfg-options', f'data_root={data_root}', *SHORT]
 
 
 def start(*words, **kwargs) -> subprocess.Popen:
