@@ -121,7 +121,7 @@ class ActionDiff(WeakLocalizer):
             condition, valid, generators=video_generators(names, self.seed))
         fused = self.fuse(branch, denoised, label, valid)
         return fused, dict(
-            base_score=branch.cas.softmax(1)[:, :-1],
+            base_score=branch.class_score(),
             base_attention=branch.attention,
             mask=pseudo.mask,
             denoised=denoised.logits.sigmoid())

@@ -13,41 +13,12 @@ import torch.nn.functional as F
 from mmaction.registry import MODELS
 from torch import Tensor, nn
 
-from .branches.base import BranchOutput, masked_mean
+from .branches.base import (BranchOutput, masked_mean, suppress_background,
+                            topk_pool)
 
 if TYPE_CHECKING:
     from .diffusion_head import DenoisedOutput
     from .mask_generator import PseudoMask
-
-
-def topk_pool(x: Tensor, valid: Tensor, ratio: float) -> Tensor:
-    """Multiple-instance pooling: mean of the k best snippets of each channel.
-
-    ``k = max(1, floor(n / ratio))`` with n the valid snippets of the video.
-
-    Args:
-        x (Tensor): (N, K, T).
-        valid (Tensor): (N, 1, T) bool.
-        ratio (float): r.
-
-    Returns:
-        Tensor: (N, K).
-    """
-    k = (valid.sum(-1) / ratio).floor().clamp(min=1)  # (N, 1)
-    longest = max(1, int(x.size(-1) / ratio))
-    lowest = torch.finfo(x.dtype).min
-    top = x.masked_fill(~valid, lowest).topk(longest, dim=-1).values
-    chosen = torch.arange(longest, device=x.device) < k.unsqueeze(-1)
-    return torch.where(chosen, top, 0).sum(-1) / k
-
-
-def suppress_background(cas: Tensor, attention: Tensor) -> Tensor:
-    """``attention * (cas - min_K cas) + min_K cas``: (N, K, T).
-
-    Where the attention is low, all classes sink to the lowest logit.
-    """
-    lowest = cas.amin(1, keepdim=True)
-    return attention * (cas - lowest) + lowest
 
 
 def mil_loss(video_logits: Tensor, target: Tensor) -> Tensor:

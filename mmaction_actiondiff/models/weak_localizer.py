@@ -16,7 +16,6 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from .branches.base import BranchOutput
-from .losses import suppress_background, topk_pool
 
 DataSamples = Sequence[ActionDataSample]
 
@@ -130,13 +129,8 @@ class WeakLocalizer(BaseModel):
                                                        data_samples)), {}
 
     def video_score(self, branch: BranchOutput, valid: Tensor) -> Tensor:
-        """Video-level class probabilities (N, C) in [0, 1].
-
-        ``softmax_K`` of the best snippets of the background-suppressed CAS.
-        """
-        suppressed = suppress_background(branch.cas, branch.attention)
-        return topk_pool(suppressed, valid,
-                         self.video_ratio).softmax(1)[:, :-1]
+        """Video-level class probabilities (N, C) in [0, 1]."""
+        return branch.video_score(valid, self.video_ratio)
 
     def predict_labels(self, branch: BranchOutput, valid: Tensor) -> Tensor:
         """The classes that get proposals: (N, C) multi-hot, never empty."""
@@ -161,7 +155,7 @@ class WeakLocalizer(BaseModel):
         video_scores = self.video_score(fused, valid).float().cpu()
         # The attention enters the proposals by itself: no gate here.
         curves = dict(
-            score=fused.cas.softmax(1)[:, :-1],
+            score=fused.class_score(),
             attention=fused.attention,
             **curves)
         curves = {k: v.detach().float().cpu() for k, v in curves.items()}

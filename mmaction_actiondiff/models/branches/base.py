@@ -28,14 +28,36 @@ class BranchOutput(NamedTuple):
     attention: Tensor
     stream_attentions: tuple[Tensor, ...] = ()
 
+    def class_score(self) -> Tensor:
+        """Foreground probability of every class, without the attention.
+
+        Returns:
+            Tensor: ``softmax_K(cas)[:C]``, (N, C, T) in [0, 1].
+        """
+        return self.cas.softmax(1)[:, :-1]
+
     def snippet_score(self) -> Tensor:
         """Foreground probability of every class, gated by the attention.
 
         Returns:
-            Tensor: ``softmax_K(cas)[:C] * attention``, (N, C, T) in [0, 1]
+            Tensor: ``class_score * attention``, (N, C, T) in [0, 1]
             (``method.md`` 3.2, the default score of the mask generator).
         """
-        return self.cas.softmax(1)[:, :-1] * self.attention
+        return self.class_score() * self.attention
+
+    def video_score(self, valid: Tensor, ratio: float) -> Tensor:
+        """Probability that the video contains each class.
+
+        Args:
+            valid (Tensor): (N, 1, T) bool.
+            ratio (float): Pool the best ``T / ratio`` snippets.
+
+        Returns:
+            Tensor: ``softmax_K`` of the best snippets of the
+            background-suppressed CAS, (N, C) in [0, 1].
+        """
+        suppressed = suppress_background(self.cas, self.attention)
+        return topk_pool(suppressed, valid, ratio).softmax(1)[:, :-1]
 
 
 class BaseBranch(nn.Module):
@@ -77,6 +99,36 @@ def split_streams(inputs: Tensor,
             f'of shape {tuple(inputs.shape)}; set model.stream_channels to '
             'what the feature files hold.')
     return list(inputs.split(list(stream_channels), dim=1))
+
+
+def topk_pool(x: Tensor, valid: Tensor, ratio: float) -> Tensor:
+    """Multiple-instance pooling: mean of the k best snippets of each channel.
+
+    ``k = max(1, floor(n / ratio))`` with n the valid snippets of the video.
+
+    Args:
+        x (Tensor): (N, K, T).
+        valid (Tensor): (N, 1, T) bool.
+        ratio (float): r.
+
+    Returns:
+        Tensor: (N, K).
+    """
+    k = (valid.sum(-1) / ratio).floor().clamp(min=1)  # (N, 1)
+    longest = max(1, int(x.size(-1) / ratio))
+    lowest = torch.finfo(x.dtype).min
+    top = x.masked_fill(~valid, lowest).topk(longest, dim=-1).values
+    chosen = torch.arange(longest, device=x.device) < k.unsqueeze(-1)
+    return torch.where(chosen, top, 0).sum(-1) / k
+
+
+def suppress_background(cas: Tensor, attention: Tensor) -> Tensor:
+    """``attention * (cas - min_K cas) + min_K cas``: (N, K, T).
+
+    Where the attention is low, all classes sink to the lowest logit.
+    """
+    lowest = cas.amin(1, keepdim=True)
+    return attention * (cas - lowest) + lowest
 
 
 def masked_mean(x: Tensor, valid: Tensor) -> Tensor:
