@@ -1,6 +1,7 @@
 """What mim and pip find of the repository."""
 from __future__ import annotations
 
+import ast
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,34 @@ def test_metafile_names_every_config(root):
                   for model in models) == sorted(map(str, configs))
     assert sorted(model['Name']
                   for model in models) == sorted(path.stem for path in configs)
+
+
+ALLOWED = ('mmaction.registry', 'mmaction.structures',
+           'mmaction.evaluation.functional')
+
+
+def test_only_the_light_parts_of_mmaction_are_imported(root):
+    """The rest imports every model of mmaction2, of which some are broken."""
+    found = {}
+    for path in (root / 'mmaction_actiondiff').rglob('*.py'):
+        if '.mim' in path.parts:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module]
+            found.update({
+                name: path
+                for name in names if name.split('.')[0] == 'mmaction'
+            })
+    assert 'mmaction.registry' in found
+    assert {
+        name: path
+        for name, path in found.items()
+        if not f'{name}.'.startswith(tuple(f'{x}.' for x in ALLOWED))
+    } == {}
 
 
 @pytest.mark.slow
