@@ -62,8 +62,10 @@ def files(tmp_path, monkeypatch):
                     labels=torch.zeros(0, dtype=torch.long),
                     scores=torch.zeros(0)),
                 pred_snippets=dict(score=score, attention=score.amax(1, True)),
+                gt_label=torch.tensor([0]),
                 gt_instances=dict(
-                    segments=np.array([[1., 4.]]), labels=np.array([0]))))
+                    segments=np.array([[1., 4.]]), labels=np.array([0])),
+                ambiguous=np.zeros((0, 2))))
     config, dump = tmp_path / 'config.py', tmp_path / 'out.pkl'
     config.write_text(CONFIG)
     mmengine.dump(samples, dump)
