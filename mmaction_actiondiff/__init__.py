@@ -8,4 +8,4 @@ from __future__ import annotations
 __version__ = '0.1.0'
 
 from . import _compat  # noqa: F401  (before anything of MMAction2)
-from . import hooks  # noqa: F401
+from . import datasets, evaluation, hooks, models, proposals  # noqa: F401

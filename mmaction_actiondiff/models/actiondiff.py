@@ -15,7 +15,7 @@ from mmengine.model import ExponentialMovingAverage
 from torch import Tensor
 
 from .branches.base import BranchOutput
-from .diffusion_head import video_generators
+from .diffusion_head import DenoisedOutput, video_generators
 from .fusion import peak_ratio
 from .weak_localizer import DataSamples, WeakLocalizer, valid_snippets
 
@@ -34,7 +34,7 @@ class ActionDiff(WeakLocalizer):
             from an exponential moving average of the base branch. Defaults
             to None, the base branch itself.
         warmup_iters (int): W. Iterations below W train the base alone; from W
-            to 2 W the fusion ramps up (``method.md`` 3.8). Defaults to 0.
+            to 2 W the fusion ramps up. Defaults to 0.
         seed (int): Of the sampling noise, together with the video's name.
             Defaults to 0.
         kwargs: Of :class:`WeakLocalizer`.
@@ -124,17 +124,17 @@ class ActionDiff(WeakLocalizer):
             base_score=branch.class_score(),
             base_attention=branch.attention,
             mask=pseudo.mask,
-            denoised=denoised.logits.sigmoid())
+            denoised=denoised.prob)
 
     def fuse(self,
              branch: BranchOutput,
-             denoised,
+             denoised: DenoisedOutput,
              label: Tensor,
              valid: Tensor,
              ramp: float = 1.) -> BranchOutput:
         """The diffusion output weakens the base's over-confident peaks."""
-        return self.fusion(branch, denoised.logits, denoised.hidden, label,
-                           valid, self.base_branch.classify, ramp)
+        return self.fusion(branch, denoised, label, valid,
+                           self.base_branch.classify, ramp)
 
     def warmup_ramp(self) -> float | None:
         """None while the base trains alone, then a sigmoid ramp up to 1.

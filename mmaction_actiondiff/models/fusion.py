@@ -6,12 +6,16 @@ C classes, K = C + 1 with the background last, T snippets.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from mmaction.registry import MODELS
 from torch import Tensor, nn
 
 from .branches.base import BranchOutput, masked_mean
+
+if TYPE_CHECKING:
+    from .diffusion_head import DenoisedOutput
 
 MODES = ('blend', 'add', 'suppress', 'gate_feat', 'none')
 
@@ -52,8 +56,8 @@ def peak_ratio(score: Tensor, label: Tensor, valid: Tensor) -> Tensor:
 class Fusion(nn.Module):
     """Bring the diffusion output into the CAS and into the attention.
 
-    With the denoiser's logits ``o``, ``p = sigmoid(o)``,
-    ``p_any = max_c p_c y_c`` and stop-gradient ``sg`` (``method.md`` 3.6):
+    With the denoiser's logits ``o`` and probabilities ``p``,
+    ``p_any = max_c p_c y_c`` and stop-gradient ``sg``:
 
     ============= ========================================================
     ``blend``     ``(1 - w) cas + w o'``, ``o'`` = o with the CAS's mean
@@ -104,8 +108,7 @@ class Fusion(nn.Module):
 
     def forward(self,
                 branch: BranchOutput,
-                logits: Tensor,
-                hidden: Tensor,
+                denoised: DenoisedOutput,
                 label: Tensor,
                 valid: Tensor,
                 classify: Callable[[Tensor, Tensor], Tensor],
@@ -114,8 +117,8 @@ class Fusion(nn.Module):
 
         Args:
             branch (BranchOutput): Of the base.
-            logits (Tensor): Denoiser output (N, C, T).
-            hidden (Tensor): The latent action space (N, F, T).
+            denoised (DenoisedOutput): Logits and probabilities (N, C, T) and
+                the latent action space (N, F, T).
             label (Tensor): (N, C) multi-hot; predicted ones at test time.
             valid (Tensor): (N, 1, T) bool.
             classify (Callable): The base's classifier, for ``gate_feat``.
@@ -127,7 +130,7 @@ class Fusion(nn.Module):
         if self.mode == 'none':
             return branch
         weight = self.weight * ramp
-        prob = logits.sigmoid()
+        logits, prob = denoised.logits, denoised.prob
         any_action = (prob * label.unsqueeze(-1)).amax(1, keepdim=True)
         feature = branch.feature
         cas, background = branch.cas[:, :-1], branch.cas[:, -1:]
@@ -141,7 +144,7 @@ class Fusion(nn.Module):
             cas = cas - weight * prob.detach() * above
         if self.mode == 'gate_feat':
             feature = feature * (1 - weight * any_action.detach())
-            feature = (feature + ramp * self.to_feature(hidden)) * valid
+            feature = (feature + ramp * self.to_feature(denoised.hidden)) * valid
             fused_cas = classify(feature, valid)
         else:
             fused_cas = torch.cat([cas, background], 1) * valid

@@ -2,7 +2,7 @@
 
 Dimension letters: N videos, E embedding channels, C classes, K = C + 1 with
 the background last, T snippets. ``valid`` (N, 1, T) marks what is not
-padding; no term sees the rest. The table of terms is ``method.md`` 3.7.
+padding; no term sees the rest. ``docs/method.md`` 6 lists them.
 """
 from __future__ import annotations
 
@@ -147,10 +147,9 @@ def learned_entries(pseudo: PseudoMask, label: Tensor, valid: Tensor,
     return pseudo.weight + (drawn.unsqueeze(-1) & valid)
 
 
-def diffusion_loss(logits: Tensor,
+def diffusion_loss(denoised: DenoisedOutput,
                    mask: Tensor,
                    weight: Tensor,
-                   snr_weight: Tensor,
                    kind: str = 'bce') -> Tensor:
     """``sum(w l(o, m)) / sum(w)``, scaled by the timestep's SNR weight.
 
@@ -158,24 +157,24 @@ def diffusion_loss(logits: Tensor,
     200 classes would leave nothing to learn from.
 
     Args:
-        logits (Tensor): Denoiser output o (N, C, T).
+        denoised (DenoisedOutput): With the logits o and probabilities p
+            (N, C, T), and ``snr_weight`` (N,) in [0, 1], the min-SNR weight
+            (Hang et al., ICCV 2023) of the sampled timesteps.
         mask (Tensor): m (N, C, T) in {0, 1}.
         weight (Tensor): w (N, C, T).
-        snr_weight (Tensor): (N,) in [0, 1], min-SNR weight (Hang et al.,
-            ICCV 2023) of the sampled timesteps.
-        kind (str): 'bce', or 'mse' between ``sigmoid(o)`` and m.
+        kind (str): 'bce' of ``sigmoid(o)``, or 'mse' between p and m.
 
     Raises:
         ValueError: For another ``kind``.
     """
     if kind == 'bce':
         loss = F.binary_cross_entropy_with_logits(
-            logits, mask, reduction='none')
+            denoised.logits, mask, reduction='none')
     elif kind == 'mse':
-        loss = (logits.sigmoid() - mask)**2
+        loss = (denoised.prob - mask)**2
     else:
         raise ValueError(f"diffusion loss must be 'bce' or 'mse', got {kind}")
-    loss = loss * snr_weight.view(-1, 1, 1)
+    loss = loss * denoised.snr_weight.view(-1, 1, 1)
     return (loss * weight).sum() / weight.sum().clamp(min=1)
 
 
@@ -193,7 +192,7 @@ def smoothness_loss(logits: Tensor, label: Tensor, valid: Tensor) -> Tensor:
 
 def consistency_loss(branch: BranchOutput,
                      fused: BranchOutput,
-                     logits: Tensor,
+                     denoised: DenoisedOutput,
                      label: Tensor,
                      valid: Tensor,
                      teacher: BranchOutput | None = None) -> Tensor:
@@ -203,7 +202,7 @@ def consistency_loss(branch: BranchOutput,
     teacher, ``MSE(softmax(fused cas), sg softmax(teacher cas))`` summed over
     the K classes.
     """
-    any_action = (logits.sigmoid() * label.unsqueeze(-1)).amax(1, True)
+    any_action = (denoised.prob * label.unsqueeze(-1)).amax(1, True)
     loss = masked_mean((branch.attention - any_action.detach())**2,
                        valid).mean()
     if teacher is not None:
@@ -293,8 +292,7 @@ class ActionDiffLoss(nn.Module):
             label (Tensor): (N, C) multi-hot.
             valid (Tensor): (N, 1, T) bool.
             pseudo (PseudoMask, optional): The pseudo-labels.
-            denoised (DenoisedOutput, optional): Of the diffusion head, with
-                ``logits`` (N, C, T) and ``snr_weight`` (N,).
+            denoised (DenoisedOutput, optional): Of the diffusion head.
             fused (BranchOutput, optional): After fusion.
             teacher (BranchOutput, optional): Of the EMA teacher.
             ramp (float): Progress of the warm-up in [0, 1].
@@ -365,17 +363,16 @@ class ActionDiffLoss(nn.Module):
                          fused: BranchOutput, teacher: BranchOutput | None,
                          ramp: float) -> dict[str, Tensor]:
         losses = {}
-        logits = denoised.logits
         if self.diffusion_weight:
             weight = learned_entries(pseudo, label, valid,
                                      self.num_negatives)
             losses['loss_diffusion'] = (
                 self.diffusion_weight *
-                diffusion_loss(logits, pseudo.mask, weight,
-                               denoised.snr_weight, self.diffusion_kind))
+                diffusion_loss(denoised, pseudo.mask, weight,
+                               self.diffusion_kind))
         if self.smooth_weight:
             losses['loss_smooth'] = self.smooth_weight * smoothness_loss(
-                logits, label, valid)
+                denoised.logits, label, valid)
         if self.fused_weight and fused is not branch:
             losses.update(
                 self._mil_terms(fused, label, valid, self.fused_weight * ramp,
@@ -383,5 +380,6 @@ class ActionDiffLoss(nn.Module):
         if self.consistency_weight:
             losses['loss_consistency'] = (
                 self.consistency_weight * ramp *
-                consistency_loss(branch, fused, logits, label, valid, teacher))
+                consistency_loss(branch, fused, denoised, label, valid,
+                                 teacher))
         return losses

@@ -32,8 +32,7 @@ class PseudoMask(NamedTuple):
 class TopKMaskGenerator:
     """Choose the k best snippets of every class that a video contains.
 
-    ``k = max(1, floor(n / ratio))`` for a video of n snippets (``method.md``
-    3.2). Ties go to the earlier snippet, so that there are exactly k ones.
+    ``k = max(1, floor(n / ratio))`` for a video of n snippets. Ties go to the earlier snippet, so that there are exactly k ones.
     It is a pure function: no parameters, no state, no gradient, and no loop
     over time, classes or videos.
 

@@ -108,6 +108,7 @@ class WeakLocalizer(BaseModel):
             branch.snippet_score(), label, valid)
         return self.loss_module(branch, label, valid, pseudo)
 
+    @torch.no_grad()
     def predict(self, inputs: Tensor,
                 data_samples: DataSamples) -> DataSamples:
         """(N, D, T) -> data samples with ``pred_instances`` (seconds)."""
@@ -173,7 +174,10 @@ class WeakLocalizer(BaseModel):
             sample.set_pred_score(video_scores[i])
             if self.dump_snippets:
                 sample.pred_snippets = InstanceData(
-                    **{name: x.T.contiguous() for name, x in own.items()})
+                    **{
+                        name: x[0] if 'attention' in name else x.T.contiguous()
+                        for name, x in own.items()
+                    })
         return data_samples
 
 

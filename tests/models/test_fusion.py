@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -7,6 +9,11 @@ from mmaction_actiondiff.models.fusion import (Fusion, peak_ratio,
 
 VALID = torch.ones(2, 1, 8, dtype=torch.bool)
 LABEL = torch.tensor([[1., 0., 0.], [0., 1., 1.]])
+
+
+def denoise(logits, hidden):
+    return SimpleNamespace(
+        logits=logits, prob=logits.sigmoid(), hidden=hidden)
 
 
 def batch():
@@ -21,8 +28,9 @@ def batch():
 def fuse(mode, logits=None, ramp=1., **kwargs):
     branch, drawn, hidden = batch()
     fusion = Fusion(mode, hidden_channels=6, embed_channels=5, **kwargs)
-    return branch, fusion(branch, drawn if logits is None else logits, hidden,
-                          LABEL, VALID, lambda x, valid: x[:, :4] * 2, ramp)
+    return branch, fusion(
+        branch, denoise(drawn if logits is None else logits, hidden), LABEL,
+        VALID, lambda x, valid: x[:, :4] * 2, ramp)
 
 
 def test_standardise_like_takes_mean_and_spread():
@@ -73,8 +81,8 @@ def test_suppress_lowers_peaks_and_passes_no_gradient_to_the_denoiser():
     branch, logits, hidden = batch()
     logits.requires_grad_()
     fused = Fusion(
-        'suppress', weight=.8, attention_weight=0.)(branch, logits, hidden,
-                                                    LABEL, VALID, None)
+        'suppress', weight=.8, attention_weight=0.)(
+            branch, denoise(logits, hidden), LABEL, VALID, None)
     assert not fused.cas.requires_grad
     assert (fused.cas <= branch.cas).all() and (fused.cas < branch.cas).any()
     before = peak_ratio(branch.cas[:, :3].exp(), LABEL, VALID)
@@ -91,8 +99,7 @@ def test_blend_with_a_smooth_sequence_lowers_the_peak_ratio():
     branch = BranchOutput(torch.zeros(1, 1, 20), cas, torch.ones(1, 1, 20))
     valid = torch.ones(1, 1, 20, dtype=torch.bool)
     label = torch.ones(1, 1)
-    fused = Fusion('blend')(branch, smooth, torch.zeros(1, 1, 20), label,
-                            valid, None)
+    fused = Fusion('blend')(branch, denoise(smooth, None), label, valid, None)
     before = peak_ratio(branch.snippet_score(), label, valid)
     after = peak_ratio(fused.snippet_score(), label, valid)
     assert after < before

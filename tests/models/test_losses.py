@@ -10,6 +10,14 @@ from mmaction_actiondiff.models.branches.base import BranchOutput
 from mmaction_actiondiff.models.mask_generator import PseudoMask
 
 
+def denoise(logits, snr_weight=None):
+    return SimpleNamespace(
+        logits=logits,
+        prob=logits.sigmoid(),
+        snr_weight=torch.ones(len(logits))
+        if snr_weight is None else snr_weight)
+
+
 def row(*values):
     return torch.tensor([[values]], dtype=torch.float32)
 
@@ -125,7 +133,8 @@ def test_diffusion_loss(kind, expected):
     logits = torch.tensor([[[log(3.), 7.]], [[0., 7.]]])
     mask = torch.tensor([[[1., 0.]], [[0., 0.]]])
     weight = torch.tensor([[[1., 0.]], [[1., 0.]]])
-    out = L.diffusion_loss(logits, mask, weight, torch.tensor([1., .5]), kind)
+    out = L.diffusion_loss(
+        denoise(logits, torch.tensor([1., .5])), mask, weight, kind)
     assert out.item() == pytest.approx(expected)
 
 
@@ -141,7 +150,7 @@ def test_diffusion_loss_does_not_depend_on_the_number_of_classes():
         weight = label.unsqueeze(-1).expand(-1, -1, 50)
         pseudo = PseudoMask(mask, weight, mask.amax(1, True))
         entries = L.learned_entries(pseudo, label, ones(4, 1, 50), 1)
-        L.diffusion_loss(logits, mask, entries, torch.ones(4)).backward()
+        L.diffusion_loss(denoise(logits), mask, entries).backward()
         norms.append(logits.grad.norm().item())
     assert max(norms) < 1.2 * min(norms) and min(norms) > 0
 
@@ -156,7 +165,7 @@ def test_diffusion_loss_learns_the_mask():
     optimiser = torch.optim.Adam([logits], lr=.5)
     for _ in range(60):
         optimiser.zero_grad()
-        L.diffusion_loss(logits, mask, weight, torch.ones(1)).backward()
+        L.diffusion_loss(denoise(logits), mask, weight).backward()
         optimiser.step()
     learned = (logits > 0).float() * weight
     assert torch.equal(learned, mask * weight)
@@ -179,11 +188,11 @@ def test_consistency_loss():
     branch = BranchOutput(torch.zeros(1, 1, 2), torch.zeros(1, 2, 2),
                           row(.5, .1))
     fused = branch._replace(cas=torch.tensor([[[log(3.), 0.], [0., 0.]]]))
-    logits = torch.zeros(1, 1, 2)  # p = .5
+    denoised = denoise(torch.zeros(1, 1, 2))  # p = .5
     label, valid = torch.ones(1, 1), ones(1, 1, 2)
-    out = L.consistency_loss(branch, fused, logits, label, valid)
+    out = L.consistency_loss(branch, fused, denoised, label, valid)
     assert out.item() == pytest.approx(.16 / 2)
-    out = L.consistency_loss(branch, fused, logits, label, valid, branch)
+    out = L.consistency_loss(branch, fused, denoised, label, valid, branch)
     # softmax: (.75, .25) against (.5, .5) at the first snippet
     assert out.item() == pytest.approx(.16 / 2 + 2 * .25**2 / 2)
 
@@ -204,9 +213,7 @@ def full_batch(length=6, num_videos=2, labels=True):
     mask[:, 0, 0] = float(labels)
     pseudo = PseudoMask(mask, (label.unsqueeze(-1) + mask * 0),
                         mask.amax(1, True))
-    denoised = SimpleNamespace(
-        logits=torch.randn(num_videos, 3, length),
-        snr_weight=torch.ones(num_videos))
+    denoised = denoise(torch.randn(num_videos, 3, length))
     return output(), label, ones(num_videos, 1, length), pseudo, denoised, \
         output(), output()
 

@@ -40,8 +40,8 @@ class BranchOutput(NamedTuple):
         """Foreground probability of every class, gated by the attention.
 
         Returns:
-            Tensor: ``class_score * attention``, (N, C, T) in [0, 1]
-            (``method.md`` 3.2, the default score of the mask generator).
+            Tensor: ``class_score * attention``, (N, C, T) in [0, 1], the
+            default score of the mask generator.
         """
         return self.class_score() * self.attention
 

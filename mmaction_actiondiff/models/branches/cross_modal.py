@@ -2,7 +2,7 @@
 
 Source: F.-T. Hong et al., "Cross-modal Consensus Network for Weakly
 Supervised Temporal Action Localization" (CO2-Net), ACM MM 2021. Written from
-the paper, with four corrections (``method.md`` 3.1): averages over time skip
+the paper, with four corrections: averages over time skip
 the padding, no dropout stands between the last attention layer and its
 sigmoid, no layer is unused, and the gate of the pooled stream is a plain
 linear map (on a sequence of length one it is the same function as the

@@ -1,0 +1,23 @@
+_base_ = [
+    './_base_/models/actiondiff.py',
+    './_base_/datasets/activitynet12_i3d.py',
+    './_base_/schedules/iters.py', './_base_/default_runtime.py'
+]
+
+# One class per video, long actions: a larger part of the video is action, and
+# proposals hardly overlap (method: CO2-Net, HAM-Net, ACM-Net).
+model = dict(
+    num_classes={{_base_.num_classes}},
+    stream_channels={{_base_.stream_channels}},
+    warmup_iters=4000,
+    base_branch=dict(pool_kernel=13),
+    mask_generator=dict(ratio=5),
+    diffusion_head=dict(denoiser=dict(num_layers=3, global_attention=True)),
+    loss=dict(mil_ratio=5),
+    proposal_generator=dict(
+        video_score_thr=0.1, nms=dict(type='hard', tiou_thr=0.9)))
+
+default_hooks = dict(
+    checkpoint=dict(interval=2000, save_best='det/mAP@0.50:0.95'))
+train_cfg = dict(max_iters=22000, val_interval=2000)
+optim_wrapper = dict(optimizer=dict(lr=3e-5, weight_decay=5e-4))
