@@ -1,5 +1,9 @@
 """Base branches: features -> class activation sequence and attention."""
+from .acr import ACRBranch
 from .base import BaseBranch, BranchOutput
+from .cola import CoLABranch
 from .cross_modal import CrossModalBranch
 
-__all__ = ['BaseBranch', 'BranchOutput', 'CrossModalBranch']
+__all__ = [
+    'ACRBranch', 'BaseBranch', 'BranchOutput', 'CoLABranch', 'CrossModalBranch'
+]

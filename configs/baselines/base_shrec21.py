@@ -1,0 +1,13 @@
+# The base branch alone, in the style of CO2-Net (ACM MM 2021; 44.6 on
+# THUMOS14 as published): what ActionDiff adds its diffusion branch to.
+_base_ = ['../actiondiff_shrec21.py']
+
+model = dict(
+    _delete_=True,
+    type='WeakLocalizer',
+    num_classes={{_base_.num_classes}},
+    stream_channels={{_base_.stream_channels}},
+    base_branch={{_base_.model.base_branch}},
+    loss={{_base_.model.loss}},
+    video_ratio={{_base_.model.video_ratio}},
+    proposal_generator={{_base_.model.proposal_generator}})

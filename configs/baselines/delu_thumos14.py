@@ -1,0 +1,4 @@
+# DELU (ECCV 2022) on CO2-Net's branch: 46.4 on THUMOS14 as published.
+_base_ = ['./base_thumos14.py']
+
+model = dict(loss=dict(_delete_=True, type='DELULoss'))

@@ -1,0 +1,155 @@
+"""DELU's objective: CO2-Net's, and what the evidence is unsure of.
+
+Source: M. Chen et al., "Dual-Evidential Learning for Weakly-supervised
+Temporal Action Localization", ECCV 2022; its network is CO2-Net's
+(:class:`CrossModalBranch`); THUMOS14 AVG 0.1:0.7: 46.4. Dimension letters:
+N videos, C classes, K = C + 1 with the background last, T snippets.
+"""
+from __future__ import annotations
+
+import torch
+from mmaction.registry import MODELS
+from mmengine.logging import MessageHub
+from torch import Tensor
+
+from .branches.acr import snippet_rank
+from .branches.base import BranchOutput, masked_mean, suppress_background
+from .losses import ActionDiffLoss
+
+
+def evidence(logits: Tensor) -> Tensor:
+    """``exp(clip(logits, -10, 10))``, non-negative support of each class."""
+    return logits.clamp(-10, 10).exp()
+
+
+def evidential_loss(video_logits: Tensor, label: Tensor) -> Tensor:
+    """Generalised evidential loss of multi-label videos.
+
+    With the Dirichlet parameters ``alpha = evidence + 1``, ``S = sum_C
+    alpha`` and the uncertainty ``u = C / S``:
+    ``sum_c g_c (log S - log alpha_c)``, where the certainty is shared out
+    among the labels by how little evidence they have:
+    ``g_c = (1 - sg u) |y| (y_c / alpha_c) / sum_j (y_j / alpha_j)``.
+
+    Args:
+        video_logits (Tensor): (N, C).
+        label (Tensor): (N, C) multi-hot.
+
+    Returns:
+        Tensor: Mean over the videos; a video without a label counts 0.
+    """
+    alpha = evidence(video_logits) + 1
+    strength = alpha.sum(1, keepdim=True)
+    certainty = 1 - (alpha.size(1) / strength).detach()
+    share = label / alpha
+    share = share / share.sum(1, keepdim=True).clamp(min=1e-8)
+    weight = certainty * label.sum(1, keepdim=True) * share
+    return (weight * (strength.log() - alpha.log())).sum(1).mean()
+
+
+def snippet_uncertainty(logits: Tensor) -> Tensor:
+    """``u = K / S`` of each snippet: (N, K, T) -> (N, 1, T) in (0, 1]."""
+    return logits.size(1) / (evidence(logits) + 1).sum(1, keepdim=True)
+
+
+def curriculum_weight(uncertainty: Tensor, valid: Tensor, progress: float,
+                      amplitude: float) -> Tensor:
+    """Weights that move from the certain to the uncertain snippets.
+
+    ``1 + amplitude tanh((2 progress - 1) phi)``, where phi rises with the
+    rank of the uncertainty, from -1 for the surest snippet to 1.
+
+    Args:
+        uncertainty (Tensor): (N, 1, T).
+        valid (Tensor): (N, 1, T) bool.
+        progress (float): Of the training, in [0, 1].
+        amplitude (float): In [0, 1].
+
+    Returns:
+        Tensor: (N, 1, T), 1 on average over a video.
+    """
+    rank = snippet_rank(-uncertainty, valid)  # 0: the surest
+    phi = 2 * (rank + 0.5) / valid.sum(-1, keepdim=True) - 1
+    return 1 + amplitude * torch.tanh((2 * progress - 1) * phi)
+
+
+def pool_by_attention(x: Tensor, attention: Tensor, valid: Tensor,
+                      ratio: float) -> Tensor:
+    """Mean over the ``T / ratio`` snippets of highest attention.
+
+    Args:
+        x (Tensor): (N, C, T).
+        attention (Tensor): (N, 1, T).
+        valid (Tensor): (N, 1, T) bool.
+        ratio (float): At least one snippet is pooled.
+
+    Returns:
+        Tensor: (N, C).
+    """
+    k = (valid.sum(-1, keepdim=True) / ratio).floor().clamp(min=1)
+    chosen = (snippet_rank(attention.detach(), valid) < k) & valid
+    return (x * chosen).sum(-1) / k[..., 0]
+
+
+@MODELS.register_module()
+class DELULoss(ActionDiffLoss):
+    """CO2-Net's terms and the two evidential ones.
+
+    The uncertainty ranks snippets here; the released code indexes with the
+    sorting permutation instead of the ranks, so that its weights do not
+    follow the uncertainty. Easy snippets come first, as the abstract says.
+
+    Args:
+        evidential_weight (float): Of ``evidential_loss``. Defaults to 1.3
+            (ActivityNet 1.2: 1.2).
+        evidential_ratio (float): T / k of its pooling by attention. Defaults
+            to 9 (ActivityNet 1.2: 5).
+        progressive_weight (float): Of the guide term weighted by
+            :func:`curriculum_weight`. Defaults to 0.4 (ActivityNet: 0.2).
+        amplitude (float): Of those weights. Defaults to 0.7 (ActivityNet:
+            0.2).
+        guide_weight (float): Defaults to 0.4 (ActivityNet: 0.8).
+        kwargs: Of :class:`ActionDiffLoss`.
+    """
+
+    def __init__(self,
+                 evidential_weight: float = 1.3,
+                 evidential_ratio: float = 9,
+                 progressive_weight: float = 0.4,
+                 amplitude: float = 0.7,
+                 guide_weight: float = 0.4,
+                 **kwargs) -> None:
+        super().__init__(guide_weight=guide_weight, **kwargs)
+        self.evidential_weight = evidential_weight
+        self.evidential_ratio = evidential_ratio
+        self.progressive_weight = progressive_weight
+        self.amplitude = amplitude
+
+    def _base_terms(self, branch: BranchOutput, label: Tensor,
+                    valid: Tensor) -> dict[str, Tensor]:
+        losses = super()._base_terms(branch, label, valid)
+        suppressed = suppress_background(branch.cas, branch.attention)
+        pooled = pool_by_attention(suppressed[:, :-1], branch.attention, valid,
+                                   self.evidential_ratio)
+        losses['loss_evidential'] = (
+            self.evidential_weight * evidential_loss(pooled, label))
+        weight = curriculum_weight(
+            snippet_uncertainty(suppressed.detach()), valid, progress(),
+            self.amplitude)
+        background = branch.cas.softmax(1)[:, -1:]
+        attentions = torch.cat([branch.attention, *branch.stream_attentions],
+                               1)
+        gap = (1 - attentions - background).abs().mean(1, keepdim=True)
+        losses['loss_progressive'] = (
+            self.progressive_weight * masked_mean(weight * gap, valid).mean())
+        return losses
+
+
+def progress() -> float:
+    """Share of the training that is over, from MMEngine's message hub.
+
+    Without a runner it is one half, where all snippets weigh the same.
+    """
+    hub = MessageHub.get_current_instance()
+    step, last = hub.get_info('iter'), hub.get_info('max_iters')
+    return 0.5 if step is None or not last else step / last

@@ -1,0 +1,82 @@
+"""The control: everything of the diffusion branch but the diffusion.
+
+Dimension letters: N videos, C classes, F channels, T snippets.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from mmaction.registry import MODELS
+from torch import Tensor
+
+from .diffusion_head import DenoisedOutput, DiffusionHead
+
+
+@MODELS.register_module()
+class SelfTrainingHead(DiffusionHead):
+    """The same network learns the same masks from the condition alone.
+
+    There is no noise, no timestep and no iteration: the denoiser always sees
+    ``x_t = 0`` at timestep 0, once, in training as at test time. What it gains
+    over the base branch, diffusion did not bring.
+
+    Args:
+        num_classes (int): C.
+        condition_channels (int): Of the condition. Defaults to 128.
+        denoiser (dict, optional): Of :class:`DiffusionHead`.
+        x_0_activation (str): Of :class:`DiffusionHead`.
+    """
+
+    def __init__(self,
+                 num_classes: int,
+                 condition_channels: int = 128,
+                 denoiser: dict | None = None,
+                 x_0_activation: str = 'sigmoid') -> None:
+        super().__init__(
+            num_classes,
+            condition_channels,
+            denoiser=denoiser,
+            x_0_activation=x_0_activation)
+
+    def forward(self,
+                mask: Tensor,
+                condition: Tensor,
+                valid: Tensor | None = None,
+                weight: Tensor | None = None,
+                generator: torch.Generator | None = None) -> DenoisedOutput:
+        """Predict the mask; only its shape is looked at.
+
+        Args:
+            mask (Tensor): Pseudo-mask (N, C, T), the target of the loss.
+            condition (Tensor): (N, condition_channels, T).
+            valid (Tensor, optional): (N, 1, T) bool. Defaults to all.
+            weight, generator: As :class:`DiffusionHead` takes them; there is
+                no x_0 to weigh and nothing to draw.
+
+        Raises:
+            ValueError: When the shapes do not fit.
+        """
+        self.check(mask, condition)
+        return self.predict(condition, valid)
+
+    @torch.no_grad()
+    def sample(self,
+               condition: Tensor,
+               valid: Tensor | None = None,
+               generators: Sequence[torch.Generator] | None = None,
+               **_) -> DenoisedOutput:
+        """The same pass without gradient; ``generators`` stay untouched."""
+        return self.predict(condition, valid)
+
+    def predict(self, condition: Tensor,
+                valid: Tensor | None) -> DenoisedOutput:
+        """(N, condition_channels, T) -> the mask; all videos weigh 1."""
+        num_videos, _, length = condition.shape
+        timesteps = torch.zeros(
+            num_videos, dtype=torch.long, device=condition.device)
+        x_t = condition.new_zeros(num_videos, self.num_classes, length)
+        logits, hidden = self.denoise(x_t, timesteps, condition, valid)
+        return DenoisedOutput(logits, self.to_prob(logits, valid), hidden,
+                              timesteps,
+                              torch.ones_like(timesteps).float())

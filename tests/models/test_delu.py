@@ -1,0 +1,141 @@
+from math import e, log, tanh
+
+import pytest
+import torch
+from mmengine.logging import MessageHub
+
+from mmaction_actiondiff.models import ActionDiffLoss, CrossModalBranch
+from mmaction_actiondiff.models import delu_loss as L
+from mmaction_actiondiff.models.branches.base import BranchOutput
+
+
+def row(*values):
+    return torch.tensor([[values]], dtype=torch.float32)
+
+
+def whole(x):
+    return torch.ones_like(x[:, :1], dtype=torch.bool)
+
+
+def branch_output(*shape):
+    feature = torch.randn(shape[0], 6, shape[2], requires_grad=True)
+    cas = torch.randn(*shape, requires_grad=True)
+    streams = tuple(
+        torch.randn(shape[0], 1, shape[2], requires_grad=True)
+        for _ in range(2))
+    probs = tuple(s.sigmoid() for s in streams)
+    return BranchOutput(feature, cas, sum(probs) / 2, probs), (cas, *streams)
+
+
+def test_evidence_is_clipped():
+    logits = torch.tensor([0., 1., 99., -99.])
+    assert L.evidence(logits).log().tolist() == pytest.approx([0, 1, 10, -10])
+
+
+def test_evidential_loss_by_hand():
+    logits = torch.tensor([[log(3.), 0.]])  # alpha 4 and 2, S = 6, u = 1/3
+    one = L.evidential_loss(logits, torch.tensor([[1., 0.]]))
+    assert one.item() == pytest.approx(2 / 3 * log(6 / 4))
+    # two labels share 2 (1 - u): 1/3 for alpha 4, 2/3 for alpha 2
+    two = L.evidential_loss(logits, torch.tensor([[1., 1.]]))
+    assert two.item() == pytest.approx(4 / 3 *
+                                       (log(6 / 4) / 3 + log(6 / 2) * 2 / 3))
+    none = L.evidential_loss(logits, torch.zeros(1, 2))
+    assert none == 0
+
+
+def test_more_evidence_for_the_label_is_better():
+    logits = torch.zeros(1, 3, requires_grad=True)
+    L.evidential_loss(logits, torch.tensor([[1., 0., 0.]])).backward()
+    assert logits.grad[0, 0] < 0 < logits.grad[0, 1:].min()
+
+
+def test_snippet_uncertainty():
+    logits = torch.tensor([[[0., 1.], [0., -10.]]])
+    assert L.snippet_uncertainty(logits).flatten().tolist() == pytest.approx(
+        [2 / 4, 2 / (e + 2)], rel=1e-4)
+
+
+def test_curriculum_weight():
+    uncertainty = row(.9, .1, .5, .3, 0.)
+    valid = torch.tensor([[[True, True, True, True, False]]])
+    start = L.curriculum_weight(uncertainty, valid, 0., .7)[0, 0]
+    # ranks 3, 0, 2, 1 of four: phi = .75, -.75, .25, -.25
+    assert start[:4].tolist() == pytest.approx([
+        1 - .7 * tanh(.75), 1 + .7 * tanh(.75), 1 - .7 * tanh(.25),
+        1 + .7 * tanh(.25)
+    ])
+    end = L.curriculum_weight(uncertainty, valid, 1., .7)[0, 0]
+    torch.testing.assert_close(start[:4] + end[:4], torch.full((4, ), 2.))
+    assert start[:4].mean().item() == pytest.approx(1)
+    middle = L.curriculum_weight(uncertainty, valid, .5, .7)
+    assert (middle == 1).all()
+
+
+def test_pool_by_attention():
+    x, attention = row(1, 2, 3, 4, 100), row(.2, .9, .1, .8, 0)
+    valid = torch.tensor([[[True, True, True, True, False]]])
+    assert L.pool_by_attention(x, attention, valid, 2).item() == 3
+    assert L.pool_by_attention(x, attention, valid, 9).item() == 2
+
+
+def test_progress_comes_from_the_runner():
+    hub = MessageHub.get_current_instance()
+    before = dict(hub.runtime_info)
+    try:
+        hub.runtime_info.clear()
+        assert L.progress() == .5
+        hub.update_info('iter', 30)
+        hub.update_info('max_iters', 120)
+        assert L.progress() == .25
+    finally:
+        hub.runtime_info.clear()
+        hub.runtime_info.update(before)
+
+
+def test_co2_terms_and_two_more():
+    out, _ = branch_output(2, 4, 12)
+    label, valid = torch.tensor([[1., 0, 0], [1, 0, 1]]), whole(out.cas)
+    plain = ActionDiffLoss(guide_weight=.4)(out, label, valid)
+    losses = L.DELULoss()(out, label, valid)
+    assert set(losses) - set(plain) == {'loss_evidential', 'loss_progressive'}
+    torch.testing.assert_close({k: losses[k] for k in plain}, plain)
+    # half way, with equal weights, the new guide term is the old one
+    torch.testing.assert_close(losses['loss_progressive'],
+                               losses['loss_guide'])
+
+
+def test_padding_changes_nothing():
+    out, _ = branch_output(2, 4, 12)
+    label = torch.tensor([[1., 0, 0], [1, 0, 1]])
+
+    def pad(x):
+        return torch.nn.functional.pad(x, (0, 8))
+
+    padded = BranchOutput(
+        pad(out.feature), pad(out.cas), pad(out.attention),
+        tuple(map(pad, out.stream_attentions)))
+    valid = (torch.arange(20) < 12).expand(2, 1, 20)
+    torch.testing.assert_close(L.DELULoss()(out, label, whole(out.cas)),
+                               L.DELULoss()(padded, label, valid))
+
+
+def test_gradient_reaches_every_parameter_of_the_network():
+    branch = CrossModalBranch(
+        3, stream_channels=(4, 6), embed_channels=8, attention_channels=4)
+    inputs = torch.randn(4, 10, 20)
+    losses = L.DELULoss()(branch(inputs, whole(inputs)),
+                          torch.eye(3)[[0, 0, 1, 2]], whole(inputs))
+    new = losses['loss_evidential'] + losses['loss_progressive']
+    new.backward()
+    assert all(p.grad.abs().sum() > 0 for p in branch.parameters())
+
+
+@pytest.mark.parametrize('length', [1, 2, 5])
+def test_degenerate_videos(length):
+    out, leaves = branch_output(2, 4, length)
+    for label in (torch.zeros(2, 3), torch.ones(2, 3), torch.eye(3)[:2]):
+        losses = L.DELULoss()(out, label, whole(out.cas))
+        assert all(x.isfinite() for x in losses.values())
+        sum(losses.values()).backward(retain_graph=True)
+    assert all(x.grad.isfinite().all() for x in leaves)
