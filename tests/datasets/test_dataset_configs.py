@@ -1,0 +1,74 @@
+import pytest
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+
+from mmaction_actiondiff.datasets import CLASS_NAMES
+
+FILES = {
+    'demo': 'demo',
+    'shrec21': 'shrec21',
+    'thumos14': 'thumos14_i3d',
+    'activitynet12': 'activitynet12_i3d',
+    'activitynet13': 'activitynet13_i3d'
+}
+
+
+def load(root, name):
+    return Config.fromfile(root / f'configs/_base_/datasets/{FILES[name]}.py')
+
+
+def build(loader):
+    # as the runner does for default_scope = 'mmaction'
+    with DefaultScope.overwrite_default_scope('mmaction'):
+        return Runner.build_dataloader(loader, seed=0)
+
+
+@pytest.mark.parametrize('name', FILES)
+def test_numbers_agree(root, name):
+    cfg = load(root, name)
+    assert cfg.in_channels == sum(cfg.stream_channels)
+    assert cfg.num_classes == len(CLASS_NAMES.get(name, range(6)))
+    assert cfg.train_dataloader.batch_size == \
+        cfg.train_dataloader.sampler.batch_size
+    assert cfg.test_dataloader == cfg.val_dataloader
+    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        assert loader.dataset.dataset_name == name
+        assert loader.dataset.data_root == cfg.data_root == f'data/{name}'
+        assert loader.dataset.pipeline[0].in_channels == cfg.in_channels
+    assert cfg.train_dataloader.dataset.subset == 'training'
+
+
+@pytest.mark.parametrize('name', set(FILES) - {'demo'})
+def test_missing_data(root, name, tmp_path, monkeypatch):
+    monkeypatch.setenv(f'ACTIONDIFF_{name.upper()}', str(tmp_path / 'none'))
+    cfg = load(root, name)
+    with pytest.raises(FileNotFoundError) as error:
+        build(cfg.train_dataloader)
+    assert str(tmp_path / 'none/annotations.json') in str(error.value)
+    assert f'ACTIONDIFF_{name.upper()}' in str(error.value)
+
+
+def first_batch(loader):
+    batch = next(iter(loader))
+    assert len(batch['inputs']) == len(batch['data_samples'])
+    return batch
+
+
+def test_demo_loads(root, tmp_path, monkeypatch):
+    monkeypatch.setenv('ACTIONDIFF_DEMO', str(tmp_path / 'demo'))
+    cfg = load(root, 'demo')
+    train, val = build(cfg.train_dataloader), build(cfg.val_dataloader)
+    assert len(train.dataset.metainfo['classes']) == cfg.num_classes
+    batch = first_batch(train)
+    assert len(batch['inputs']) == 16
+    assert max(x.shape[1] for x in batch['inputs']) == 200
+    assert max(x.shape[1] for x in first_batch(val)['inputs']) > 200
+
+
+def test_recordings_load(root, shared_data, monkeypatch):
+    monkeypatch.setenv('ACTIONDIFF_SHREC21', str(shared_data / 'shrec21'))
+    cfg = load(root, 'shrec21')
+    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        batch = first_batch(build(loader))
+        assert {x.shape[0] for x in batch['inputs']} == {244}
