@@ -1,0 +1,247 @@
+"""The denoiser: dilated convolution and local attention in every block.
+
+The mixed block comes from DiffAct (D. Liu et al., "Diffusion Action
+Segmentation", ICCV 2023). Here it is linear in T without loops or index
+tables, told the timestep in every block (FiLM), and blind to padding; and the
+condition enters the values too, not only queries and keys, since the values
+of pure noise tell nothing.
+Dimension letters: N videos, C classes, F channels, H heads, T snippets,
+B blocks of queries. Inside, tensors are channel-last (N, T, F).
+"""
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from mmaction.registry import MODELS
+from torch import Tensor, nn
+
+QUERIES = 16  # queries of a block; smaller blocks would make tiny products
+
+
+def local_attention(query: Tensor, key: Tensor, value: Tensor, valid: Tensor,
+                    reach: int) -> Tensor:
+    """Softmax attention to the snippets at most ``reach`` away.
+
+    Time is cut into blocks of queries; each sees its block and ``reach``
+    snippets on both sides: time and memory grow with T, not with T * T.
+
+    Args:
+        query, key, value (Tensor): (N, T, H, F / H).
+        valid (Tensor): (N, T) bool; other keys are not attended to.
+        reach (int): In snippets, >= 0.
+
+    Returns:
+        Tensor: (N, T, H, F / H).
+    """
+    length = query.size(1)
+    size = max(QUERIES, reach)
+    span = size + 2 * reach
+    tail = -length % size
+
+    def windows(x: Tensor) -> Tensor:
+        """(N, T, H, d) -> (N, B, H, span, d), a view of the padded x."""
+        x = F.pad(x, (0, 0, 0, 0, reach, reach + tail))
+        return x.unfold(1, span, size).transpose(-1, -2)
+
+    offset = torch.arange(
+        span, device=query.device) - torch.arange(
+            size, device=query.device).unsqueeze(1)
+    near = (offset >= 0) & (offset <= 2 * reach)
+    seen = F.pad(valid, (reach, reach + tail)).unfold(1, span, size)
+    # A padded query sees itself: a softmax over nothing would be NaN.
+    allowed = near & (seen[:, :, None] | (offset == reach))
+    out = F.scaled_dot_product_attention(
+        F.pad(query, (0, 0, 0, 0, 0, tail)).unflatten(1, (-1, size)).transpose(
+            2, 3).flatten(0, 1),
+        windows(key).flatten(0, 1),
+        windows(value).flatten(0, 1),
+        attn_mask=allowed.flatten(0, 1).unsqueeze(1))
+    out = out.transpose(1, 2).reshape(query.size(0), -1, *query.shape[2:])
+    return out[:, :length]
+
+
+def global_attention(query: Tensor, key: Tensor, value: Tensor,
+                     valid: Tensor) -> Tensor:
+    """Like :func:`local_attention`, to all valid snippets."""
+    out = F.scaled_dot_product_attention(
+        query.transpose(1, 2),
+        key.transpose(1, 2),
+        value.transpose(1, 2),
+        attn_mask=valid[:, None, None])
+    return out.transpose(1, 2)
+
+
+class MixedBlock(nn.Module):
+    """``x + FFN(FiLM(norm(conv(x) + attention(x, condition)), t))``.
+
+    Args:
+        channels (int): F.
+        num_heads (int): H.
+        kernel_size (int): Odd.
+        dilation (int): Of the convolution, in snippets.
+        dropout (float): On the output of the FFN.
+        reach (int, optional): Of the attention, in snippets; None attends to
+            the whole video.
+    """
+
+    def __init__(self,
+                 channels: int,
+                 num_heads: int,
+                 kernel_size: int,
+                 dilation: int,
+                 dropout: float,
+                 reach: int | None = None) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.reach = reach
+        self.conv = nn.Conv1d(
+            channels,
+            channels,
+            kernel_size,
+            padding=dilation * (kernel_size // 2),
+            dilation=dilation)
+        self.qkv = nn.Linear(channels, 3 * channels)
+        # Over channels only: statistics over time would see the padding and
+        # erase how much action there is.
+        self.norm = nn.LayerNorm(channels, elementwise_affine=False)
+        self.ffn = nn.Sequential(
+            nn.Linear(channels, channels), nn.ReLU(inplace=True),
+            nn.Linear(channels, channels), nn.Dropout(dropout))
+
+    def forward(self, x: Tensor, condition: Tensor, scale: Tensor,
+                shift: Tensor, valid: Tensor) -> Tensor:
+        """One block.
+
+        Args:
+            x (Tensor): (N, T, F), zero where not valid.
+            condition (Tensor): What the condition adds to query, key and
+                value, (N, T, 3F).
+            scale, shift (Tensor): What the timestep does, (N, 1, F).
+            valid (Tensor): (N, T) bool.
+
+        Returns:
+            Tensor: (N, T, F), zero where not valid.
+        """
+        query, key, value = (self.qkv(x) + condition).unflatten(
+            -1, (3, self.num_heads, -1)).unbind(2)
+        if self.reach is None:
+            mixed = global_attention(query, key, value, valid)
+        else:
+            mixed = local_attention(query, key, value, valid, self.reach)
+        y = self.conv(x.transpose(1, 2)).transpose(1, 2) + mixed.flatten(2)
+        y = torch.addcmul(shift, self.norm(y), 1 + scale)
+        return (x + self.ffn(y)) * valid.unsqueeze(-1)
+
+
+@MODELS.register_module()
+class TemporalDenoiser(nn.Module):
+    """(noisy mask, timestep, condition) -> logits of the clean mask.
+
+    Block i has dilation ``2^i``, and its attention reaches as far as its
+    convolution; the receptive field is
+    ``1 + (kernel_size - 1) (2^num_layers - 1)`` snippets: 31 by default.
+
+    Args:
+        num_classes (int): C.
+        condition_channels (int): Of the condition.
+        channels (int): F. Defaults to 128.
+        num_layers (int): Local blocks. Defaults to 4.
+        kernel_size (int): Of the convolutions, odd. Defaults to 3.
+        num_heads (int): H. Defaults to 4.
+        dropout (float): Inside the blocks. Defaults to 0.1.
+        global_attention (bool): Add a block that attends to the whole video,
+            for short sequences (ActivityNet). Its cost grows with T * T.
+            Defaults to False.
+
+    Raises:
+        ValueError: For an even ``kernel_size``, or ``channels`` that are not
+            a multiple of ``2 num_heads``.
+    """
+
+    frequencies: Tensor
+
+    def __init__(self,
+                 num_classes: int,
+                 condition_channels: int,
+                 channels: int = 128,
+                 num_layers: int = 4,
+                 kernel_size: int = 3,
+                 num_heads: int = 4,
+                 dropout: float = 0.1,
+                 global_attention: bool = False) -> None:
+        super().__init__()
+        if kernel_size % 2 == 0:
+            raise ValueError(f'kernel_size must be odd, got {kernel_size}')
+        if channels % (2 * num_heads):
+            raise ValueError(f'channels must be a multiple of 2 * num_heads = '
+                             f'{2 * num_heads}, got channels={channels}')
+        self.num_classes = num_classes
+        self.condition_channels = condition_channels
+        self.channels = channels
+        reaches: list[int | None] = [
+            2**i * (kernel_size // 2) for i in range(num_layers)
+        ]
+        self.blocks = nn.ModuleList(
+            MixedBlock(channels, num_heads, kernel_size, 2**i, dropout, reach)
+            for i, reach in enumerate(reaches + [None] * global_attention))
+        self.stem = nn.Linear(num_classes, channels)
+        # The shares of all blocks in one product each.
+        self.condition = nn.Linear(
+            condition_channels, 3 * channels * len(self.blocks), bias=False)
+        self.time = nn.Sequential(
+            nn.Linear(channels, 4 * channels), nn.SiLU(),
+            nn.Linear(4 * channels, 2 * channels * len(self.blocks)))
+        self.norm = nn.LayerNorm(channels)
+        self.head = nn.Linear(channels, num_classes)
+        # Zero logits at the start: fusion begins as the base branch.
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+        self.register_buffer(
+            'frequencies',
+            1e4**-torch.linspace(0, 1, channels // 2),
+            persistent=False)
+
+    def forward(self,
+                x: Tensor,
+                timesteps: Tensor,
+                condition: Tensor,
+                valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Denoise once.
+
+        Args:
+            x (Tensor): Noisy mask (N, C, T), in [-1, 1].
+            timesteps (Tensor): (N,) long.
+            condition (Tensor): (N, condition_channels, T).
+            valid (Tensor, optional): (N, 1, T) bool. Defaults to all.
+
+        Returns:
+            tuple[Tensor, Tensor]: Logits (N, C, T) and the latent of the last
+            layer (N, F, T), both zero where not valid.
+
+        Raises:
+            ValueError: When the shapes do not fit.
+        """
+        num_videos, _, length = x.shape
+        for name, tensor, channels in (('x', x, self.num_classes),
+                                       ('condition', condition,
+                                        self.condition_channels)):
+            expected = (num_videos, channels, length)
+            if tensor.shape != expected:
+                raise ValueError(f'{name} must have shape {expected}, '
+                                 f'got {tuple(tensor.shape)}')
+        if valid is None:
+            valid = x.new_ones(num_videos, 1, length, dtype=torch.bool)
+        mask = valid.transpose(1, 2)
+
+        angles = timesteps.unsqueeze(1) * self.frequencies
+        film = self.time(torch.cat([angles.sin(), angles.cos()], 1))
+        film = film.unsqueeze(1).chunk(2 * len(self.blocks), -1)
+        shares = self.condition(condition.transpose(1, 2))
+        shares = shares.chunk(len(self.blocks), -1)
+        hidden = self.stem(x.transpose(1, 2)) * mask
+        for i, block in enumerate(self.blocks):
+            hidden = block(hidden, shares[i], film[2 * i], film[2 * i + 1],
+                           valid[:, 0])
+        hidden = self.norm(hidden) * mask
+        return ((self.head(hidden) * mask).transpose(1, 2),
+                hidden.transpose(1, 2))
