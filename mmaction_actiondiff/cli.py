@@ -176,9 +176,14 @@ def require_gpu_for_amp() -> None:
                          f'{torch.__version__} finds none; leave it out')
 
 
-def where_next(runner: Runner, config: str) -> str:
-    """Return what a finished training has left, and what to do with it."""
+def where_next(runner: Runner) -> str:
+    """Return what a finished training has left, and what to do with it.
+
+    The commands name the config that the runner has written: it holds what
+    ``--cfg-options`` has changed.
+    """
     work_dir = os.path.relpath(runner.work_dir)
+    config = os.path.join(work_dir, os.path.basename(runner.cfg.filename))
     last = latest_checkpoint(work_dir)
     best = runner.message_hub.get_info('best_ckpt')
     dump = os.path.join(work_dir, 'predictions.pkl')
@@ -189,7 +194,8 @@ def where_next(runner: Runner, config: str) -> str:
           if best else []),
         'Next:',
         f'  python tools/test.py {config} {last} --dump {dump}',
-        f'  python tools/visualize.py {dump} --config {config}',
+        f'  python tools/visualize.py {dump} --config {config} '
+        '--num 8',
         f'  python tools/replay.py {config} {dump}',
     ])
 

@@ -65,7 +65,7 @@ def main() -> None:
         runner = build(args)
         runner.train()
         if is_main_process():
-            runner.logger.info(cli.where_next(runner, args.config))
+            runner.logger.info(cli.where_next(runner))
 
 
 if __name__ == '__main__':
