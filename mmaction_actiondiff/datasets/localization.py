@@ -1,0 +1,162 @@
+"""From a record of WTALDataset to what MMAction2's localizers take.
+
+BMN, BSN (TEM, PEM) and TCANet read features of a fixed temporal scale and
+ActivityNet's annotation keys. With these transforms before MMAction2's own
+``GenerateLocalizationLabels`` and ``PackLocalizationInputs`` they train, fully
+supervised, on the same files as the weakly supervised methods.
+
+Dimension legend: T snippets, L steps of the fixed scale, D feature channels,
+P proposals, G ground-truth segments.
+"""
+from __future__ import annotations
+
+import mmengine
+import numpy as np
+from mmaction.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class LocalizerRecord:
+    """Adds the keys of MMAction2's ``ActivityNetDataset`` to a record.
+
+    ``duration_second`` is the time that the T snippets cover, hence
+    ``duration_frame = feature_frame = T``: a frame of theirs is a snippet of
+    ours, and the localizers need ``feature_extraction_interval=1``.
+    ``annotations`` lists ``segment`` (s) and ``label`` (class index).
+    Requires ``feature`` (T, D) and the record of ``WTALDataset``.
+    """
+
+    def __call__(self, results: dict) -> dict:
+        num_snippets = len(results['feature'])
+        results.update(
+            duration_second=num_snippets * results['seconds_per_snippet'],
+            duration_frame=num_snippets,
+            feature_frame=num_snippets,
+            annotations=[
+                dict(segment=segment, label=label)
+                for segment, label in zip(results['segments'].tolist(),
+                                          results['segment_labels'].tolist())
+            ])
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}()'
+
+
+@TRANSFORMS.register_module()
+class ResizeFeature:
+    """Resamples ``feature`` (T, D) to ``raw_feature``, float32 (D, L).
+
+    Step ``i`` covers ``[i, i + 1) * T / L`` snippets. Its value is the mean
+    of ``ceil(T / L)`` evenly spaced points of the linear interpolation
+    between snippet centres, so that a long video is averaged, not
+    subsampled. For ``T <= L`` this is ``torch.nn.functional.interpolate``
+    in linear mode; where L divides T, the mean of T / L snippets.
+
+    Args:
+        length (int): L, the localizer's ``temporal_dim``.
+
+    Raises:
+        ValueError: If ``length < 1``, or a feature value is not finite.
+    """
+
+    def __init__(self, length: int) -> None:
+        if length < 1:
+            raise ValueError(f'length must be >= 1, got {length}')
+        self.length = length
+
+    def __call__(self, results: dict) -> dict:
+        feature = np.asarray(results['feature'], dtype=np.float32)
+        if not np.isfinite(feature).all():
+            bad = np.flatnonzero(~np.isfinite(feature).all(1))
+            raise ValueError(
+                f'{results["feature_path"]}: {len(bad)} of {len(feature)} '
+                f'snippets hold values that are not finite, the first is '
+                f'snippet {bad[0]}; extract the features of this video again')
+        num = len(feature)
+        points = -(-num // self.length)
+        total = self.length * points
+        place = (np.arange(total) + 0.5) * num / total - 0.5
+        place = np.clip(place, 0, num - 1)
+        low = place.astype(np.int64)
+        weight = (place - low).astype(np.float32)[:, None]
+        high = np.minimum(low + 1, num - 1)
+        value = feature[low] * (1 - weight) + feature[high] * weight
+        value = value.reshape(self.length, points, -1).mean(1)
+        results['raw_feature'] = np.ascontiguousarray(value.T)
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(length={self.length})'
+
+
+@TRANSFORMS.register_module()
+class LoadLocalizerProposals:
+    """Adds another localizer's proposals and, matched to them, ``gt_bbox``.
+
+    TCANet refines proposals, but MMAction2 has no transform that loads any:
+    ``LoadLocalizationFeature`` gives none to its ``PackLocalizationInputs``.
+    Its loss compares proposal ``j`` with box ``j``, as the authors' data do,
+    so that each proposal needs the segment it overlaps best. Give the model
+    ``gt_bbox`` from here instead of from ``GenerateLocalizationLabels``.
+
+    Adds ``proposals``, float32 (P, 3): start and end as shares of
+    ``duration_second`` and the score, best first; and ``gt_bbox``, float32
+    (P, 2), the segment with the largest overlap as shares, zeros for a video
+    without segments.
+
+    Args:
+        proposals_file (str): What ``tools/test.py --dump`` wrote for a
+            proposal localizer such as BMN: a pickle, which can run code when
+            opened, so use your own only; or the same list as json.
+        top_k (int): Largest P.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If ``top_k < 1`` or the file lacks a video.
+    """
+
+    def __init__(self, proposals_file: str, top_k: int) -> None:
+        if top_k < 1:
+            raise ValueError(f'top_k must be >= 1, got {top_k}')
+        self.proposals_file = proposals_file
+        self.top_k = top_k
+        try:
+            dumped = mmengine.load(proposals_file)
+        except FileNotFoundError:
+            raise FileNotFoundError(
+                f'{proposals_file}: no such proposals; write them with '
+                'tools/test.py --dump and the config of a localizer such as '
+                'BMN, for all subsets that are used') from None
+        self.proposals = {
+            item['video_name']: [(*proposal['segment'], proposal['score'])
+                                 for proposal in item['proposal_list']]
+            for item in dumped
+        }
+
+    def __call__(self, results: dict) -> dict:
+        name = results['video_name']
+        if not self.proposals.get(name):
+            raise ValueError(
+                f'{self.proposals_file}: no proposals of {name}; it has '
+                f'{len(self.proposals)} videos')
+        duration = results['duration_second']
+        proposals = np.array(self.proposals[name])
+        proposals = proposals[np.argsort(-proposals[:, 2],
+                                         kind='stable')][:self.top_k]
+        proposals[:, :2] /= duration
+        truth = np.clip(results['segments'] / duration, 0, 1)
+        matched = np.zeros((len(proposals), 2))
+        if len(truth):
+            start, end = proposals[:, 0, None], proposals[:, 1, None]
+            inner = np.minimum(end, truth[:, 1]) - np.maximum(
+                start, truth[:, 0])
+            outer = end - start + truth[:, 1] - truth[:, 0] - inner
+            matched = truth[(inner / outer).argmax(1)]
+        results['proposals'] = proposals.astype(np.float32)
+        results['gt_bbox'] = matched.astype(np.float32)
+        return results
+
+    def __repr__(self) -> str:
+        return (f'{type(self).__name__}(proposals_file='
+                f'{self.proposals_file!r}, top_k={self.top_k})')
