@@ -52,8 +52,8 @@ class ACRLoss(nn.Module):
         Returns:
             dict[str, Tensor]: Finite scalars.
         """
-        action, background = branch.pool(valid)
-        present = branch.clusters(valid) & (label > 0).unsqueeze(-1)
+        action, background, chosen = branch.pool(valid)
+        present = chosen & (label > 0).unsqueeze(-1)
         union = present.any(1, keepdim=True).to(label.dtype)
         attention = torch.stack([
             gce_loss(stream, union, valid)

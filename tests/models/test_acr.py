@@ -108,19 +108,24 @@ def test_rank_pool():
         (4 / 2 + 7 / 3) / (5 / 6))
 
 
+def clusters(score, valid=None):
+    valid = whole(score) if valid is None else valid
+    return A.cluster_snippets(score, A.snippet_rank(score, valid), valid)
+
+
 def test_clusters():
     score = row(.1, .9, .2, .8, .85, .15)
-    assert chosen(A.cluster_snippets(score, whole(score))) == [1, 3, 4]
+    assert chosen(clusters(score)) == [1, 3, 4]
     padded = torch.nn.functional.pad(score, (0, 9))
     valid = torch.arange(15).view(1, 1, -1) < 6
-    assert chosen(A.cluster_snippets(padded, valid)) == [1, 3, 4]
-    assert chosen(A.cluster_snippets(row(.3), row(1).bool())) == [0]
-    assert chosen(A.cluster_snippets(row(0, 0, 0), row(1, 1, 1).bool())) == [0]
+    assert chosen(clusters(padded, valid)) == [1, 3, 4]
+    assert chosen(clusters(row(.3))) == [0]
+    assert chosen(clusters(row(0, 0, 0))) == [0]
 
 
 def test_clusters_are_the_best_of_all_cuts():
     score = torch.rand(2, 3, 12)
-    mask = A.cluster_snippets(score, whole(score))
+    mask = clusters(score)
     for one, found in zip(score.flatten(0, 1), mask.flatten(0, 1)):
         values = one.sort(descending=True).values
         spread = [((values[:i] - values[:i].mean())**2).sum() +
@@ -130,18 +135,18 @@ def test_clusters_are_the_best_of_all_cuts():
 
 
 def test_refined_clusters():
-    score = row(.9, .8, .7, .6, .1)
+    rank = torch.tensor([[[0, 1, 2, 3, 4]]])
     cas = row(6, 5, 4, -9, 0)
-    action = torch.tensor([[[True, True, True, True, False]]])
+    action = rank < 4
     # rank-weighted mean (3 + 5/3 + 1 - 9/5) / (77/60) = 3.01; running means
     # 6, 5.5, 5, 1.5: the fourth snippet goes
-    out = A.refine_clusters(cas, score, action, whole(score))
-    assert chosen(out) == [0, 1, 2]
-    # a rising CAS: no running mean reaches the reference but the last
-    rising = A.refine_clusters(row(0, 0, 0, 9, 0), score, action, whole(score))
-    assert chosen(rising) == [0]
-    single = torch.tensor([[[True, False, False, False, False]]])
-    assert chosen(A.refine_clusters(cas, score, single, whole(score))) == [0]
+    assert chosen(A.refine_clusters(cas, rank, action)) == [0, 1, 2]
+    # only the last running mean, 2.25, reaches the reference, 1.40
+    assert chosen(A.refine_clusters(row(0, 0, 0, 9, 0), rank, action)) == [0]
+    assert chosen(A.refine_clusters(cas, rank, rank < 1)) == [0]
+    # a falling rank
+    assert chosen(A.refine_clusters(cas.flip(-1), rank.flip(-1), rank
+                                    > 0)) == [2, 3, 4]
 
 
 def test_losses_by_hand():
@@ -151,8 +156,8 @@ def test_losses_by_hand():
     out = A.ACROutput(cas, add_background(cas, attention), attention, streams)
     valid = whole(cas)
     # class 0: snippets 0 and 1; class 1 follows the attention, too
-    assert chosen(out.clusters(valid)[:, 0]) == [0, 1]
-    action, background = out.pool(valid)
+    action, background, snippets = out.pool(valid)
+    assert chosen(snippets[:, 0]) == [0, 1]
     assert action[0, 0].item() == pytest.approx(8)
     assert background[0, 0].item() == 0
     losses = ACRLoss()(out, torch.tensor([[1., 0.]]), valid)

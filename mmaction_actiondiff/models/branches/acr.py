@@ -34,28 +34,24 @@ class ACROutput(BranchOutput):
         """
         return self.pool(valid)[0].softmax(1)
 
-    def clusters(self, valid: Tensor) -> Tensor:
-        """The action snippets of each class, refined: (N, C, T) bool.
-
-        No gradient flows through them.
-        """
-        with torch.no_grad():
-            score = self.class_score()
-            return refine_clusters(self.cas[:, :-1], score,
-                                   cluster_snippets(score, valid), valid)
-
-    def pool(self, valid: Tensor) -> tuple[Tensor, Tensor]:
+    def pool(self, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Video-level logits of the action and of the background cluster.
 
         Returns:
-            tuple[Tensor, Tensor]: Rank-weighted mean of the CAS over the
-            action snippets and plain mean over the others, both (N, C).
+            tuple[Tensor, Tensor, Tensor]: Rank-weighted mean of the CAS over
+            the action snippets and plain mean over the others, both (N, C);
+            the action snippets (N, C, T) bool, through which no gradient
+            flows.
         """
-        cas, action = self.cas[:, :-1], self.clusters(valid)
-        background = ~action & valid
-        rank = snippet_rank(self.class_score().detach(), valid)
+        cas = self.cas[:, :-1]
+        with torch.no_grad():
+            score = self.class_score()
+            rank = snippet_rank(score, valid)
+            action = refine_clusters(cas, rank,
+                                     cluster_snippets(score, rank, valid))
+            background = ~action & valid
         mean = (cas * background).sum(-1) / background.sum(-1).clamp(min=1)
-        return rank_pool(cas, rank, action), mean
+        return rank_pool(cas, rank, action), mean, action
 
 
 def snippet_rank(score: Tensor, valid: Tensor) -> Tensor:
@@ -67,7 +63,8 @@ def snippet_rank(score: Tensor, valid: Tensor) -> Tensor:
     """
     order = score.masked_fill(~valid, -torch.inf).argsort(
         dim=-1, descending=True, stable=True)
-    return order.argsort(dim=-1)
+    place = torch.arange(score.size(-1), device=score.device)
+    return torch.empty_like(order).scatter_(-1, order, place.expand_as(order))
 
 
 def rank_pool(cas: Tensor, rank: Tensor, chosen: Tensor) -> Tensor:
@@ -85,7 +82,7 @@ def rank_pool(cas: Tensor, rank: Tensor, chosen: Tensor) -> Tensor:
     return (cas * weight).sum(-1) / weight.sum(-1).clamp(min=1e-6)
 
 
-def cluster_snippets(score: Tensor, valid: Tensor) -> Tensor:
+def cluster_snippets(score: Tensor, rank: Tensor, valid: Tensor) -> Tensor:
     """Split the snippets of each class in two by their scores.
 
     Exact 1-D 2-means: in descending order every cut is tried, and the one
@@ -93,7 +90,7 @@ def cluster_snippets(score: Tensor, valid: Tensor) -> Tensor:
     snippet after the other to the nearer centre.)
 
     Args:
-        score (Tensor): (N, C, T).
+        score, rank (Tensor): (N, C, T); see :func:`snippet_rank`.
         valid (Tensor): (N, 1, T) bool.
 
     Returns:
@@ -101,7 +98,6 @@ def cluster_snippets(score: Tensor, valid: Tensor) -> Tensor:
         them only where there is a single one.
     """
     length = valid.sum(-1, keepdim=True)
-    rank = snippet_rank(score, valid)
     ordered = torch.zeros_like(score).scatter(-1, rank, score * valid)
     above = ordered.cumsum(-1)
     count = torch.arange(1, score.size(-1) + 1, device=score.device)
@@ -112,8 +108,7 @@ def cluster_snippets(score: Tensor, valid: Tensor) -> Tensor:
     return (rank <= variance.argmax(-1, keepdim=True)) & valid
 
 
-def refine_clusters(cas: Tensor, score: Tensor, action: Tensor,
-                    valid: Tensor) -> Tensor:
+def refine_clusters(cas: Tensor, rank: Tensor, action: Tensor) -> Tensor:
     """Drop the tail of each cluster that only dilutes the class.
 
     In descending order of the score, the running mean of the CAS is compared
@@ -121,14 +116,12 @@ def refine_clusters(cas: Tensor, score: Tensor, action: Tensor,
     there are places where it is not below. ACRNet's cluster refining.
 
     Args:
-        cas, score (Tensor): (N, C, T).
+        cas, rank (Tensor): (N, C, T); see :func:`snippet_rank`.
         action (Tensor): A cluster of leading snippets, (N, C, T) bool.
-        valid (Tensor): (N, 1, T) bool.
 
     Returns:
         Tensor: (N, C, T) bool, a part of ``action``.
     """
-    rank = snippet_rank(score, valid)
     reference = rank_pool(cas, rank, action).unsqueeze(-1)
     ordered = torch.zeros_like(cas).scatter(-1, rank, cas * action)
     count = torch.arange(1, cas.size(-1) + 1, device=cas.device)
