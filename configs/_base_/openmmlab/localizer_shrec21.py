@@ -1,0 +1,30 @@
+# SHREC'21 for MMAction2's localizers: a step covers 0.16 to 0.48 s. Training
+# recordings hold up to 5 classes.
+_base_ = ['../datasets/shrec21.py', './inputs.py', '../default_runtime.py']
+
+custom_imports = dict(imports=[
+    'mmaction_actiondiff', 'mmaction_actiondiff.evaluation.class_agnostic'
+])
+load = dict(type='LoadSnippetFeature', in_channels=_base_.in_channels)
+pipeline = [load, *_base_.feature_steps]
+train_dataloader = dict(
+    batch_size=8,
+    sampler=dict(_delete_=True, type='WTALSampler'),
+    dataset=dict(pipeline=pipeline))
+# The localizers predict the first video of a batch only.
+val_dataloader = dict(batch_size=1, dataset=dict(pipeline=pipeline))
+test_dataloader = dict(batch_size=1, dataset=dict(pipeline=pipeline))
+
+# The oracle pairs proposals with the annotated classes. Pair them with a
+# classifier's instead:
+#   --cfg-options test_evaluator.1.video_scores=DUMP.pkl
+# where tools/test.py --dump wrote DUMP.pkl for one of our localizers.
+val_evaluator = [
+    dict(type='ProposalRecall'),
+    dict(
+        type='PairedDetectionMAP',
+        video_scores='ground_truth',
+        top_classes=5,
+        protocol='seconds')
+]
+test_evaluator = val_evaluator

@@ -1,0 +1,7 @@
+_base_ = [
+    '../_base_/openmmlab/bmn.py', '../_base_/openmmlab/localizer_demo.py'
+]
+
+model = dict(feat_dim=_base_.in_channels, temporal_dim=_base_.temporal_dim)
+default_hooks = dict(
+    logger=dict(interval=10), checkpoint=dict(interval=300, save_best=None))
