@@ -114,8 +114,10 @@ _ACTIVITYNET = (
     'ActivityNet v{version}: download the two-stream I3D features (16 frames '
     'at 25 fps, 2048 channels) and the ActivityNet{version}-Annotations '
     'bundle that the public CO2-Net code reads, then run\n'
-    '    python tools/prepare/activitynet.py --version {version} '
-    '--source DIR --out {{root}}\n'
+    '    python tools/prepare/activitynet.py \\\n'
+    '        --annotations DIR/ActivityNet{version}-Annotations \\\n'
+    '        --features DIR/ActivityNet{version}-I3D-JOINTFeatures.npy \\\n'
+    '        --out {{root}}\n'
     'To keep the data elsewhere set {variable}.')
 
 _HINTS = dict(
@@ -123,7 +125,10 @@ _HINTS = dict(
         'THUMOS14: download the two-stream I3D features (16 frames at 25 fps, '
         '2048 channels) and the Thumos14reduced-Annotations bundle that the '
         'public CO2-Net code reads, then run\n'
-        '    python tools/prepare/thumos14.py --source DIR --out {root}\n'
+        '    python tools/prepare/thumos14.py \\\n'
+        '        --annotations DIR/Thumos14reduced-Annotations \\\n'
+        '        --features DIR/Thumos14reduced-I3D-JOINTFeatures.npy \\\n'
+        '        --out {root}\n'
         'To keep the data elsewhere set ACTIONDIFF_THUMOS14.'),
     activitynet12=_ACTIVITYNET.format(
         version='1.2', variable='ACTIONDIFF_ACTIVITYNET12'),

@@ -48,9 +48,9 @@ def test_same_as_the_recordings(shared_data):
 
 
 @pytest.mark.parametrize('name, words', [
-    ('thumos14', 'tools/prepare/thumos14.py --source DIR --out some/root'),
-    ('activitynet12', 'activitynet.py --version 1.2 --source DIR --out some'),
-    ('activitynet13', 'activitynet.py --version 1.3 --source DIR --out some'),
+    ('thumos14', '--out some/root'),
+    ('activitynet12', 'DIR/ActivityNet1.2-Annotations'),
+    ('activitynet13', 'DIR/ActivityNet1.3-Annotations'),
     ('shrec21', 'ACTIONDIFF_SHREC21'),
     ('unheard of', 'some/root/features/NAME.npy'),
     (None, 'some/root/annotations.json'),
