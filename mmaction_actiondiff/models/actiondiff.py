@@ -88,11 +88,14 @@ class ActionDiff(WeakLocalizer):
                                      label, valid)
         condition = self.condition(branch.feature, branch.cas,
                                    branch.attention, pseudo.mask, label, valid)
-        denoised = self.diffusion_head(pseudo.mask, condition, valid,
-                                       pseudo.weight)
-        fused = self.fuse(branch, denoised, label, valid, ramp)
+        denoised = self.diffusion_head(
+            pseudo.mask,
+            self.condition.hide(condition, pseudo.agnostic, valid), valid,
+            pseudo.weight)
+        generated = self.diffusion_head.generate(condition, valid)
+        fused = self.fuse(branch, generated, label, valid, ramp)
         losses = self.loss_module(branch, label, valid, pseudo, denoised,
-                                  fused, teacher, ramp)
+                                  generated, fused, teacher, ramp)
         with torch.no_grad():
             losses['peak_ratio_base'] = peak_ratio(branch.snippet_score(),
                                                    label, valid)

@@ -20,7 +20,7 @@ class ActionCondition(nn.Module):
 
     With the feature X (N, E, T), the attention a and the union m of the
     pseudo-masks, ``P`` = layer norm over the channels of a 1x1 convolution
-    and ``V`` = a 1x1 convolution (``method.md`` 3.5):
+    and ``V`` = a 1x1 convolution:
 
     ================= ====================================================
     ``attn_feat``     ``a P(X)``
@@ -35,7 +35,7 @@ class ActionCondition(nn.Module):
     The gates stand behind the norm, which would undo a factor before it; a
     sum of two convolutions is one over the concatenation.
 
-    While training, part of the condition is hidden (zero), so that the
+    :meth:`hide` hides (zeroes) a part of it while training, so that the
     denoiser learns how actions look in time instead of copying. Each video
     draws one of: all of it is hidden; the snippets at the boundaries of its
     mask; one whole run of its mask; nothing.
@@ -113,11 +113,11 @@ class ActionCondition(nn.Module):
             label (Tensor): (N, C) multi-hot: the given labels in training,
                 the predicted ones at test time.
             valid (Tensor, optional): (N, 1, T) bool. Defaults to all.
-            generator (torch.Generator, optional): Draws what is hidden, on
+            generator (torch.Generator, optional): Draws the label noise, on
                 the device of the feature. Defaults to torch's own.
 
         Returns:
-            Tensor: (N, F, T), zero where not valid or hidden.
+            Tensor: (N, F, T), zero where not valid.
 
         Raises:
             ValueError: When the channels do not fit.
@@ -150,11 +150,28 @@ class ActionCondition(nn.Module):
         elif self.mode in ('cas', 'cas_attn_feat'):
             condition = condition + self.class_map(cas)
 
-        shown = valid
-        if self.training:
-            shown = valid & ~hidden_snippets(union, valid, self.hide_probs,
-                                             generator)
-        return condition * shown
+        return condition * valid
+
+    def hide(self,
+             condition: Tensor,
+             union: Tensor,
+             valid: Tensor,
+             generator: torch.Generator | None = None) -> Tensor:
+        """Hide parts of the condition while training, see the class.
+
+        Args:
+            condition (Tensor): (N, F, T).
+            union (Tensor): Union of the pseudo-masks (N, 1, T) in {0, 1}.
+            valid (Tensor): (N, 1, T) bool.
+            generator (torch.Generator, optional): As in :meth:`forward`.
+
+        Returns:
+            Tensor: (N, F, T), zero where hidden.
+        """
+        if not self.training:
+            return condition
+        return condition * ~hidden_snippets(union, valid, self.hide_probs,
+                                            generator)
 
     def embed(self, feature: Tensor) -> Tensor:
         """(N, E, T) -> (N, F, T), normalised over the channels."""

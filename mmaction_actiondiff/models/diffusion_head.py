@@ -62,7 +62,7 @@ class DiffusionHead(nn.Module):
 
     ``x_0 = (2 mask - 1) snr_scale``; the denoiser sees x_t clipped to
     ``[-snr_scale, snr_scale]`` and divided by it, and answers with logits of
-    the clean mask (``method.md`` 3.3).
+    the clean mask.
 
     Args:
         num_classes (int): C.
@@ -177,6 +177,33 @@ class DiffusionHead(nn.Module):
         logits, hidden = self.denoise(x_t, timesteps, condition, valid)
         return DenoisedOutput(logits, self.to_prob(logits, valid), hidden,
                               timesteps, self.snr_weight(timesteps))
+
+    def generate(self,
+                 condition: Tensor,
+                 valid: Tensor | None = None,
+                 generator: torch.Generator | None = None) -> DenoisedOutput:
+        """One step from pure noise, with gradient: what training fuses.
+
+        :meth:`forward` sees the noised mask, which holds rows for the video's
+        labels only: whatever is fused from it gives the labels away, and no
+        classification loss teaches anything.
+
+        Args:
+            condition (Tensor): (N, condition_channels, T).
+            valid (Tensor, optional): (N, 1, T) bool. Defaults to all.
+            generator (torch.Generator, optional): As in :meth:`forward`.
+        """
+        num_videos, _, length = condition.shape
+        x_t = torch.randn((num_videos, self.num_classes, length),
+                          generator=generator,
+                          device=generator.device if generator else
+                          condition.device).to(condition.device)
+        timesteps = torch.full((num_videos, ),
+                               len(self.alphas_cumprod) - 1,
+                               device=condition.device)
+        logits, hidden = self.denoise(x_t, timesteps, condition, valid)
+        return DenoisedOutput(logits, self.to_prob(logits, valid), hidden,
+                              timesteps)
 
     @torch.no_grad()
     def sample(self,

@@ -192,7 +192,7 @@ def smoothness_loss(logits: Tensor, label: Tensor, valid: Tensor) -> Tensor:
 
 def consistency_loss(branch: BranchOutput,
                      fused: BranchOutput,
-                     denoised: DenoisedOutput,
+                     generated: DenoisedOutput,
                      label: Tensor,
                      valid: Tensor,
                      teacher: BranchOutput | None = None) -> Tensor:
@@ -202,7 +202,7 @@ def consistency_loss(branch: BranchOutput,
     teacher, ``MSE(softmax(fused cas), sg softmax(teacher cas))`` summed over
     the K classes.
     """
-    any_action = (denoised.prob * label.unsqueeze(-1)).amax(1, True)
+    any_action = (generated.prob * label.unsqueeze(-1)).amax(1, True)
     loss = masked_mean((branch.attention - any_action.detach())**2,
                        valid).mean()
     if teacher is not None:
@@ -282,6 +282,7 @@ class ActionDiffLoss(nn.Module):
                 valid: Tensor,
                 pseudo: PseudoMask | None = None,
                 denoised: DenoisedOutput | None = None,
+                generated: DenoisedOutput | None = None,
                 fused: BranchOutput | None = None,
                 teacher: BranchOutput | None = None,
                 ramp: float = 1.) -> dict[str, Tensor]:
@@ -292,7 +293,10 @@ class ActionDiffLoss(nn.Module):
             label (Tensor): (N, C) multi-hot.
             valid (Tensor): (N, 1, T) bool.
             pseudo (PseudoMask, optional): The pseudo-labels.
-            denoised (DenoisedOutput, optional): Of the diffusion head.
+            denoised (DenoisedOutput, optional): One training step of the
+                diffusion head, from the noised mask.
+            generated (DenoisedOutput, optional): What it makes of pure
+                noise, the source of ``fused``.
             fused (BranchOutput, optional): After fusion.
             teacher (BranchOutput, optional): Of the EMA teacher.
             ramp (float): Progress of the warm-up in [0, 1].
@@ -307,7 +311,7 @@ class ActionDiffLoss(nn.Module):
         if denoised is not None:
             losses.update(
                 self._diffusion_terms(branch, label, valid, pseudo, denoised,
-                                      fused, teacher, ramp))
+                                      generated, fused, teacher, ramp))
         return losses
 
     def _mil_terms(self, branch: BranchOutput, label: Tensor, valid: Tensor,
@@ -360,6 +364,7 @@ class ActionDiffLoss(nn.Module):
 
     def _diffusion_terms(self, branch: BranchOutput, label: Tensor,
                          valid: Tensor, pseudo: PseudoMask, denoised: DenoisedOutput,
+                         generated: DenoisedOutput,
                          fused: BranchOutput, teacher: BranchOutput | None,
                          ramp: float) -> dict[str, Tensor]:
         losses = {}
@@ -380,6 +385,6 @@ class ActionDiffLoss(nn.Module):
         if self.consistency_weight:
             losses['loss_consistency'] = (
                 self.consistency_weight * ramp *
-                consistency_loss(branch, fused, denoised, label, valid,
+                consistency_loss(branch, fused, generated, label, valid,
                                  teacher))
         return losses

@@ -58,7 +58,7 @@ class SelfTrainingHead(DiffusionHead):
             ValueError: When the shapes do not fit.
         """
         self.check(mask, condition)
-        return self.predict(condition, valid)
+        return self.generate(condition, valid)
 
     @torch.no_grad()
     def sample(self,
@@ -67,10 +67,12 @@ class SelfTrainingHead(DiffusionHead):
                generators: Sequence[torch.Generator] | None = None,
                **_) -> DenoisedOutput:
         """The same pass without gradient; ``generators`` stay untouched."""
-        return self.predict(condition, valid)
+        return self.generate(condition, valid)
 
-    def predict(self, condition: Tensor,
-                valid: Tensor | None) -> DenoisedOutput:
+    def generate(self,
+                 condition: Tensor,
+                 valid: Tensor | None = None,
+                 generator: torch.Generator | None = None) -> DenoisedOutput:
         """(N, condition_channels, T) -> the mask; all videos weigh 1."""
         num_videos, _, length = condition.shape
         timesteps = torch.zeros(

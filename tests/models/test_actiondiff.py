@@ -224,6 +224,20 @@ def test_every_parameter_gets_a_gradient():
     assert [n for n, p in model.named_parameters() if p.grad is None] == []
 
 
+def test_what_is_fused_does_not_give_the_labels_away():
+    # Only the labels of the second call differ; the fused scores must not.
+    model = shake(build(condition=dict(type='ActionCondition'))).train()
+    fused = []
+    model.fusion.register_forward_hook(lambda *args: fused.append(args[2]))
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.
+    for labels in (((0, ), (1, )), ((2, ), (0, 2))):
+        torch.manual_seed(3)
+        model(features(), samples(labels=labels), mode='loss')
+    torch.testing.assert_close(fused[0].cas, fused[1].cas)
+
+
 def test_teacher_averages_the_base_and_never_trains():
     model = build(mask_teacher=dict(momentum=.25)).train()
     student = model.base_branch.classifier.bias

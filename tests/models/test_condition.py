@@ -178,16 +178,25 @@ def test_shares_of_what_is_hidden():
 def test_hides_only_while_training():
     module = build(zero_prob=1., boundary_prob=0., segment_prob=0.)
     batch = inputs()
-    assert (module(**batch) == 0).all()
-    assert module.eval()(**batch).abs().sum() > 0
+    condition = module(**batch)
+    assert condition.abs().sum() > 0
+    union = batch['mask'].amax(1, keepdim=True)
+    valid = torch.ones_like(union, dtype=torch.bool)
+    assert (module.hide(condition, union, valid) == 0).all()
+    assert torch.equal(module.eval().hide(condition, union, valid), condition)
 
 
 def test_generator_decides():
     module = build()
     batch = inputs(num_videos=16)
+    condition, union = module(**batch), batch['mask'].amax(1, keepdim=True)
+    valid = torch.ones_like(union, dtype=torch.bool)
     first, again, other = (
-        module(**batch, generator=torch.Generator().manual_seed(i))
-        for i in (0, 0, 1))
+        module.hide(
+            condition,
+            union,
+            valid,
+            generator=torch.Generator().manual_seed(i)) for i in (0, 0, 1))
     assert torch.equal(first, again) and not torch.equal(first, other)
 
 

@@ -215,7 +215,7 @@ def full_batch(length=6, num_videos=2, labels=True):
                         mask.amax(1, True))
     denoised = denoise(torch.randn(num_videos, 3, length))
     return output(), label, ones(num_videos, 1, length), pseudo, denoised, \
-        output(), output()
+        denoised, output(), output()
 
 
 WEIGHTS = {
