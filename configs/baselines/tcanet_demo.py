@@ -28,5 +28,7 @@ test_pipeline = [
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+val_evaluator = [dict(type='ProposalRecall')]
+test_evaluator = val_evaluator
 default_hooks = dict(
     logger=dict(interval=10), checkpoint=dict(interval=130, save_best=None))
