@@ -1,9 +1,6 @@
 # The demo set for MMAction2's localizers: a step covers 0.4 to 1.9 s.
 _base_ = ['../datasets/demo.py', './inputs.py', '../default_runtime.py']
 
-custom_imports = dict(imports=[
-    'mmaction_actiondiff', 'mmaction_actiondiff.evaluation.class_agnostic'
-])
 load = dict(type='LoadSnippetFeature', in_channels=_base_.in_channels)
 pipeline = [load, *_base_.feature_steps]
 train_dataloader = dict(

@@ -2,9 +2,6 @@
 # recordings hold up to 5 classes.
 _base_ = ['../datasets/shrec21.py', './inputs.py', '../default_runtime.py']
 
-custom_imports = dict(imports=[
-    'mmaction_actiondiff', 'mmaction_actiondiff.evaluation.class_agnostic'
-])
 load = dict(type='LoadSnippetFeature', in_channels=_base_.in_channels)
 pipeline = [load, *_base_.feature_steps]
 train_dataloader = dict(

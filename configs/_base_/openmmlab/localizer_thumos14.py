@@ -4,9 +4,6 @@ _base_ = [
     '../datasets/thumos14_i3d.py', './inputs.py', '../default_runtime.py'
 ]
 
-custom_imports = dict(imports=[
-    'mmaction_actiondiff', 'mmaction_actiondiff.evaluation.class_agnostic'
-])
 load = dict(type='LoadSnippetFeature', in_channels=_base_.in_channels)
 pipeline = [load, *_base_.feature_steps]
 train_dataloader = dict(
