@@ -6,12 +6,21 @@ _base_ = [
 model = dict(
     num_classes={{_base_.num_classes}},
     stream_channels={{_base_.stream_channels}},
-    warmup_iters=100,
-    base_branch=dict(embed_channels=64, attention_channels=32),
+    warmup_iters=80,
+    base_branch=dict(
+        embed_channels=64,
+        attention_channels=32,
+        dropout=0.3,
+        attention_dropout=0.2),
     condition=dict(condition_channels=32),
-    diffusion_head=dict(denoiser=dict(channels=32)))
+    diffusion_head=dict(denoiser=dict(channels=32, num_layers=3)),
+    loss=dict(norm_weight=0.1),
+    proposal_generator=dict(video_score_thr=0.1, outer_ratio=0.5))
 
-train_cfg = dict(max_iters=500, val_interval=250)
-optim_wrapper = dict(optimizer=dict(lr=1e-3))
+train_cfg = dict(max_iters=300, val_interval=150)
+optim_wrapper = dict(optimizer=dict(lr=3e-3))
+param_scheduler = [
+    dict(type='CosineAnnealingLR', T_max=300, eta_min=0, by_epoch=False)
+]
 custom_hooks = [dict(type='EMAHook', momentum=0.01)]
-default_hooks = dict(checkpoint=dict(interval=250))
+default_hooks = dict(checkpoint=dict(interval=150))
