@@ -19,7 +19,7 @@ import mmaction_actiondiff  # noqa: F401
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted(
     str(path.relative_to(ROOT)) for path in (ROOT / 'configs').rglob('*.py')
-    if '_base_' not in path.parts)
+    if not {'_base_', 'benchmarks'} & set(path.parts))
 # MMAction2's own localizers take other inputs (test_openmmlab_baselines.py).
 OURS = [
     name for name in CONFIGS

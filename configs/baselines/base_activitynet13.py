@@ -1,0 +1,12 @@
+# The base branch alone, in the style of CO2-Net (ACM MM 2021; 44.6 on
+# THUMOS14 as published): what ActionDiff adds its diffusion branch to.
+_base_ = ['../actiondiff_activitynet13.py']
+
+model = dict(
+    _delete_=True,
+    type='WeakLocalizer',
+    num_classes={{_base_.num_classes}},
+    stream_channels={{_base_.stream_channels}},
+    base_branch={{_base_.model.base_branch}},
+    loss={{_base_.model.loss}},
+    proposal_generator={{_base_.model.proposal_generator}})

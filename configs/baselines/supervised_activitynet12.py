@@ -1,0 +1,9 @@
+# The ceiling: the base branch trained with the segments of the videos.
+_base_ = ['./base_activitynet12.py']
+
+model = dict(
+    type='SupervisedLocalizer',
+    loss=dict(
+        _delete_=True,
+        type='SupervisedLoss',
+        mil_ratio={{_base_.model.loss.mil_ratio}}))

@@ -1,0 +1,7 @@
+_base_ = ['./shrec21.py']
+data = 'activitynet13'
+protocol = 'anet'
+other_protocols = []
+main_metric = 'det/mAP@0.50:0.95'
+columns = ['0.50', '0.75', '0.95']
+entries = dict(acr=None, cola=None, delu=None, bmn=None, bsn=None, tcanet=None)

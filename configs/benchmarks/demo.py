@@ -1,0 +1,2 @@
+_base_ = ['./shrec21.py']
+data = 'demo'

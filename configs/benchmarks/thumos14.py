@@ -1,0 +1,3 @@
+_base_ = ['./shrec21.py']
+data = 'thumos14'
+protocol = 'seconds212'
