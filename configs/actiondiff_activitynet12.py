@@ -10,7 +10,7 @@ model = dict(
     num_classes={{_base_.num_classes}},
     stream_channels={{_base_.stream_channels}},
     warmup_iters=4000,
-    base_branch=dict(pool_kernel=13),
+    base_branch=dict(embed_channels=1536, pool_kernel=13),
     mask_generator=dict(ratio=5),
     diffusion_head=dict(denoiser=dict(num_layers=3, global_attention=True)),
     loss=dict(mil_ratio=5),

@@ -10,6 +10,8 @@ from mmengine.model import BaseDataPreprocessor
 class WTALDataPreprocessor(BaseDataPreprocessor):
     """Moves a batch to the device, as float32, padded to one length.
 
+    The data samples stay where they are: reading a label back from a GPU
+    would wait for it.
     Zeros are appended to each video up to the longest of the batch; its own
     snippets are the first ``num_snippets`` (metainfo of its data sample).
     """
@@ -29,8 +31,7 @@ class WTALDataPreprocessor(BaseDataPreprocessor):
         Raises:
             ValueError: If the tensors are not all (D, T_i) with the same D.
         """
-        data = self.cast_data(data)
-        inputs = data['inputs']
+        inputs = self.cast_data(data['inputs'])
         shapes = [tuple(x.shape) for x in inputs]
         if any(len(s) != 2 or s[0] != shapes[0][0] for s in shapes):
             raise ValueError('inputs must be (D, T) tensors with the same D, '

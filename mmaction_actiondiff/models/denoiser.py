@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from mmaction.registry import MODELS
 from torch import Tensor, nn
 
+from .dropout import Dropout
+
 QUERIES = 16  # queries of a block; smaller blocks would make tiny products
 
 
@@ -38,10 +40,22 @@ def local_attention(query: Tensor, key: Tensor, value: Tensor, valid: Tensor,
     span = size + 2 * reach
     tail = -length % size
 
+    def blocks(x: Tensor) -> Tensor:
+        """(N, T, H, d) -> (N, H, B, size, d)."""
+        return F.pad(x.transpose(1, 2),
+                     (0, 0, 0, tail)).unflatten(2, (-1, size))
+
     def windows(x: Tensor) -> Tensor:
-        """(N, T, H, d) -> (N, B, H, span, d), a view of the padded x."""
-        x = F.pad(x, (0, 0, 0, 0, reach, reach + tail))
-        return x.unfold(1, span, size).transpose(-1, -2)
+        """(N, T, H, d) -> (N, H, B, span, d).
+
+        Neighbouring blocks lend their edges: the gradient adds three slices,
+        where that of ``Tensor.unfold`` scatters every element.
+        """
+        x = blocks(x)
+        edge = x.new_zeros(*x.shape[:2], 1, reach, x.size(-1))
+        before = torch.cat([edge, x[:, :, :-1, size - reach:]], 2)
+        after = torch.cat([x[:, :, 1:, :reach], edge], 2)
+        return torch.cat([before, x, after], 3)
 
     offset = torch.arange(
         span, device=query.device) - torch.arange(
@@ -50,14 +64,12 @@ def local_attention(query: Tensor, key: Tensor, value: Tensor, valid: Tensor,
     seen = F.pad(valid, (reach, reach + tail)).unfold(1, span, size)
     # A padded query sees itself: a softmax over nothing would be NaN.
     allowed = near & (seen[:, :, None] | (offset == reach))
-    out = F.scaled_dot_product_attention(
-        F.pad(query, (0, 0, 0, 0, 0, tail)).unflatten(1, (-1, size)).transpose(
-            2, 3).flatten(0, 1),
-        windows(key).flatten(0, 1),
-        windows(value).flatten(0, 1),
-        attn_mask=allowed.flatten(0, 1).unsqueeze(1))
-    out = out.transpose(1, 2).reshape(query.size(0), -1, *query.shape[2:])
-    return out[:, :length]
+    # Fused attention kernels are slower than products this small.
+    score = blocks(query * query.size(-1)**-0.5) @ windows(key).transpose(
+        -1, -2)
+    share = score.masked_fill(~allowed.unsqueeze(1), -torch.inf).softmax(-1)
+    out = (share @ windows(value)).flatten(2, 3)
+    return out[:, :, :length].transpose(1, 2)
 
 
 def global_attention(query: Tensor, key: Tensor, value: Tensor,
@@ -106,7 +118,7 @@ class MixedBlock(nn.Module):
         self.norm = nn.LayerNorm(channels, elementwise_affine=False)
         self.ffn = nn.Sequential(
             nn.Linear(channels, channels), nn.ReLU(inplace=True),
-            nn.Linear(channels, channels), nn.Dropout(dropout))
+            nn.Linear(channels, channels), Dropout(dropout))
 
     def forward(self, x: Tensor, condition: Tensor, scale: Tensor,
                 shift: Tensor, valid: Tensor) -> Tensor:
@@ -204,14 +216,15 @@ class TemporalDenoiser(nn.Module):
     def forward(self,
                 x: Tensor,
                 timesteps: Tensor,
-                condition: Tensor,
+                condition: Tensor | tuple[Tensor, ...],
                 valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Denoise once.
 
         Args:
             x (Tensor): Noisy mask (N, C, T), in [-1, 1].
             timesteps (Tensor): (N,) long.
-            condition (Tensor): (N, condition_channels, T).
+            condition (Tensor | tuple[Tensor, ...]): (N, condition_channels,
+                T), or what :meth:`project` has made of it.
             valid (Tensor, optional): (N, 1, T) bool. Defaults to all.
 
         Returns:
@@ -222,13 +235,11 @@ class TemporalDenoiser(nn.Module):
             ValueError: When the shapes do not fit.
         """
         num_videos, _, length = x.shape
-        for name, tensor, channels in (('x', x, self.num_classes),
-                                       ('condition', condition,
-                                        self.condition_channels)):
-            expected = (num_videos, channels, length)
-            if tensor.shape != expected:
-                raise ValueError(f'{name} must have shape {expected}, '
-                                 f'got {tuple(tensor.shape)}')
+        check_shape('x', x, (num_videos, self.num_classes, length))
+        if isinstance(condition, Tensor):
+            check_shape('condition', condition,
+                        (num_videos, self.condition_channels, length))
+            condition = self.project(condition)
         if valid is None:
             valid = x.new_ones(num_videos, 1, length, dtype=torch.bool)
         mask = valid.transpose(1, 2)
@@ -236,12 +247,25 @@ class TemporalDenoiser(nn.Module):
         angles = timesteps.unsqueeze(1) * self.frequencies
         film = self.time(torch.cat([angles.sin(), angles.cos()], 1))
         film = film.unsqueeze(1).chunk(2 * len(self.blocks), -1)
-        shares = self.condition(condition.transpose(1, 2))
-        shares = shares.chunk(len(self.blocks), -1)
         hidden = self.stem(x.transpose(1, 2)) * mask
         for i, block in enumerate(self.blocks):
-            hidden = block(hidden, shares[i], film[2 * i], film[2 * i + 1],
+            hidden = block(hidden, condition[i], film[2 * i], film[2 * i + 1],
                            valid[:, 0])
         hidden = self.norm(hidden) * mask
         return ((self.head(hidden) * mask).transpose(1, 2),
                 hidden.transpose(1, 2))
+
+    def project(self, condition: Tensor) -> tuple[Tensor, ...]:
+        """What (N, condition_channels, T) adds in each block, (N, T, 3F).
+
+        It does not depend on the timestep: a sampler needs it once.
+        """
+        shares = self.condition(condition.transpose(1, 2))
+        return shares.chunk(len(self.blocks), -1)
+
+
+def check_shape(name: str, tensor: Tensor, expected: tuple[int, ...]) -> None:
+    """Raise a ValueError when the shape is not as expected."""
+    if tensor.shape != expected:
+        raise ValueError(f'{name} must have shape {expected}, '
+                         f'got {tuple(tensor.shape)}')

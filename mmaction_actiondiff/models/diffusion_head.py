@@ -68,7 +68,8 @@ class DiffusionHead(nn.Module):
         num_classes (int): C.
         condition_channels (int): Of the condition. Defaults to 128.
         denoiser (dict, optional): Config; gets ``num_classes`` and
-            ``condition_channels``. Defaults to ``TemporalDenoiser``.
+            ``condition_channels``. A ``project`` of its own is applied to the
+            condition before sampling. Defaults to ``TemporalDenoiser``.
         scheduler (dict, optional): Config in ``TASK_UTILS``, or a scheduler
             of diffusers for a VP process, by its dotted path, e.g.
             ``diffusers.DPMSolverMultistepScheduler``. What the config leaves
@@ -194,10 +195,11 @@ class DiffusionHead(nn.Module):
             generator (torch.Generator, optional): As in :meth:`forward`.
         """
         num_videos, _, length = condition.shape
-        x_t = torch.randn((num_videos, self.num_classes, length),
-                          generator=generator,
-                          device=generator.device if generator else
-                          condition.device).to(condition.device)
+        x_t = torch.randn(
+            (num_videos, self.num_classes, length),
+            generator=generator,
+            device=generator.device if generator else condition.device).to(
+                condition.device)
         timesteps = torch.full((num_videos, ),
                                len(self.alphas_cumprod) - 1,
                                device=condition.device)
@@ -272,6 +274,11 @@ class DiffusionHead(nn.Module):
         condition = condition.repeat(self.num_samples, 1, 1)
         many_valid = valid.repeat(self.num_samples, 1, 1)
 
+        # Both stay the same from step to step.
+        project = getattr(self.denoiser, 'project', lambda x: x)
+        projected = project(condition)
+        free = project(torch.zeros_like(condition)) if self.guidance else None
+
         x = draw()
         if mask is not None and strength < 1:
             self.check(mask, condition[:num_videos])
@@ -283,8 +290,8 @@ class DiffusionHead(nn.Module):
             'eta' not in parameters or self.step_cfg.get('eta', 0) > 0)
         for t in timesteps:
             logits, hidden = self.denoise(
-                x, x.new_full((len(x), ), int(t), dtype=torch.long), condition,
-                many_valid, self.guidance)
+                x, x.new_full((len(x), ), int(t), dtype=torch.long), projected,
+                many_valid, free)
             x_0 = self.to_x_0(self.to_prob(logits, many_valid))
             step_cfg: dict[str, Any] = dict(self.step_cfg)
             if draws_noise:
@@ -302,19 +309,23 @@ class DiffusionHead(nn.Module):
             hidden.unflatten(0, (self.num_samples, num_videos)).mean(0),
             sample_std=prob.std(0))
 
-    def denoise(self,
-                x: Tensor,
-                timesteps: Tensor,
-                condition: Tensor,
-                valid: Tensor | None,
-                guidance: float = 0.) -> tuple[Tensor, Tensor]:
-        """Run the network on x_t (N, C, T); float32 logits also under AMP."""
+    def denoise(
+        self,
+        x: Tensor,
+        timesteps: Tensor,
+        condition: Tensor | tuple[Tensor, ...],
+        valid: Tensor | None,
+        free: Tensor | tuple[Tensor, ...] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Run the network on x_t (N, C, T); float32 logits also under AMP.
+
+        With ``free``, the hidden condition, it is guided away from that.
+        """
         scaled = x.clamp(-self.snr_scale, self.snr_scale) / self.snr_scale
         logits, hidden = self.denoiser(scaled, timesteps, condition, valid)
-        if guidance:
-            free, _ = self.denoiser(scaled, timesteps,
-                                    torch.zeros_like(condition), valid)
-            logits = logits + guidance * (logits - free)
+        if free is not None:
+            other, _ = self.denoiser(scaled, timesteps, free, valid)
+            logits = logits + self.guidance * (logits - other)
         return logits.float(), hidden.float()
 
     def to_x_0(self, mask: Tensor, weight: Tensor | None = None) -> Tensor:

@@ -104,6 +104,16 @@ def test_receptive_field(kwargs, reach):
     assert (seen.min(), seen.max()) == (50 - reach, 50 + reach)
 
 
+def test_projected_condition_is_the_condition():
+    denoiser = build(global_attention=True)
+    x, t, condition = inputs(2, 30)
+    projected = denoiser.project(condition)
+    assert [z.shape for z in projected] == 5 * [(2, 30, 48)]
+    for found, expected in zip(
+            denoiser(x, t, projected), denoiser(x, t, condition)):
+        assert torch.equal(found, expected)
+
+
 def test_depends_on_everything_it_is_told():
     denoiser = build()
     x, t, condition = inputs(1, 20)

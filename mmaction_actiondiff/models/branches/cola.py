@@ -13,6 +13,7 @@ import torch
 from mmaction.registry import MODELS
 from torch import Tensor, nn
 
+from ..dropout import Dropout
 from .base import BaseBranch, BranchOutput, split_streams, topk_pool
 from .cross_modal import MaskedConv
 
@@ -74,7 +75,7 @@ class CoLABranch(BaseBranch):
         self.embed = MaskedConv(
             sum(stream_channels), embed_channels, kernel_size)
         self.classifier = nn.Conv1d(embed_channels, num_classes, 1, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, inputs: Tensor, valid: Tensor) -> CoLAOutput:
         """(N, D, T), (N, 1, T) bool -> :class:`CoLAOutput`."""
