@@ -1,6 +1,5 @@
 _base_ = [
-    './_base_/models/actiondiff.py',
-    './_base_/datasets/activitynet13_i3d.py',
+    './_base_/models/actiondiff.py', './_base_/datasets/activitynet13_i3d.py',
     './_base_/schedules/iters.py', './_base_/default_runtime.py'
 ]
 

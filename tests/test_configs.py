@@ -88,9 +88,10 @@ def stand_in(cfg, annotations: dict, root: Path) -> Path:
             name for name, video in annotations['database'].items()
             if video['subset'] == subset and video['duration'] < 60
         ]
-        chosen.update(
-            {name: annotations['database'][name]
-             for name in sorted(names)[:4]})
+        chosen.update({
+            name: annotations['database'][name]
+            for name in sorted(names)[:4]
+        })
     features = root / 'features'
     features.mkdir(parents=True)
     generator = np.random.default_rng(0)
@@ -109,7 +110,8 @@ def made_up_annotations(cfg, classes) -> dict:
     return dict(
         version='made up',
         database={
-            f'video_{subset}_{i}': dict(
+            f'video_{subset}_{i}':
+            dict(
                 subset=subset,
                 duration=40. + i,
                 annotations=[dict(label=classes[0], segment=[3., 9.])])

@@ -89,9 +89,8 @@ class ActionDiff(WeakLocalizer):
         condition = self.condition(branch.feature, branch.cas,
                                    branch.attention, pseudo.mask, label, valid)
         denoised = self.diffusion_head(
-            pseudo.mask,
-            self.condition.hide(condition, pseudo.agnostic, valid), valid,
-            pseudo.weight)
+            pseudo.mask, self.condition.hide(condition, pseudo.agnostic,
+                                             valid), valid, pseudo.weight)
         generated = self.diffusion_head.generate(condition, valid)
         fused = self.fuse(branch, generated, label, valid, ramp)
         losses = self.loss_module(branch, label, valid, pseudo, denoised,

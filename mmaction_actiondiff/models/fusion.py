@@ -103,8 +103,8 @@ class Fusion(nn.Module):
                     "fusion mode 'gate_feat' needs hidden_channels and "
                     f'embed_channels, got {hidden_channels}, {embed_channels}')
             self.to_feature = nn.Conv1d(hidden_channels, embed_channels, 1)
-            nn.init.zeros_(self.to_feature.weight)
-            nn.init.zeros_(self.to_feature.bias)
+            for parameter in self.to_feature.parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self,
                 branch: BranchOutput,
@@ -144,7 +144,8 @@ class Fusion(nn.Module):
             cas = cas - weight * prob.detach() * above
         if self.mode == 'gate_feat':
             feature = feature * (1 - weight * any_action.detach())
-            feature = (feature + ramp * self.to_feature(denoised.hidden)) * valid
+            feature = (feature +
+                       ramp * self.to_feature(denoised.hidden)) * valid
             fused_cas = classify(feature, valid)
         else:
             fused_cas = torch.cat([cas, background], 1) * valid

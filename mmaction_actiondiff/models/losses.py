@@ -174,7 +174,8 @@ def diffusion_loss(denoised: DenoisedOutput,
         loss = (denoised.prob - mask)**2
     else:
         raise ValueError(f"diffusion loss must be 'bce' or 'mse', got {kind}")
-    loss = loss * denoised.snr_weight.view(-1, 1, 1)
+    if denoised.snr_weight is not None:
+        loss = loss * denoised.snr_weight.view(-1, 1, 1)
     return (loss * weight).sum() / weight.sum().clamp(min=1)
 
 
@@ -308,7 +309,7 @@ class ActionDiffLoss(nn.Module):
         losses = self._base_terms(branch, label, valid)
         if pseudo is not None:
             losses.update(self._mask_terms(branch, pseudo, valid))
-        if denoised is not None:
+        if pseudo and denoised and generated and fused:
             losses.update(
                 self._diffusion_terms(branch, label, valid, pseudo, denoised,
                                       generated, fused, teacher, ramp))
@@ -363,18 +364,16 @@ class ActionDiffLoss(nn.Module):
         return losses
 
     def _diffusion_terms(self, branch: BranchOutput, label: Tensor,
-                         valid: Tensor, pseudo: PseudoMask, denoised: DenoisedOutput,
-                         generated: DenoisedOutput,
+                         valid: Tensor, pseudo: PseudoMask,
+                         denoised: DenoisedOutput, generated: DenoisedOutput,
                          fused: BranchOutput, teacher: BranchOutput | None,
                          ramp: float) -> dict[str, Tensor]:
         losses = {}
         if self.diffusion_weight:
-            weight = learned_entries(pseudo, label, valid,
-                                     self.num_negatives)
+            weight = learned_entries(pseudo, label, valid, self.num_negatives)
             losses['loss_diffusion'] = (
-                self.diffusion_weight *
-                diffusion_loss(denoised, pseudo.mask, weight,
-                               self.diffusion_kind))
+                self.diffusion_weight * diffusion_loss(
+                    denoised, pseudo.mask, weight, self.diffusion_kind))
         if self.smooth_weight:
             losses['loss_smooth'] = self.smooth_weight * smoothness_loss(
                 denoised.logits, label, valid)
@@ -384,7 +383,6 @@ class ActionDiffLoss(nn.Module):
                                 '_fused'))
         if self.consistency_weight:
             losses['loss_consistency'] = (
-                self.consistency_weight * ramp *
-                consistency_loss(branch, fused, generated, label, valid,
-                                 teacher))
+                self.consistency_weight * ramp * consistency_loss(
+                    branch, fused, generated, label, valid, teacher))
         return losses

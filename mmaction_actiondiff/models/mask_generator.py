@@ -32,7 +32,8 @@ class PseudoMask(NamedTuple):
 class TopKMaskGenerator:
     """Choose the k best snippets of every class that a video contains.
 
-    ``k = max(1, floor(n / ratio))`` for a video of n snippets. Ties go to the earlier snippet, so that there are exactly k ones.
+    ``k = max(1, floor(n / ratio))`` for a video of n snippets. Ties go to the
+    earlier snippet, so that there are exactly k ones.
     It is a pure function: no parameters, no state, no gradient, and no loop
     over time, classes or videos.
 
@@ -62,9 +63,8 @@ class TopKMaskGenerator:
         self.ratios = (ratio, ) if isinstance(ratio,
                                               (int, float)) else tuple(ratio)
         if not self.ratios or min(*self.ratios, min_ratio, max_ratio, 1) < 1:
-            raise ValueError(
-                f'ratio must be >= 1, got ratio={ratio}, '
-                f'min_ratio={min_ratio}, max_ratio={max_ratio}')
+            raise ValueError(f'ratio must be >= 1, got ratio={ratio}, '
+                             f'min_ratio={min_ratio}, max_ratio={max_ratio}')
         if k_mode not in ('ratio', 'mass'):
             raise ValueError(f"k_mode must be 'ratio' or 'mass', got {k_mode}")
         self.k_mode = k_mode
@@ -99,8 +99,8 @@ class TopKMaskGenerator:
         rank = self._rank(score, valid)
         length = valid.sum(-1, keepdim=True)  # (N, 1, 1)
 
-        votes = torch.stack([(rank < k) for k in self._k(score, length, valid)
-                             ])
+        votes = torch.stack([(rank < k)
+                             for k in self._k(score, length, valid)])
         chosen = (votes.float().mean(0) > 0.5) & present
         trusted = present
         if self.ignore_band:
@@ -111,17 +111,15 @@ class TopKMaskGenerator:
             weight=trusted.to(score.dtype),
             agnostic=chosen.any(1, keepdim=True).to(score.dtype))
 
-    def _k(self, score: Tensor, length: Tensor,
-           valid: Tensor) -> list[Tensor]:
+    def _k(self, score: Tensor, length: Tensor, valid: Tensor) -> list[Tensor]:
         """One k (N, 1 or C, 1) for each ratio."""
         if self.k_mode == 'mass':
             score = score * valid
-            mass = score.sum(-1, keepdim=True)**2 / (score**2).sum(
-                -1, keepdim=True).clamp(min=1e-12)
+            mass = score.sum(
+                -1, keepdim=True)**2 / (score**2).sum(
+                    -1, keepdim=True).clamp(min=1e-12)
             k = mass.round().minimum((length / self.min_ratio).floor())
-            return [
-                k.maximum((length / self.max_ratio).floor()).clamp(min=1)
-            ]
+            return [k.maximum((length / self.max_ratio).floor()).clamp(min=1)]
         return [(length / ratio).floor().clamp(min=1) for ratio in self.ratios]
 
     @staticmethod

@@ -60,14 +60,16 @@ class WeakLocalizer(BaseModel):
                  init_cfg: dict | None = None) -> None:
         # Built here: BaseModel would look in MMEngine's root registry.
         super().__init__(
-            MODELS.build(data_preprocessor
-                         or dict(type='WTALDataPreprocessor')), init_cfg)
+            MODELS.build(
+                data_preprocessor or dict(type='WTALDataPreprocessor')),
+            init_cfg)
         self.num_classes = num_classes
         branch = dict(num_classes=num_classes, **base_branch)
         if stream_channels is not None:
             branch['stream_channels'] = stream_channels
         self.base_branch = MODELS.build(branch)
-        self.mask_generator = mask_generator and MODELS.build(mask_generator)
+        self.mask_generator: Any = (
+            MODELS.build(mask_generator) if mask_generator else None)
         self.loss_module = MODELS.build(loss)
         self.proposal_generator = TASK_UTILS.build(proposal_generator)
         self.video_ratio = video_ratio
@@ -136,8 +138,8 @@ class WeakLocalizer(BaseModel):
     def predict_labels(self, branch: BranchOutput, valid: Tensor) -> Tensor:
         """The classes that get proposals: (N, C) multi-hot, never empty."""
         score = self.video_score(branch, valid)
-        threshold = score.amax(1, keepdim=True).clamp(
-            max=self.proposal_generator.video_score_thr)
+        threshold = score.amax(
+            1, keepdim=True).clamp(max=self.proposal_generator.video_score_thr)
         return (score >= threshold).to(score.dtype)
 
     def stack_labels(self, inputs: Tensor,
@@ -156,9 +158,7 @@ class WeakLocalizer(BaseModel):
         video_scores = self.video_score(fused, valid).float().cpu()
         # The attention enters the proposals by itself: no gate here.
         curves = dict(
-            score=fused.class_score(),
-            attention=fused.attention,
-            **curves)
+            score=fused.class_score(), attention=fused.attention, **curves)
         curves = {k: v.detach().float().cpu() for k, v in curves.items()}
         for i, sample in enumerate(data_samples):
             length = int(valid[i].sum())
@@ -175,14 +175,14 @@ class WeakLocalizer(BaseModel):
             if self.dump_snippets:
                 sample.pred_snippets = InstanceData(
                     **{
-                        name: x[0] if 'attention' in name else x.T.contiguous()
+                        name: x[0] if 'attention' in
+                        name else x.T.contiguous()
                         for name, x in own.items()
                     })
         return data_samples
 
 
-def valid_snippets(inputs: Tensor,
-                   data_samples: DataSamples | None) -> Tensor:
+def valid_snippets(inputs: Tensor, data_samples: DataSamples | None) -> Tensor:
     """Which snippets are not padding: (N, 1, T) bool."""
     num_videos, _, longest = inputs.shape
     if data_samples is None:

@@ -27,8 +27,7 @@ def config(**kwargs):
         diffusion_head=dict(
             type='DiffusionHead',
             num_inference_steps=3,
-            denoiser=dict(
-                type='TemporalDenoiser', channels=16, num_layers=2)),
+            denoiser=dict(type='TemporalDenoiser', channels=16, num_layers=2)),
         fusion=dict(type='Fusion'),
         loss=dict(type='ActionDiffLoss', mil_ratio=4),
         proposal_generator=dict(type='ProposalGenerator'))
@@ -131,8 +130,8 @@ def test_a_video_does_not_depend_on_its_batch(fusion):
 def test_predictions_follow_the_seed_only():
     model = shake(build())
     model.dump_snippets = True
-    first, again = (predictions(model, features(), samples())
-                    for _ in range(2))
+    first, again = (
+        predictions(model, features(), samples()) for _ in range(2))
     torch.manual_seed(99)
     third = predictions(model, features(), samples())
     model.seed = 1
@@ -293,14 +292,16 @@ def test_dumped_snippets_have_one_row_each():
     model.dump_snippets = True
     dumped = predictions(model, features(), samples())[1].pred_snippets
     assert len(dumped) == 31
-    assert {k: tuple(dumped[k].shape)
-            for k in dumped.keys()} == dict(
-                score=(31, 3),
-                attention=(31, ),
-                base_score=(31, 3),
-                base_attention=(31, ),
-                mask=(31, 3),
-                denoised=(31, 3))
+    assert {
+        k: tuple(dumped[k].shape)
+        for k in dumped.keys()
+    } == dict(
+        score=(31, 3),
+        attention=(31, ),
+        base_score=(31, 3),
+        base_attention=(31, ),
+        mask=(31, 3),
+        denoised=(31, 3))
 
 
 def test_building_leaves_the_config_as_it_was():

@@ -42,9 +42,10 @@ def test_shapes_and_ranges(length):
     assert 0 <= score.min() and score.max() <= 1
 
 
-@pytest.mark.parametrize('kwargs', [{},
-                                    dict(pool_kernel=13),
-                                    dict(hidden_layers=3, kernel_size=5)])
+@pytest.mark.parametrize(
+    'kwargs',
+    [{}, dict(pool_kernel=13),
+     dict(hidden_layers=3, kernel_size=5)])
 def test_padding_changes_nothing(kwargs):
     branch = small_branch(**kwargs)
     inputs = torch.randn(2, 16, 11)

@@ -12,8 +12,7 @@ LABEL = torch.tensor([[1., 0., 0.], [0., 1., 1.]])
 
 
 def denoise(logits, hidden):
-    return SimpleNamespace(
-        logits=logits, prob=logits.sigmoid(), hidden=hidden)
+    return SimpleNamespace(logits=logits, prob=logits.sigmoid(), hidden=hidden)
 
 
 def batch():
@@ -28,9 +27,9 @@ def batch():
 def fuse(mode, logits=None, ramp=1., **kwargs):
     branch, drawn, hidden = batch()
     fusion = Fusion(mode, hidden_channels=6, embed_channels=5, **kwargs)
-    return branch, fusion(
-        branch, denoise(drawn if logits is None else logits, hidden), LABEL,
-        VALID, lambda x, valid: x[:, :4] * 2, ramp)
+    return branch, fusion(branch,
+                          denoise(drawn if logits is None else logits, hidden),
+                          LABEL, VALID, lambda x, valid: x[:, :4] * 2, ramp)
 
 
 def test_standardise_like_takes_mean_and_spread():
@@ -81,8 +80,9 @@ def test_suppress_lowers_peaks_and_passes_no_gradient_to_the_denoiser():
     branch, logits, hidden = batch()
     logits.requires_grad_()
     fused = Fusion(
-        'suppress', weight=.8, attention_weight=0.)(
-            branch, denoise(logits, hidden), LABEL, VALID, None)
+        'suppress', weight=.8, attention_weight=0.)(branch,
+                                                    denoise(logits, hidden),
+                                                    LABEL, VALID, None)
     assert not fused.cas.requires_grad
     assert (fused.cas <= branch.cas).all() and (fused.cas < branch.cas).any()
     before = peak_ratio(branch.cas[:, :3].exp(), LABEL, VALID)

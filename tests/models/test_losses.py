@@ -185,8 +185,8 @@ def test_smoothness_loss():
 
 
 def test_consistency_loss():
-    branch = BranchOutput(torch.zeros(1, 1, 2), torch.zeros(1, 2, 2),
-                          row(.5, .1))
+    branch = BranchOutput(
+        torch.zeros(1, 1, 2), torch.zeros(1, 2, 2), row(.5, .1))
     fused = branch._replace(cas=torch.tensor([[[log(3.), 0.], [0., 0.]]]))
     denoised = denoise(torch.zeros(1, 1, 2))  # p = .5
     label, valid = torch.ones(1, 1), ones(1, 1, 2)
@@ -243,7 +243,8 @@ def test_each_weight_scales_its_own_term(name):
     three = L.ActionDiffLoss(**{**every, name: 3.})(*batch)
     assert set(one) == {
         f'loss_{term}'
-        for terms in WEIGHTS.values() for term in terms
+        for terms in WEIGHTS.values()
+        for term in terms
     }
     for key, value in one.items():
         factor = 3 if key[5:] in WEIGHTS[name] else 1

@@ -85,8 +85,8 @@ class BaseBranch(nn.Module):
         raise NotImplementedError
 
 
-def split_streams(inputs: Tensor,
-                  stream_channels: tuple[int, ...]) -> list[Tensor]:
+def split_streams(inputs: Tensor, stream_channels: tuple[int,
+                                                         ...]) -> list[Tensor]:
     """Cut ``inputs`` (N, D, T) into its streams along the channels.
 
     Raises:
@@ -134,8 +134,9 @@ def suppress_background(cas: Tensor, attention: Tensor) -> Tensor:
 def masked_mean(x: Tensor, valid: Tensor) -> Tensor:
     """Mean over the valid snippets: (N, c, T) -> (N, c, 1)."""
     weight = valid.to(x.dtype)
-    return (x * weight).sum(-1, keepdim=True) / weight.sum(
-        -1, keepdim=True).clamp(min=1)
+    return (x * weight).sum(
+        -1, keepdim=True) / weight.sum(
+            -1, keepdim=True).clamp(min=1)
 
 
 def masked_avg_pool(x: Tensor, valid: Tensor, kernel_size: int) -> Tensor:

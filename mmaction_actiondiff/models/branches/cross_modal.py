@@ -147,8 +147,8 @@ class CrossModalBranch(BaseBranch):
     def forward(self, inputs: Tensor, valid: Tensor) -> BranchOutput:
         """(N, D, T), (N, 1, T) bool -> :class:`BranchOutput`."""
         rgb, flow = split_streams(inputs, self.stream_channels)
-        rgb, flow = (self.rgb_gate(rgb, flow, valid),
-                     self.flow_gate(flow, rgb, valid))
+        rgb, flow = (self.rgb_gate(rgb, flow,
+                                   valid), self.flow_gate(flow, rgb, valid))
         attentions = [
             self.smooth(self.rgb_attention(rgb, valid), valid),
             self.smooth(self.flow_attention(flow, valid), valid)
@@ -157,7 +157,7 @@ class CrossModalBranch(BaseBranch):
         return BranchOutput(
             feature=feature,
             cas=self.classify(feature, valid),
-            attention=sum(attentions) / 2,
+            attention=(attentions[0] + attentions[1]) / 2,
             stream_attentions=tuple(attentions))
 
     def classify(self, feature: Tensor, valid: Tensor) -> Tensor:
