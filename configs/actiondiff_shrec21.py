@@ -10,13 +10,13 @@ _base_ = [
 model = dict(
     num_classes={{_base_.num_classes}},
     stream_channels={{_base_.stream_channels}},
-    warmup_iters=75,
+    warmup_iters=150,
     base_branch=dict(
         embed_channels=64,
         attention_channels=32,
         hidden_layers=3,
         kernel_size=5,
-        dropout=0.3,
+        dropout=0.5,
         attention_dropout=0.2),
     mask_generator=dict(ratio=40),
     condition=dict(condition_channels=64),
@@ -28,10 +28,10 @@ model = dict(
         video_score_thr=0.02, attention_thrs=[], outer_ratio=0.5))
 
 train_dataloader = dict(sampler=dict(num_pairs=0))
-train_cfg = dict(max_iters=300, val_interval=150)
-optim_wrapper = dict(optimizer=dict(lr=3e-3))
+train_cfg = dict(max_iters=600, val_interval=300)
+optim_wrapper = dict(optimizer=dict(lr=5e-3))
 param_scheduler = [
-    dict(type='CosineAnnealingLR', T_max=300, eta_min=0, by_epoch=False)
+    dict(type='CosineAnnealingLR', T_max=600, eta_min=0, by_epoch=False)
 ]
 custom_hooks = [dict(type='EMAHook', momentum=0.01)]
-default_hooks = dict(checkpoint=dict(interval=150))
+default_hooks = dict(checkpoint=dict(interval=300))
