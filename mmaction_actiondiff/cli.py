@@ -190,9 +190,8 @@ def where_next(runner: Runner) -> str:
     return '\n'.join([
         f'Finished. {work_dir} holds the config, the logs and',
         f'  {last} (last)',
-        *([
-            f'  {os.path.relpath(best)} (best of the evaluations, test-selected)'
-        ] if best else []),
+        *([f'  {os.path.relpath(best)} (best evaluation, test-selected)']
+          if best else []),
         'Next:',
         f'  python tools/test.py {config} {last} --dump {dump}',
         f'  python tools/visualize.py {dump} --config {config} '
