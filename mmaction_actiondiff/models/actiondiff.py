@@ -78,12 +78,13 @@ class ActionDiff(WeakLocalizer):
         valid = valid_snippets(inputs, data_samples)
         label = self.stack_labels(inputs, data_samples)
         branch = self.base_branch(inputs, valid)
-        teacher = self.run_teacher(inputs, valid)
+        self.update_teacher()
         ramp = self.warmup_ramp()
         if ramp is None:
             losses = self.loss_module(branch, label, valid)
             return dict(losses, loss_diffusion=self.idle_diffusion())
 
+        teacher = self.run_teacher(inputs, valid)
         pseudo = self.mask_generator((teacher or branch).snippet_score(),
                                      label, valid)
         condition = self.condition(branch.feature, branch.cas,
@@ -159,15 +160,16 @@ class ActionDiff(WeakLocalizer):
         return sum((p.sum() * 0 for m in modules for p in m.parameters()),
                    torch.zeros(()))
 
+    def update_teacher(self) -> None:
+        """Follow the weights after the last training step."""
+        if self.teacher and self.training:
+            self.teacher.update_parameters(self.base_branch)
+
+    @torch.no_grad()
     def run_teacher(self, inputs: Tensor,
                     valid: Tensor) -> BranchOutput | None:
-        """Update the teacher by the weights after the last step, run it."""
-        if not self.teacher:
-            return None
-        if self.training:
-            self.teacher.update_parameters(self.base_branch)
-        with torch.no_grad():
-            return self.teacher(inputs, valid)
+        """The teacher's view of the batch, where there is a teacher."""
+        return self.teacher(inputs, valid) if self.teacher else None
 
     def train(self, mode: bool = True) -> ActionDiff:
         """Switch the mode; the teacher never trains (no dropout)."""

@@ -47,7 +47,7 @@ def erode(x: Tensor, size: int) -> Tensor:
 
 def hard_regions(actionness: Tensor, valid: Tensor, inner: int,
                  outer: int) -> tuple[Tensor, Tensor]:
-    """Snippets near the borders of the active intervals (CoLA, eq. 4-5).
+    """Snippets near the borders of the active intervals (CoLA).
 
     Active is what exceeds the video's median. Hard actions lie just inside
     (eroded by ``inner`` but not by ``outer``), hard backgrounds just outside
@@ -70,7 +70,7 @@ def hard_regions(actionness: Tensor, valid: Tensor, inner: int,
 
 def contrast(feature: Tensor, query: Tensor, key: Tensor, negative: Tensor,
              temperature: float) -> Tensor:
-    """InfoNCE of a mean snippet against a mean and single ones (eq. 6-7).
+    """InfoNCE of a mean snippet against a mean and single ones (CoLA).
 
     Args:
         feature (Tensor): (N, E, T).
@@ -98,7 +98,7 @@ def contrast(feature: Tensor, query: Tensor, key: Tensor, negative: Tensor,
 
 @MODELS.register_module()
 class CoLALoss(nn.Module):
-    """``L_action + contrast_weight * L_SniCo`` (eq. 8).
+    """``L_action + contrast_weight * L_SniCo`` (CoLA).
 
     Two things differ from the released code: the classification term is a
     cross-entropy, not an average of binary ones over the C classes, which

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def mil_loss(video_logits: Tensor, target: Tensor) -> Tensor:
-    """Cross-entropy against the label distribution (W-TALC, eq. 4).
+    """Cross-entropy against the label distribution (W-TALC).
 
     Args:
         video_logits (Tensor): (N, K).
@@ -59,7 +59,7 @@ def co_activity_loss(feature: Tensor,
                      margin: float = 0.5) -> Tensor:
     """Videos that share a class look alike where it is active.
 
-    W-TALC (Paul et al., ECCV 2018), eq. 6-8: with class-wise attention
+    W-TALC (Paul et al., ECCV 2018): with class-wise attention
     ``softmax_T(cas_c)``, high and low region features H and L, and cosine
     distance d, the mean over pairs (i, j) that share a class of
     ``(relu(d(Hi,Hj) - d(Hi,Lj) + margin)
@@ -183,7 +183,7 @@ def smoothness_loss(logits: Tensor, label: Tensor, valid: Tensor) -> Tensor:
     """Truncated smoothness of the denoised sequence over the present classes.
 
     ``mean min((log p_t - sg log p_{t-1})^2, 16)`` (MS-TCN, Farha and Gall,
-    CVPR 2019, eq. 3-5, with ``p = sigmoid(o)``).
+    CVPR 2019, with ``p = sigmoid(o)``).
     """
     log_prob = F.logsigmoid(logits)
     step = (log_prob[..., 1:] - log_prob[..., :-1].detach())**2

@@ -41,7 +41,7 @@ class MaskedConv(nn.Conv1d):
 class ConsensusGate(nn.Module):
     """Recalibrate the main stream by the channels that both streams excite.
 
-    ``sigmoid(linear(mean_T main) * conv(support)) * main`` (CO2-Net, eq. 2-4:
+    ``sigmoid(linear(mean_T main) * conv(support)) * main`` (CO2-Net:
     the main stream gives the global, the other stream the local context).
     """
 
