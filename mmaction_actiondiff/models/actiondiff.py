@@ -56,6 +56,7 @@ class ActionDiff(WeakLocalizer):
             dict(
                 num_classes=self.num_classes,
                 embed_channels=embed_channels,
+                input_channels=sum(self.base_branch.stream_channels),
                 **condition))
         self.diffusion_head = MODELS.build(
             dict(
@@ -87,8 +88,14 @@ class ActionDiff(WeakLocalizer):
         teacher = self.run_teacher(inputs, valid)
         pseudo = self.mask_generator((teacher or branch).snippet_score(),
                                      label, valid)
-        condition = self.condition(branch.feature, branch.cas,
-                                   branch.attention, pseudo.mask, label, valid)
+        condition = self.condition(
+            branch.feature,
+            branch.cas,
+            branch.attention,
+            pseudo.mask,
+            label,
+            valid,
+            inputs=inputs)
         denoised = self.diffusion_head(
             pseudo.mask, self.condition.hide(condition, pseudo.agnostic,
                                              valid), valid, pseudo.weight)
@@ -114,8 +121,14 @@ class ActionDiff(WeakLocalizer):
         branch = self.base_branch(inputs, valid)
         label = self.predict_labels(branch, valid)
         pseudo = self.mask_generator(branch.snippet_score(), label, valid)
-        condition = self.condition(branch.feature, branch.cas,
-                                   branch.attention, pseudo.mask, label, valid)
+        condition = self.condition(
+            branch.feature,
+            branch.cas,
+            branch.attention,
+            pseudo.mask,
+            label,
+            valid,
+            inputs=inputs)
         names = [
             sample.get('video_name', '')
             for sample in data_samples or [{}] * len(inputs)

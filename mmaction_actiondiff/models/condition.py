@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from mmaction.registry import MODELS
 from torch import Tensor, nn
 
-MODES = ('attn_feat', 'topk_feat', 'class_feat', 'cas', 'cas_attn_feat')
+MODES = ('attn_feat', 'topk_feat', 'class_feat', 'cas', 'cas_attn_feat',
+         'input', 'attn_input')
 EDGE = 2  # snippets on each side of a boundary that 'boundary' hides
 
 
@@ -30,6 +31,9 @@ class ActionCondition(nn.Module):
                       ``p_c = sum_T softmax_T(cas_c) X``
     ``cas``           ``V(cas)``, without the background
     ``cas_attn_feat`` ``a P(X) + V(cas)``
+    ``input``         ``P(inputs)``: the denoiser looks with eyes of its own,
+                      so that its errors are not the base's
+    ``attn_input``    ``a P(inputs)``
     ================= ====================================================
 
     The gates stand behind the norm, which would undo a factor before it; a
@@ -44,6 +48,7 @@ class ActionCondition(nn.Module):
         num_classes (int): C.
         embed_channels (int): E.
         condition_channels (int): F. Defaults to 128.
+        input_channels (int, optional): D, for the modes that read the inputs.
         mode (str): See the table. Defaults to 'attn_feat'.
         detach (bool): Stop the gradient into the base. Defaults to True.
         zero_prob (float): Probability of hiding all. Defaults to 0.2.
@@ -57,14 +62,15 @@ class ActionCondition(nn.Module):
             Defaults to 0.1.
 
     Raises:
-        ValueError: For an unknown mode, or probabilities that are negative
-            or sum to more than 1.
+        ValueError: For an unknown mode, missing ``input_channels``, or
+            probabilities that are negative or sum to more than 1.
     """
 
     def __init__(self,
                  num_classes: int,
                  embed_channels: int,
                  condition_channels: int = 128,
+                 input_channels: int | None = None,
                  mode: str = 'attn_feat',
                  detach: bool = True,
                  zero_prob: float = 0.2,
@@ -86,8 +92,12 @@ class ActionCondition(nn.Module):
         self.mode = mode
         self.detach = detach
         self.label_noise = label_noise
+        self.reads_input = mode in ('input', 'attn_input')
+        if self.reads_input and input_channels is None:
+            raise ValueError(f'condition mode {mode!r} needs input_channels')
         if mode != 'cas':
-            self.feature = nn.Conv1d(embed_channels, condition_channels, 1)
+            source = input_channels if self.reads_input else embed_channels
+            self.feature = nn.Conv1d(source, condition_channels, 1)
             self.norm = nn.LayerNorm(condition_channels)
         if mode in ('class_feat', 'cas', 'cas_attn_feat'):
             self.class_map = nn.Conv1d(num_classes, condition_channels, 1)
@@ -102,7 +112,8 @@ class ActionCondition(nn.Module):
                 mask: Tensor,
                 label: Tensor,
                 valid: Tensor | None = None,
-                generator: torch.Generator | None = None) -> Tensor:
+                generator: torch.Generator | None = None,
+                inputs: Tensor | None = None) -> Tensor:
         """Make the condition.
 
         Args:
@@ -115,6 +126,7 @@ class ActionCondition(nn.Module):
             valid (Tensor, optional): (N, 1, T) bool. Defaults to all.
             generator (torch.Generator, optional): Draws the label noise, on
                 the device of the feature. Defaults to torch's own.
+            inputs (Tensor, optional): (N, D, T), for the modes that read it.
 
         Returns:
             Tensor: (N, F, T), zero where not valid.
@@ -140,7 +152,9 @@ class ActionCondition(nn.Module):
         if self.mode == 'topk_feat':
             condition = union * self.embed(feature) + (1 - union) * self.token
         elif self.mode != 'cas':
-            condition = attention * self.embed(feature)
+            condition = self.embed(inputs if self.reads_input else feature)
+            if self.mode != 'input':
+                condition = attention * condition
         if self.mode == 'class_feat':
             if self.training:
                 label = self.corrupt(label, generator)

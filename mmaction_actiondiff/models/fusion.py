@@ -17,7 +17,7 @@ from .branches.base import BranchOutput, masked_mean
 if TYPE_CHECKING:
     from .diffusion_head import DenoisedOutput
 
-MODES = ('blend', 'add', 'suppress', 'gate_feat', 'none')
+MODES = ('blend', 'mixture', 'add', 'suppress', 'gate_feat', 'none')
 
 
 def standardise_like(x: Tensor, reference: Tensor, valid: Tensor) -> Tensor:
@@ -35,6 +35,15 @@ def standardise_like(x: Tensor, reference: Tensor, valid: Tensor) -> Tensor:
     mean_x, var_x = moments(x)
     mean_r, var_r = moments(reference)
     return (x - mean_x) * ((var_r + 1e-6) / (var_x + 1e-2)).sqrt() + mean_r
+
+
+def with_rest(prob: Tensor) -> Tensor:
+    """(N, C, T) in [0, 1] -> a distribution over K, the background last.
+
+    Where independent classes claim more than 1 together, they share it.
+    """
+    prob = prob / prob.sum(1, keepdim=True).clamp(min=1)
+    return torch.cat([prob, 1 - prob.sum(1, keepdim=True)], 1).clamp(min=0)
 
 
 def peak_ratio(score: Tensor, label: Tensor, valid: Tensor) -> Tensor:
@@ -62,6 +71,8 @@ class Fusion(nn.Module):
     ============= ========================================================
     ``blend``     ``(1 - w) cas + w o'``, ``o'`` = o with the CAS's mean
                   and spread over time: peaks sink, valleys rise
+    ``mixture``   ``log((1 - w) softmax_K(cas) + w p')``, ``p'`` = p with the
+                  background as the rest: two opinions, averaged
     ``add``       ``cas + w o``
     ``suppress``  ``cas - w sg(p) relu(cas - mean_T cas)``: soft erasing
     ``gate_feat`` ``feature (1 - w sg(p_any)) + W hidden``, then a second
@@ -70,7 +81,8 @@ class Fusion(nn.Module):
     ``none``      the base unchanged (ablation)
     ============= ========================================================
 
-    The background logit stays the base's except for ``gate_feat``. The
+    The background logit stays the base's except for ``mixture`` and
+    ``gate_feat``. The
     attention becomes ``(1 - w_a) attention + w_a p_any``, so that the
     diffusion reaches the boundaries of the proposals.
 
@@ -137,6 +149,10 @@ class Fusion(nn.Module):
         if self.mode == 'blend':
             smooth = standardise_like(logits, cas, valid)
             cas = (1 - weight) * cas + weight * smooth
+        elif self.mode == 'mixture':
+            mixed = branch.cas.softmax(1).lerp(with_rest(prob), weight)
+            cas, background = (mixed + 1e-6).log().split([cas.size(1), 1],
+                                                         dim=1)
         elif self.mode == 'add':
             cas = cas + weight * logits
         elif self.mode == 'suppress':

@@ -6,6 +6,7 @@ padding; no term sees the rest. ``docs/method.md`` 6 lists them.
 """
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -131,14 +132,16 @@ def uncertainty_margin_loss(cas: Tensor, mask: Tensor, valid: Tensor,
 
 
 def learned_entries(pseudo: PseudoMask, label: Tensor, valid: Tensor,
-                    num_negatives: int) -> Tensor:
+                    num_negatives: int | None) -> Tensor:
     """Which entries of the mask the denoiser is to learn: (N, C, T) in {0,1}.
 
     The present classes where the mask is trusted, and ``num_negatives``
-    randomly drawn absent classes per video, whose mask is empty.
+    randomly drawn absent classes per video (None: all), whose mask is empty.
     """
     if num_negatives == 0:
         return pseudo.weight
+    if num_negatives is None:
+        return pseudo.weight + ((label <= 0).unsqueeze(-1) & valid)
     lottery = torch.rand(
         label.shape, device=label.device).masked_fill(label > 0, 2.)
     num_negatives = min(num_negatives, label.size(1))
@@ -162,18 +165,29 @@ def diffusion_loss(denoised: DenoisedOutput,
             (Hang et al., ICCV 2023) of the sampled timesteps.
         mask (Tensor): m (N, C, T) in {0, 1}.
         weight (Tensor): w (N, C, T).
-        kind (str): 'bce' of ``sigmoid(o)``, or 'mse' between p and m.
+        kind (str): 'bce' of ``sigmoid(o)``, 'mse' between p and m, or 'ce' of
+            the softmax over the classes and a background of logit 0. For
+            'ce' the classes that claim a snippet share it, the background
+            gets the rest, and a snippet weighs as much as its least trusted
+            class.
 
     Raises:
         ValueError: For another ``kind``.
     """
-    if kind == 'bce':
+    if kind == 'ce':
+        share = mask / mask.sum(1, keepdim=True).clamp(min=1)
+        target = torch.cat([share, 1 - share.sum(1, keepdim=True)], 1)
+        logits = F.pad(denoised.logits, (0, 0, 0, 1))
+        loss = -(target * logits.log_softmax(1)).sum(1, keepdim=True)
+        weight = weight.amin(1, keepdim=True)
+    elif kind == 'bce':
         loss = F.binary_cross_entropy_with_logits(
             denoised.logits, mask, reduction='none')
     elif kind == 'mse':
         loss = (denoised.prob - mask)**2
     else:
-        raise ValueError(f"diffusion loss must be 'bce' or 'mse', got {kind}")
+        raise ValueError(
+            f"diffusion loss must be 'bce', 'ce' or 'mse', got {kind}")
     if denoised.snr_weight is not None:
         loss = loss * denoised.snr_weight.view(-1, 1, 1)
     return (loss * weight).sum() / weight.sum().clamp(min=1)
@@ -226,8 +240,10 @@ class ActionDiffLoss(nn.Module):
     localizer without one).
 
     Args:
-        mil_ratio (float): r of the pooling. Defaults to 7 (THUMOS14).
+        mil_ratio (float | Sequence[float]): r of the pooling; the loss is
+            the mean over several. Defaults to 7 (THUMOS14).
         mil_weight (float): Of L_mil and L_mil_s on the base. Defaults to 1.
+        suppressed_weight (float): Of L_mil_s next to L_mil. Defaults to 1.
         fused_weight (float): Of the same two on the fused branch, times the
             ramp. Defaults to 1.
         norm_weight, guide_weight, mutual_weight, co_activity_weight (float):
@@ -235,16 +251,21 @@ class ActionDiffLoss(nn.Module):
         gce_weight, margin_weight (float): Default to 0.
         margin (float): Of ``uncertainty_margin_loss``. Defaults to 1.
         diffusion_weight (float): Defaults to 0.5.
-        diffusion_kind (str): 'bce' or 'mse'. Defaults to 'bce'.
-        num_negatives (int): Absent classes per video in the diffusion loss.
-            Defaults to 1.
+        diffusion_kind (str): 'bce', 'mse' or 'ce', the last for a diffusion
+            head with ``x_0_activation='softmax'``. Defaults to 'bce'.
+        num_negatives (int, optional): Absent classes per video in the
+            diffusion loss; None for all, as 'ce' needs. Defaults to 1.
         smooth_weight (float): Of the truncated smoothness. Defaults to 0.1.
         consistency_weight (float): Times the ramp. Defaults to 0.1.
+
+    Raises:
+        ValueError: For a ratio below 1, or 'ce' without all negatives.
     """
 
     def __init__(self,
-                 mil_ratio: float = 7,
+                 mil_ratio: float | Sequence[float] = 7,
                  mil_weight: float = 1.,
+                 suppressed_weight: float = 1.,
                  fused_weight: float = 1.,
                  norm_weight: float = 0.8,
                  guide_weight: float = 0.8,
@@ -255,14 +276,21 @@ class ActionDiffLoss(nn.Module):
                  margin: float = 1.,
                  diffusion_weight: float = 0.5,
                  diffusion_kind: str = 'bce',
-                 num_negatives: int = 1,
+                 num_negatives: int | None = 1,
                  smooth_weight: float = 0.1,
                  consistency_weight: float = 0.1) -> None:
         super().__init__()
-        if mil_ratio < 1:
+        if isinstance(mil_ratio, (int, float)):
+            mil_ratio = [mil_ratio]
+        if min(mil_ratio) < 1:
             raise ValueError(f'mil_ratio must be >= 1, got {mil_ratio}')
-        self.mil_ratio = mil_ratio
+        if diffusion_kind == 'ce' and num_negatives is not None:
+            raise ValueError("diffusion_kind='ce' learns all classes of a "
+                             'snippet at once: set num_negatives=None, got '
+                             f'{num_negatives}')
+        self.mil_ratios = mil_ratio
         self.mil_weight = mil_weight
+        self.suppressed_weight = suppressed_weight
         self.fused_weight = fused_weight
         self.norm_weight = norm_weight
         self.guide_weight = guide_weight
@@ -318,17 +346,20 @@ class ActionDiffLoss(nn.Module):
     def _mil_terms(self, branch: BranchOutput, label: Tensor, valid: Tensor,
                    weight: float, suffix: str) -> dict[str, Tensor]:
         """L_mil (background present) and L_mil_s (background suppressed)."""
-        suppressed = suppress_background(branch.cas, branch.attention)
-        return {
-            f'loss_mil{suffix}':
-            weight * mil_loss(
-                topk_pool(branch.cas, valid, self.mil_ratio),
-                with_background(label, 1.)),
-            f'loss_mil_suppressed{suffix}':
-            weight * mil_loss(
-                topk_pool(suppressed, valid, self.mil_ratio),
-                with_background(label, 0.))
-        }
+
+        def pooled_loss(cas: Tensor, background: float) -> Tensor:
+            target = with_background(label, background)
+            return weight * torch.stack([
+                mil_loss(topk_pool(cas, valid, ratio), target)
+                for ratio in self.mil_ratios
+            ]).mean()
+
+        losses = {f'loss_mil{suffix}': pooled_loss(branch.cas, 1.)}
+        if self.suppressed_weight:
+            suppressed = suppress_background(branch.cas, branch.attention)
+            losses[f'loss_mil_suppressed{suffix}'] = (
+                self.suppressed_weight * pooled_loss(suppressed, 0.))
+        return losses
 
     def _base_terms(self, branch: BranchOutput, label: Tensor,
                     valid: Tensor) -> dict[str, Tensor]:
