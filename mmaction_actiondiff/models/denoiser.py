@@ -57,17 +57,16 @@ def local_attention(query: Tensor, key: Tensor, value: Tensor, valid: Tensor,
         after = torch.cat([x[:, :, 1:, :reach], edge], 2)
         return torch.cat([before, x, after], 3)
 
-    offset = torch.arange(
-        span, device=query.device) - torch.arange(
-            size, device=query.device).unsqueeze(1)
-    near = (offset >= 0) & (offset <= 2 * reach)
+    near = torch.ones(
+        size, span, dtype=torch.bool, device=valid.device).triu().tril(
+            2 * reach)
     seen = F.pad(valid, (reach, reach + tail)).unfold(1, span, size)
-    # A padded query sees itself: a softmax over nothing would be NaN.
-    allowed = near & (seen[:, :, None] | (offset == reach))
+    hidden = ~(near & seen.unsqueeze(2)).unsqueeze(1)
     # Fused attention kernels are slower than products this small.
     score = blocks(query * query.size(-1)**-0.5) @ windows(key).transpose(
         -1, -2)
-    share = score.masked_fill(~allowed.unsqueeze(1), -torch.inf).softmax(-1)
+    # Not -inf: a softmax over nothing, at a padded query, would be NaN.
+    share = score.masked_fill_(hidden, torch.finfo(score.dtype).min).softmax(-1)
     out = (share @ windows(value)).flatten(2, 3)
     return out[:, :, :length].transpose(1, 2)
 
@@ -81,6 +80,35 @@ def global_attention(query: Tensor, key: Tensor, value: Tensor,
         value.transpose(1, 2),
         attn_mask=valid[:, None, None])
     return out.transpose(1, 2)
+
+
+class DilatedConv(nn.Conv1d):
+    """1-D convolution of the same length over channel-last sequences.
+
+    One product with the neighbours side by side: on a CPU, torch takes short
+    dilated convolutions apart, one product for each tap.
+
+    Args:
+        channels (int): F, in and out.
+        kernel_size (int): k, odd.
+        dilation (int): d, in snippets.
+    """
+
+    def __init__(self, channels: int, kernel_size: int, dilation: int) -> None:
+        super().__init__(
+            channels, channels, kernel_size, dilation=dilation)
+        self.reach = dilation * (kernel_size // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, T, F) -> (N, T, F)."""
+        length, dilation = x.size(1), self.dilation[0]
+        x = F.pad(x, (0, 0, self.reach, self.reach))
+        taps = [
+            x[:, start:start + length]
+            for start in range(0, 2 * self.reach + 1, dilation)
+        ]
+        weight = self.weight.transpose(1, 2).flatten(1)  # (F, k F)
+        return F.linear(torch.cat(taps, -1), weight, self.bias)
 
 
 class MixedBlock(nn.Module):
@@ -106,12 +134,7 @@ class MixedBlock(nn.Module):
         super().__init__()
         self.num_heads = num_heads
         self.reach = reach
-        self.conv = nn.Conv1d(
-            channels,
-            channels,
-            kernel_size,
-            padding=dilation * (kernel_size // 2),
-            dilation=dilation)
+        self.conv = DilatedConv(channels, kernel_size, dilation)
         self.qkv = nn.Linear(channels, 3 * channels)
         # Over channels only: statistics over time would see the padding and
         # erase how much action there is.
@@ -127,20 +150,20 @@ class MixedBlock(nn.Module):
         Args:
             x (Tensor): (N, T, F), zero where not valid.
             condition (Tensor): What the condition adds to query, key and
-                value, (N, T, 3F).
+                value, (N, 3F, T).
             scale, shift (Tensor): What the timestep does, (N, 1, F).
             valid (Tensor): (N, T) bool.
 
         Returns:
             Tensor: (N, T, F), zero where not valid.
         """
-        query, key, value = (self.qkv(x) + condition).unflatten(
+        query, key, value = (self.qkv(x) + condition.transpose(1, 2)).unflatten(
             -1, (3, self.num_heads, -1)).unbind(2)
         if self.reach is None:
             mixed = global_attention(query, key, value, valid)
         else:
             mixed = local_attention(query, key, value, valid, self.reach)
-        y = self.conv(x.transpose(1, 2)).transpose(1, 2) + mixed.flatten(2)
+        y = self.conv(x) + mixed.flatten(2)
         y = torch.addcmul(shift, self.norm(y), 1 + scale)
         return (x + self.ffn(y)) * valid.unsqueeze(-1)
 
@@ -197,7 +220,7 @@ class TemporalDenoiser(nn.Module):
             MixedBlock(channels, num_heads, kernel_size, 2**i, dropout, reach)
             for i, reach in enumerate(reaches + [None] * global_attention))
         self.stem = nn.Linear(num_classes, channels)
-        # The shares of all blocks in one product each.
+        # The shares of all blocks in one matrix.
         self.condition = nn.Linear(
             condition_channels, 3 * channels * len(self.blocks), bias=False)
         self.time = nn.Sequential(
@@ -256,12 +279,15 @@ class TemporalDenoiser(nn.Module):
                 hidden.transpose(1, 2))
 
     def project(self, condition: Tensor) -> tuple[Tensor, ...]:
-        """What (N, condition_channels, T) adds in each block, (N, T, 3F).
+        """What (N, condition_channels, T) adds in each block, (N, 3F, T).
 
-        It does not depend on the timestep: a sampler needs it once.
+        It does not depend on the timestep: a sampler needs it once. What is
+        zero stays zero: snippets may be hidden before or after.
         """
-        shares = self.condition(condition.transpose(1, 2))
-        return shares.chunk(len(self.blocks), -1)
+        condition = condition.transpose(1, 2)
+        return tuple(
+            F.linear(condition, weight).transpose(1, 2)
+            for weight in self.condition.weight.chunk(len(self.blocks)))
 
 
 def check_shape(name: str, tensor: Tensor, expected: tuple[int, ...]) -> None:

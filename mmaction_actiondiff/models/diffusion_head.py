@@ -10,7 +10,7 @@ import copy
 import inspect
 import zlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Union
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +19,10 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from .schedulers import add_noise
+
+
+# (N, condition_channels, T), or what ``DiffusionHead.project`` made of it.
+Condition = Union[Tensor, tuple[Tensor, ...]]
 
 
 class DenoisedOutput(NamedTuple):
