@@ -87,8 +87,9 @@ class ActionDiff(WeakLocalizer):
         teacher = self.run_teacher(inputs, valid)
         pseudo = self.mask_generator((teacher or branch).snippet_score(),
                                      label, valid)
-        condition = self.condition(branch.feature, branch.cas,
-                                   branch.attention, pseudo.mask, label, valid)
+        condition = self.diffusion_head.project(
+            self.condition(branch.feature, branch.cas, branch.attention,
+                           pseudo.mask, label, valid))
         denoised = self.diffusion_head(
             pseudo.mask, self.condition.hide(condition, pseudo.agnostic,
                                              valid), valid, pseudo.weight)

@@ -20,42 +20,35 @@ from .dropout import Dropout
 QUERIES = 16  # queries of a block; smaller blocks would make tiny products
 
 
-def local_attention(query: Tensor, key: Tensor, value: Tensor, valid: Tensor,
-                    reach: int) -> Tensor:
+def local_attention(qkv: Tensor, valid: Tensor, reach: int) -> Tensor:
     """Softmax attention to the snippets at most ``reach`` away.
 
     Time is cut into blocks of queries; each sees its block and ``reach``
     snippets on both sides: time and memory grow with T, not with T * T.
 
     Args:
-        query, key, value (Tensor): (N, T, H, F / H).
+        qkv (Tensor): Query, key and value, (N, T, 3, H, F / H).
         valid (Tensor): (N, T) bool; other keys are not attended to.
         reach (int): In snippets, >= 0.
 
     Returns:
         Tensor: (N, T, H, F / H).
     """
-    length = query.size(1)
+    length = qkv.size(1)
     size = max(QUERIES, reach)
     span = size + 2 * reach
     tail = -length % size
 
-    def blocks(x: Tensor) -> Tensor:
-        """(N, T, H, d) -> (N, H, B, size, d)."""
-        return F.pad(x.transpose(1, 2),
-                     (0, 0, 0, tail)).unflatten(2, (-1, size))
-
-    def windows(x: Tensor) -> Tensor:
-        """(N, T, H, d) -> (N, H, B, span, d).
-
-        Neighbouring blocks lend their edges: the gradient adds three slices,
-        where that of ``Tensor.unfold`` scatters every element.
-        """
-        x = blocks(x)
-        edge = x.new_zeros(*x.shape[:2], 1, reach, x.size(-1))
-        before = torch.cat([edge, x[:, :, :-1, size - reach:]], 2)
-        after = torch.cat([x[:, :, 1:, :reach], edge], 2)
-        return torch.cat([before, x, after], 3)
+    # (3, N, H, B, size, F / H)
+    query, memory = F.pad(
+        qkv.permute(2, 0, 3, 1, 4),
+        (0, 0, 0, tail)).unflatten(3, (-1, size)).split([1, 2])
+    # Neighbouring blocks lend their edges, (2, N, H, B, span, F / H): the
+    # gradient adds slices, where that of ``Tensor.unfold`` scatters.
+    edge = memory.new_zeros(*memory.shape[:3], 1, reach, memory.size(-1))
+    before = torch.cat([edge, memory[..., :-1, size - reach:, :]], 3)
+    after = torch.cat([memory[..., 1:, :reach, :], edge], 3)
+    key, value = torch.cat([before, memory, after], 4)
 
     near = torch.ones(
         size, span, dtype=torch.bool, device=valid.device).triu().tril(
@@ -63,22 +56,18 @@ def local_attention(query: Tensor, key: Tensor, value: Tensor, valid: Tensor,
     seen = F.pad(valid, (reach, reach + tail)).unfold(1, span, size)
     hidden = ~(near & seen.unsqueeze(2)).unsqueeze(1)
     # Fused attention kernels are slower than products this small.
-    score = blocks(query * query.size(-1)**-0.5) @ windows(key).transpose(
-        -1, -2)
+    score = query[0] * query.size(-1)**-0.5 @ key.transpose(-1, -2)
     # Not -inf: a softmax over nothing, at a padded query, would be NaN.
-    share = score.masked_fill_(hidden, torch.finfo(score.dtype).min).softmax(-1)
-    out = (share @ windows(value)).flatten(2, 3)
-    return out[:, :, :length].transpose(1, 2)
+    lowest = torch.finfo(score.dtype).min
+    out = score.masked_fill_(hidden, lowest).softmax(-1) @ value
+    return out.flatten(2, 3)[:, :, :length].transpose(1, 2)
 
 
-def global_attention(query: Tensor, key: Tensor, value: Tensor,
-                     valid: Tensor) -> Tensor:
+def global_attention(qkv: Tensor, valid: Tensor) -> Tensor:
     """Like :func:`local_attention`, to all valid snippets."""
+    query, key, value = qkv.permute(2, 0, 3, 1, 4)
     out = F.scaled_dot_product_attention(
-        query.transpose(1, 2),
-        key.transpose(1, 2),
-        value.transpose(1, 2),
-        attn_mask=valid[:, None, None])
+        query, key, value, attn_mask=valid[:, None, None])
     return out.transpose(1, 2)
 
 
@@ -157,12 +146,12 @@ class MixedBlock(nn.Module):
         Returns:
             Tensor: (N, T, F), zero where not valid.
         """
-        query, key, value = (self.qkv(x) + condition.transpose(1, 2)).unflatten(
-            -1, (3, self.num_heads, -1)).unbind(2)
+        qkv = (self.qkv(x) + condition.transpose(1, 2)).unflatten(
+            -1, (3, self.num_heads, -1))
         if self.reach is None:
-            mixed = global_attention(query, key, value, valid)
+            mixed = global_attention(qkv, valid)
         else:
-            mixed = local_attention(query, key, value, valid, self.reach)
+            mixed = local_attention(qkv, valid, self.reach)
         y = self.conv(x) + mixed.flatten(2)
         y = torch.addcmul(shift, self.norm(y), 1 + scale)
         return (x + self.ffn(y)) * valid.unsqueeze(-1)
@@ -245,7 +234,8 @@ class TemporalDenoiser(nn.Module):
 
         Args:
             x (Tensor): Noisy mask (N, C, T), in [-1, 1].
-            timesteps (Tensor): (N,) long.
+            timesteps (Tensor): (N,) long, or what :meth:`embed` has made of
+                them.
             condition (Tensor | tuple[Tensor, ...]): (N, condition_channels,
                 T), or what :meth:`project` has made of it.
             valid (Tensor, optional): (N, 1, T) bool. Defaults to all.
@@ -267,9 +257,9 @@ class TemporalDenoiser(nn.Module):
             valid = x.new_ones(num_videos, 1, length, dtype=torch.bool)
         mask = valid.transpose(1, 2)
 
-        angles = timesteps.unsqueeze(1) * self.frequencies
-        film = self.time(torch.cat([angles.sin(), angles.cos()], 1))
-        film = film.unsqueeze(1).chunk(2 * len(self.blocks), -1)
+        if timesteps.dim() == 1:
+            timesteps = self.embed(timesteps)
+        film = timesteps.unsqueeze(1).chunk(2 * len(self.blocks), -1)
         hidden = self.stem(x.transpose(1, 2)) * mask
         for i, block in enumerate(self.blocks):
             hidden = block(hidden, condition[i], film[2 * i], film[2 * i + 1],
@@ -277,6 +267,14 @@ class TemporalDenoiser(nn.Module):
         hidden = self.norm(hidden) * mask
         return ((self.head(hidden) * mask).transpose(1, 2),
                 hidden.transpose(1, 2))
+
+    def embed(self, timesteps: Tensor) -> Tensor:
+        """What timesteps (S,) do in all blocks, (S, 2BF) for B blocks.
+
+        A sampler needs its timesteps once, whatever the number of videos.
+        """
+        angles = timesteps.unsqueeze(1) * self.frequencies
+        return self.time(torch.cat([angles.sin(), angles.cos()], 1))
 
     def project(self, condition: Tensor) -> tuple[Tensor, ...]:
         """What (N, condition_channels, T) adds in each block, (N, 3F, T).

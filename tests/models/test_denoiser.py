@@ -43,16 +43,16 @@ def naive_attention(query, key, value, valid, reach):
 @pytest.mark.parametrize('reach', [0, 1, 3, 16, 21, 100])
 @pytest.mark.parametrize('length', [1, 15, 16, 17, 53])
 def test_local_attention_is_the_definition(reach, length):
-    query, key, value = torch.randn(3, 2, length, 2, 4)
+    qkv = torch.randn(2, length, 3, 2, 4)
     valid = valid_until([length, max(1, length - 9)], length)[:, 0]
-    found = local_attention(query, key, value, valid, reach)
-    expected = naive_attention(query, key, value, valid, reach)
+    found = local_attention(qkv, valid, reach)
+    expected = naive_attention(*qkv.unbind(2), valid, reach)
     chosen = valid[..., None, None]
     torch.testing.assert_close(found * chosen, expected)
     assert found.isfinite().all()
     if reach >= length:
         torch.testing.assert_close(
-            global_attention(query, key, value, valid) * chosen, expected)
+            global_attention(qkv, valid) * chosen, expected)
 
 
 def test_starts_with_zero_logits():
@@ -108,7 +108,7 @@ def test_projected_condition_is_the_condition():
     denoiser = build(global_attention=True)
     x, t, condition = inputs(2, 30)
     projected = denoiser.project(condition)
-    assert [z.shape for z in projected] == 5 * [(2, 30, 48)]
+    assert [z.shape for z in projected] == 5 * [(2, 48, 30)]
     for found, expected in zip(
             denoiser(x, t, projected), denoiser(x, t, condition)):
         assert torch.equal(found, expected)
