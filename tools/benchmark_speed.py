@@ -394,8 +394,7 @@ def measure_inference(args: argparse.Namespace, device: str) -> dict:
             for n in steps
         })
         _, samples = make_batch(cfg, Shape('', 1, length), device)
-        memory = peak_growth(
-            lambda: model.predict(inputs, samples), device)
+        memory = peak_growth(lambda: model.predict(inputs, samples), device)
         times = race(runs, args.rounds, device)
         row = {name: float(np.median(t)) for name, t in times.items()}
         row['nms'] = max(row['proposals'] - row['candidates'], 0.)
@@ -480,15 +479,18 @@ def measure_batching(args: argparse.Namespace, loader: Loader,
         length = sample.num_snippets
         alone = model.localize(x[None, :, :length], [sample])[0].cas[0]
         gap = max(gap, float((cas[:, :length] - alone).abs().max()))
-    times = race({k: work([load(v) for v in way])
-                  for k, way in ways.items()}, args.rounds, device)
+    times = race({
+        k: work([load(v) for v in way])
+        for k, way in ways.items()
+    }, args.rounds, device)
     return dict(
         batch=loader.batch,
         speedup=ratio(times, 'alone', 'by_length'),
         random_speedup=ratio(times, 'alone', 'random'),
         padding={
-            k: float(1 - lengths[way].sum() /
-                     (lengths[way].max(1).sum() * way.shape[1]))
+            k:
+            float(1 - lengths[way].sum() /
+                  (lengths[way].max(1).sum() * way.shape[1]))
             for k, way in ways.items()
         },
         largest_difference=gap)
@@ -711,7 +713,8 @@ def collect_ratios(result: dict) -> dict[str, float]:
         evaluation = result['evaluation']
         ratios.update(
             nms_speedup=list(evaluation['nms'].values())[-1]['speedup'],
-            evaluator_speedup=evaluation['evaluator']['speedup']['activitynet'])
+            evaluator_speedup=evaluation['evaluator']['speedup']
+            ['activitynet'])
     return ratios
 
 
@@ -779,12 +782,10 @@ def to_markdown(result: dict) -> str:
             'and at random: times as fast as one by one, the share of padding '
             'in brackets, and the largest difference of a logit.',
             table(['shape', 'B', 'by length', 'random', 'difference'], [[
-                name, row['batch'], *(f"{row[key]:.2f} ({padding:.0%})"
-                                      for key, padding in (
-                                          ('speedup',
-                                           row['padding']['by_length']),
-                                          ('random_speedup',
-                                           row['padding']['random']))),
+                name, row['batch'],
+                *(f"{row[key]:.2f} ({padding:.0%})" for key, padding in (
+                    ('speedup', row['padding']['by_length']),
+                    ('random_speedup', row['padding']['random']))),
                 f"{row['largest_difference']:.1e}"
             ] for name, row in inference['batching'].items()])
         ]

@@ -10,8 +10,8 @@ from .transforms import LoadSnippetFeature, PackWTALInputs, SampleSnippets
 from .wtal_dataset import WTALDataset
 
 __all__ = [
-    'CLASS_NAMES', 'LengthSampler', 'LoadLocalizerProposals', 'LoadSnippetFeature',
-    'LocalizerRecord', 'PackWTALInputs', 'PlantedActions', 'ResizeFeature',
-    'SampleSnippets', 'WTALDataset', 'WTALSampler', 'data_hint',
-    'write_planted_dataset'
+    'CLASS_NAMES', 'LengthSampler', 'LoadLocalizerProposals',
+    'LoadSnippetFeature', 'LocalizerRecord', 'PackWTALInputs',
+    'PlantedActions', 'ResizeFeature', 'SampleSnippets', 'WTALDataset',
+    'WTALSampler', 'data_hint', 'write_planted_dataset'
 ]

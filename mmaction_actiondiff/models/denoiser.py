@@ -40,9 +40,9 @@ def local_attention(qkv: Tensor, valid: Tensor, reach: int) -> Tensor:
     tail = -length % size
 
     # (3, N, H, B, size, F / H)
-    query, memory = F.pad(
-        qkv.permute(2, 0, 3, 1, 4),
-        (0, 0, 0, tail)).unflatten(3, (-1, size)).split([1, 2])
+    query, memory = F.pad(qkv.permute(2, 0, 3, 1, 4),
+                          (0, 0, 0, tail)).unflatten(3,
+                                                     (-1, size)).split([1, 2])
     # Neighbouring blocks lend their edges, (2, N, H, B, span, F / H): the
     # gradient adds slices, where that of ``Tensor.unfold`` scatters.
     edge = memory.new_zeros(*memory.shape[:3], 1, reach, memory.size(-1))
@@ -51,8 +51,8 @@ def local_attention(qkv: Tensor, valid: Tensor, reach: int) -> Tensor:
     key, value = torch.cat([before, memory, after], 4)
 
     near = torch.ones(
-        size, span, dtype=torch.bool, device=valid.device).triu().tril(
-            2 * reach)
+        size, span, dtype=torch.bool,
+        device=valid.device).triu().tril(2 * reach)
     seen = F.pad(valid, (reach, reach + tail)).unfold(1, span, size)
     hidden = ~(near & seen.unsqueeze(2)).unsqueeze(1)
     # Fused attention kernels are slower than products this small.
@@ -84,8 +84,7 @@ class DilatedConv(nn.Conv1d):
     """
 
     def __init__(self, channels: int, kernel_size: int, dilation: int) -> None:
-        super().__init__(
-            channels, channels, kernel_size, dilation=dilation)
+        super().__init__(channels, channels, kernel_size, dilation=dilation)
         self.reach = dilation * (kernel_size // 2)
 
     def forward(self, x: Tensor) -> Tensor:

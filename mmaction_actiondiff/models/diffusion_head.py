@@ -20,7 +20,6 @@ from torch.nn.utils.rnn import pad_sequence
 
 from .schedulers import add_noise
 
-
 # (N, condition_channels, T), or what ``DiffusionHead.project`` made of it.
 Condition = Union[Tensor, tuple[Tensor, ...]]
 
@@ -286,8 +285,8 @@ class DiffusionHead(nn.Module):
         free = (
             self.project(torch.zeros_like(condition))
             if self.guidance else None)
-        embedded = torch.tensor([int(t) for t in timesteps]).to(
-            condition.device)
+        embedded = torch.tensor([int(t)
+                                 for t in timesteps]).to(condition.device)
         if hasattr(self.denoiser, 'embed'):
             embedded = self.denoiser.embed(embedded)
 
@@ -327,14 +326,12 @@ class DiffusionHead(nn.Module):
             return self.denoiser.project(condition)
         return condition
 
-    def denoise(
-        self,
-        x: Tensor,
-        timesteps: Tensor,
-        condition: Condition,
-        valid: Tensor | None,
-        free: Condition | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def denoise(self,
+                x: Tensor,
+                timesteps: Tensor,
+                condition: Condition,
+                valid: Tensor | None,
+                free: Condition | None = None) -> tuple[Tensor, Tensor]:
         """Run the network on x_t (N, C, T); float32 logits also under AMP.
 
         With ``free``, the hidden condition, it is guided away from that.

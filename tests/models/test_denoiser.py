@@ -4,7 +4,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mmaction_actiondiff.models.denoiser import (TemporalDenoiser,
+from mmaction_actiondiff.models.denoiser import (DilatedConv, TemporalDenoiser,
                                                  global_attention,
                                                  local_attention)
 
@@ -112,6 +112,39 @@ def test_projected_condition_is_the_condition():
     for found, expected in zip(
             denoiser(x, t, projected), denoiser(x, t, condition)):
         assert torch.equal(found, expected)
+
+
+def test_embedded_timesteps_are_the_timesteps():
+    denoiser = build()
+    x, t, condition = inputs(3, 30)
+    for found, expected in zip(
+            denoiser(x, denoiser.embed(t), condition),
+            denoiser(x, t, condition)):
+        assert torch.equal(found, expected)
+
+
+def test_hiding_commutes_with_the_projection():
+    denoiser = build(global_attention=True)
+    x, t, condition = inputs(2, 30)
+    kept = torch.rand(2, 1, 30) > 0.4
+    after = tuple(z * kept for z in denoiser.project(condition))
+    for found, expected in zip(
+            denoiser(x, t, after), denoiser(x, t, condition * kept)):
+        torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize('kernel_size, dilation, length',
+                         [(3, 8, 5), (3, 2, 40), (5, 4, 40), (1, 1, 7)])
+def test_dilated_conv_is_the_convolution(kernel_size, dilation, length):
+    conv = DilatedConv(6, kernel_size, dilation)
+    x = torch.randn(2, length, 6)
+    expected = torch.nn.functional.conv1d(
+        x.transpose(1, 2),
+        conv.weight,
+        conv.bias,
+        padding=dilation * (kernel_size // 2),
+        dilation=dilation).transpose(1, 2)
+    torch.testing.assert_close(conv(x), expected)
 
 
 def test_depends_on_everything_it_is_told():
