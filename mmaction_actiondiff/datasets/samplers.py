@@ -127,6 +127,8 @@ class LengthSampler(Sampler):
 
     Args:
         dataset (sized): With ``get_data_info(index)['duration']``.
+        seed (int, optional): MMEngine hands every sampler one; nothing is
+            drawn here.
     """
 
     def __init__(self, dataset: Any, seed: int | None = None) -> None:

@@ -5,12 +5,15 @@ C classes, K = C + 1 with the background last, T snippets.
 """
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 import torch.nn.functional as F
 from mmaction.registry import MODELS
 from torch import Tensor, nn
 
-from .diffusion_head import Condition
+if TYPE_CHECKING:
+    from .diffusion_head import Condition
 
 MODES = ('attn_feat', 'topk_feat', 'class_feat', 'cas', 'cas_attn_feat')
 EDGE = 2  # snippets on each side of a boundary that 'boundary' hides

@@ -1,5 +1,5 @@
 import copy
-from itertools import islice
+from itertools import cycle, islice
 from pathlib import Path
 
 import pytest
@@ -193,13 +193,14 @@ def test_ranks_share_the_lengths(as_rank, num_videos, world_size):
         for rank in range(world_size)
     ]
     assert len({len(share) for share in shares}) == 1
-    # MMEngine takes the results of the ranks in turns and cuts the rest off.
+    # MMEngine takes the results of the ranks in turns, cuts the rest off.
     merged = [i for turn in zip(*shares) for i in turn]
-    assert merged[:num_videos] == list(LengthSampler(data))
-    shortest = [data.durations[i] for i in merged[num_videos:]]
-    assert max(
-        shortest, default=0.) <= (sorted(data.durations) *
-                                  world_size)[len(shortest) % num_videos]
+    order = list(as_rank(0, 1, data, kind=LengthSampler))
+    assert sorted(order) == list(range(num_videos))
+    assert merged[:num_videos] == order
+    surplus = merged[num_videos:]
+    assert len(surplus) < world_size
+    assert surplus == list(islice(cycle(reversed(order)), len(surplus)))
 
 
 def test_batches_by_length_change_no_prediction(tmp_path):
