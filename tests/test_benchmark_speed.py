@@ -36,7 +36,8 @@ def test_writes_ratios_and_tables(tool, tmp_path):
     ratios = result['ratios']
     assert {
         'step_vs_co2', 'compact_step_vs_co2', 'diffusion_share_of_step',
-        'utilisation', 'sampling_share_of_inference', 'nms_speedup',
+        'utilisation', 'sampling_share_of_inference', 'peak_mib',
+        'batching_speedup', 'random_batching_speedup', 'nms_speedup',
         'evaluator_speedup'
     } <= ratios.keys()
     assert all(math.isfinite(value) for value in ratios.values())
@@ -49,10 +50,16 @@ def test_writes_ratios_and_tables(tool, tmp_path):
     assert models['ours']['gflop'] > models['base']['gflop'] > 0
     assert models['paper']['ratio'] == 1
     inference = result['inference']['cpu']
-    assert inference['batching']['largest_difference'] < 1e-4
+    for row in inference['batching'].values():
+        assert row['largest_difference'] < 1e-4
+        padding = row['padding']
+        assert padding['alone'] == 0
+        assert padding['by_length'] < padding['random']
+    assert all(row['peak_mib'] >= 0 for row in inference['videos'].values())
     assert 'sampling_8' in inference['videos']['30']['seconds']
     assert all(n['same_output'] for n in result['evaluation']['nms'].values())
     judge = result['evaluation']['evaluator']
+    assert 'activitynet' in judge['largest_difference']
     assert max(judge['largest_difference'].values()) < 1e-4
 
 

@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import argparse
 import copy
+import ctypes
 import importlib.util
 import json
 import os
 import platform
+import re
 import tempfile
 import time
 from pathlib import Path
@@ -32,8 +34,8 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-import mmaction_actiondiff  # noqa: F401
-from mmaction_actiondiff.evaluation import average_precision
+from mmaction_actiondiff.datasets import LengthSampler
+from mmaction_actiondiff.evaluation import Instances, average_precision
 from mmaction_actiondiff.models.branches.base import BaseBranch, BranchOutput
 from mmaction_actiondiff.proposals import ProposalGenerator, soft_nms
 
@@ -55,6 +57,24 @@ SHAPES = dict(
     activitynet13=Shape('actiondiff_activitynet13', 64, 100),
     shrec21=Shape('actiondiff_shrec21', 16, 400))
 PAPER = Shape('actiondiff_thumos14', 10, 320)
+
+
+class Loader(NamedTuple):
+    """A config, and the batch size and video lengths to test it with."""
+
+    config: str
+    batch: int
+    lengths: Callable[[np.random.Generator], np.ndarray]
+
+
+# 213 test videos of THUMOS14 last 26 s to half an hour, 72 recordings of
+# SHREC'21 hold 156 to 483 snippets.
+LOADERS = dict(
+    thumos14=Loader(
+        'actiondiff_thumos14', 4, lambda rng: np.clip(
+            rng.lognormal(np.log(250), 0.8, 213), 40, 2800).astype(int)),
+    shrec21=Loader('actiondiff_shrec21', 8,
+                   lambda rng: rng.integers(156, 484, 72)))
 
 
 class PaperGate(nn.Module):
@@ -373,6 +393,8 @@ def measure_inference(args: argparse.Namespace, device: str) -> dict:
                 condition, valid, num_inference_steps=n)
             for n in steps
         })
+        _, samples = make_batch(cfg, Shape('', 1, length), device)
+        memory = peak_growth(lambda: model.predict(inputs, samples), device)
         times = race(runs, args.rounds, device)
         row = {name: float(np.median(t)) for name, t in times.items()}
         row['nms'] = max(row['proposals'] - row['candidates'], 0.)
@@ -381,29 +403,10 @@ def measure_inference(args: argparse.Namespace, device: str) -> dict:
             times['proposals'])
         videos[str(length)] = dict(
             seconds=row,
+            peak_mib=memory,
             sampling_share=float(np.median(times['sampling_8'] / total)),
             proposal_share=float(np.median(times['proposals'] / total)))
 
-    ragged = [length // n for length in lengths[:2] for n in (1, 2, 3)]
-    inputs, samples = make_batch(cfg, Shape('', len(ragged), max(ragged)),
-                                 device)
-    for x, sample, length in zip(inputs, samples, ragged):
-        x[:, length:] = 0
-        sample.set_metainfo(dict(num_snippets=length))
-
-    def alone() -> list[dict[str, Tensor]]:
-        return [
-            model.localize(inputs[i:i + 1, :, :n], samples[i:i + 1])[0]
-            for i, n in enumerate(ragged)
-        ]
-
-    together = model.localize(inputs, samples)[0].cas
-    gap = max(
-        float((together[i, :, :n] - single.cas[0]).abs().max())
-        for i, (n, single) in enumerate(zip(ragged, alone())))
-    times = race(
-        dict(alone=alone, batched=lambda: model.localize(inputs, samples)),
-        args.rounds, device)
     seconds = [videos[str(n)]['seconds'] for n in lengths[-2:]]
     growth = {
         name: seconds[1][name] / seconds[0][name] / (lengths[-1] / lengths[-2])
@@ -412,10 +415,107 @@ def measure_inference(args: argparse.Namespace, device: str) -> dict:
     return dict(
         videos=videos,
         growth_over_linear=growth,
-        batching=dict(
-            lengths=ragged,
-            speedup=ratio(times, 'alone', 'batched'),
-            largest_difference=gap))
+        batching={
+            name: measure_batching(args, loader, device)
+            for name, loader in LOADERS.items()
+        })
+
+
+class Lengths:
+    """What :class:`LengthSampler` asks of a data set."""
+
+    def __init__(self, lengths: np.ndarray) -> None:
+        self.lengths = lengths
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def get_data_info(self, index: int) -> dict:
+        return dict(duration=float(self.lengths[index]))
+
+
+@torch.no_grad()
+def measure_batching(args: argparse.Namespace, loader: Loader,
+                     device: str) -> dict:
+    """Batches by length and at random against the videos one by one.
+
+    Some batches of a pass over the test set stand for all of them.
+    """
+    rng = np.random.default_rng(0)
+    cfg = load_config(loader.config, args.tiny)
+    model = build(cfg).to(device).eval()
+    lengths = loader.lengths(rng)
+    order = np.array(list(LengthSampler(Lengths(lengths))))
+    full = order[:len(order) // loader.batch * loader.batch]
+    batches = full.reshape(-1, loader.batch)
+    batches = batches[len(batches) // 8::len(batches) // 4]
+    if args.tiny:
+        batches = batches[-2:]
+    ways = dict(
+        alone=batches.reshape(-1, 1),
+        by_length=batches,
+        random=rng.permutation(batches.ravel()).reshape(batches.shape))
+
+    def load(videos: np.ndarray) -> tuple[Tensor, list[ActionDataSample]]:
+        inputs, samples = make_batch(
+            cfg, Shape('', len(videos), int(lengths[videos].max())), device)
+        for x, sample, length in zip(inputs, samples, lengths[videos]):
+            x[:, length:] = 0
+            sample.set_metainfo(dict(num_snippets=int(length)))
+        return inputs, samples
+
+    def work(loaded: list) -> Callable[[], None]:
+
+        def run() -> None:
+            for inputs, samples in loaded:
+                model.localize(inputs, samples)
+
+        return run
+
+    inputs, samples = load(ways['random'][0])
+    together = model.localize(inputs, samples)[0].cas
+    gap = 0.
+    for x, sample, cas in zip(inputs, samples, together):
+        length = sample.num_snippets
+        alone = model.localize(x[None, :, :length], [sample])[0].cas[0]
+        gap = max(gap, float((cas[:, :length] - alone).abs().max()))
+    times = race({
+        k: work([load(v) for v in way])
+        for k, way in ways.items()
+    }, args.rounds, device)
+    return dict(
+        batch=loader.batch,
+        speedup=ratio(times, 'alone', 'by_length'),
+        random_speedup=ratio(times, 'alone', 'random'),
+        padding={
+            k:
+            float(1 - lengths[way].sum() /
+                  (lengths[way].max(1).sum() * way.shape[1]))
+            for k, way in ways.items()
+        },
+        largest_difference=gap)
+
+
+def peak_growth(function: Callable[[], Any], device: str) -> float:
+    """MiB that a call needs at its peak (0 where the system does not tell).
+
+    What the process has freed goes back to the system before.
+    """
+    if device == 'cuda':
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        function()
+        return (torch.cuda.max_memory_allocated() - before) / 2**20
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+        Path('/proc/self/clear_refs').write_text('5')  # the mark starts anew
+    except (OSError, AttributeError, TypeError):
+        return 0.
+    before = resident()
+    function()
+    peak = re.search(r'VmHWM:\s+(\d+) kB',
+                     Path('/proc/self/status').read_text())
+    return int(peak[1]) / 1024 - before if peak else 0.
 
 
 def resident() -> float:
@@ -486,8 +586,6 @@ def measure_loader(args: argparse.Namespace, batch_seconds: float) -> dict:
 
 def measure_evaluation(args: argparse.Namespace) -> dict:
     """NMS and average precision against those of MMAction2."""
-    from mmaction.evaluation.functional import \
-        average_precision_at_temporal_iou
     from mmaction.models.localizers.utils import soft_nms as their_nms
     rng = np.random.default_rng(0)
     nms: dict[str, Any] = {}
@@ -518,22 +616,13 @@ def measure_evaluation(args: argparse.Namespace) -> dict:
     truth, found = tool.make_up(500 if args.tiny else 20000, num_classes)
     runs: dict[str, Callable[[], np.ndarray]] = dict(
         ours=lambda: average_precision(truth, found, num_classes, thrs))
+    judge, column = activitynet_judge(truth, found, thrs)
 
-    def mmaction2() -> np.ndarray:
-        table = np.c_[found.videos, found.labels, found.segments, found.scores]
-        ap = []
-        for label in range(num_classes):
-            instances: dict[int, list] = {}
-            for i in np.flatnonzero(truth.labels == label):
-                instances.setdefault(truth.videos[i],
-                                     []).append(truth.segments[i])
-            ap.append(
-                average_precision_at_temporal_iou(instances,
-                                                  table[found.labels == label],
-                                                  thrs))
-        return np.stack(ap, 1)
+    def activitynet() -> np.ndarray:
+        judge.evaluate()
+        return judge.ap[:, column]
 
-    runs['mmaction2'] = mmaction2
+    runs['activitynet'] = activitynet
     if importlib.util.find_spec('pandas'):
         runs['pandas'] = lambda: tool.pandas_ap(truth, found, num_classes)
     times = race(runs, 1 if args.tiny else 3)
@@ -552,6 +641,35 @@ def measure_evaluation(args: argparse.Namespace) -> dict:
                 k: float(np.abs(run() - expected).max())
                 for k, run in runs.items() if k != 'ours'
             }))
+
+
+def activitynet_judge(truth: Instances, found: Instances,
+                      thrs: np.ndarray) -> tuple[Any, list[int]]:
+    """ActivityNet's evaluator as MMAction2 has it, with its files read.
+
+    Returns:
+        tuple: The evaluator, and its column of each class.
+    """
+    from mmaction.evaluation.functional import ActivityNetLocalization
+    database: dict[str, dict] = {}
+    results: dict[str, list] = {}
+    for video, label, segment in zip(truth.videos, truth.labels,
+                                     truth.segments.tolist()):
+        # It drops two characters from the names of annotated videos.
+        record = database.setdefault(f'v_{video}', dict(annotations=[]))
+        record['annotations'].append(dict(label=str(label), segment=segment))
+    for video, label, segment, score in zip(found.videos, found.labels,
+                                            found.segments.tolist(),
+                                            found.scores.tolist()):
+        results.setdefault(str(video), []).append(
+            dict(label=str(label), segment=segment, score=score))
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder, name) for name in ('truth', 'found')]
+        for path, content in zip(paths, (database, dict(results=results))):
+            path.write_text(json.dumps(content))
+        judge = ActivityNetLocalization(*map(str, paths), thrs)
+    columns = judge.activity_index
+    return judge, [columns[str(i)] for i in range(len(columns))]
 
 
 def sibling(name: str) -> Any:
@@ -583,14 +701,20 @@ def collect_ratios(result: dict) -> dict[str, float]:
                                             for v in videos),
             proposal_share_of_inference=max(v['proposal_share']
                                             for v in videos),
-            batching_speedup=inference['batching']['speedup'])
+            peak_mib=max(v['peak_mib'] for v in videos),
+            batching_speedup=inference['batching']['thumos14']['speedup'],
+            random_batching_speedup=inference['batching']['thumos14']
+            ['random_speedup'],
+            shrec21_batching_speedup=inference['batching']['shrec21']
+            ['speedup'])
     if 'loader' in result:
         ratios['loader_over_model'] = result['loader']['loader_over_model']
     if 'evaluation' in result:
         evaluation = result['evaluation']
         ratios.update(
             nms_speedup=list(evaluation['nms'].values())[-1]['speedup'],
-            evaluator_speedup=evaluation['evaluator']['speedup']['mmaction2'])
+            evaluator_speedup=evaluation['evaluator']['speedup']
+            ['activitynet'])
     return ratios
 
 
@@ -639,23 +763,31 @@ def to_markdown(result: dict) -> str:
     for device, inference in result.get('inference', {}).items():
         rows = inference['videos'].items()
         names = list(next(iter(inference['videos'].values()))['seconds'])
-        batching = inference['batching']
         text += [
             f'## Inference ({device})',
             'Milliseconds per video; `proposals` holds `candidates` and '
             '`nms`. The shares are those of 8 sampling steps and of the '
             'proposals in base + condition + sampling + proposals.',
-            table(['T', *names, 'sampling share', 'proposal share'], [[
+            table([
+                'T', *names, 'sampling share', 'proposal share',
+                'peak memory (MiB)'
+            ], [[
                 length, *(1e3 * row['seconds'][name] for name in names),
-                row['sampling_share'], row['proposal_share']
+                row['sampling_share'], row['proposal_share'], row['peak_mib']
             ] for length, row in rows]),
             'Time per snippet of the longest video over the next: ' +
             ', '.join(f'{k} {v:.2f}'
                       for k, v in inference['growth_over_linear'].items()) +
-            f". {len(batching['lengths'])} videos of {batching['lengths']} "
-            f"snippets in one batch: {batching['speedup']:.2f} times as fast "
-            'as one by one, largest difference of a logit '
-            f"{batching['largest_difference']:.1e}."
+            '.', 'Batches in the order of the test loader (`LengthSampler`) '
+            'and at random: times as fast as one by one, the share of padding '
+            'in brackets, and the largest difference of a logit.',
+            table(['shape', 'B', 'by length', 'random', 'difference'], [[
+                name, row['batch'],
+                *(f"{row[key]:.2f} ({padding:.0%})" for key, padding in (
+                    ('speedup', row['padding']['by_length']),
+                    ('random_speedup', row['padding']['random']))),
+                f"{row['largest_difference']:.1e}"
+            ] for name, row in inference['batching'].items()])
         ]
     if 'loader' in result:
         loader = result['loader']

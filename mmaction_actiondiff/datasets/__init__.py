@@ -5,13 +5,13 @@ from .class_names import CLASS_NAMES, data_hint
 from .localization import (LoadLocalizerProposals, LocalizerRecord,
                            ResizeFeature)
 from .planted import PlantedActions, write_planted_dataset
-from .samplers import WTALSampler
+from .samplers import LengthSampler, WTALSampler
 from .transforms import LoadSnippetFeature, PackWTALInputs, SampleSnippets
 from .wtal_dataset import WTALDataset
 
 __all__ = [
-    'CLASS_NAMES', 'LoadLocalizerProposals', 'LoadSnippetFeature',
-    'LocalizerRecord', 'PackWTALInputs', 'PlantedActions', 'ResizeFeature',
-    'SampleSnippets', 'WTALDataset', 'WTALSampler', 'data_hint',
-    'write_planted_dataset'
+    'CLASS_NAMES', 'LengthSampler', 'LoadLocalizerProposals',
+    'LoadSnippetFeature', 'LocalizerRecord', 'PackWTALInputs',
+    'PlantedActions', 'ResizeFeature', 'SampleSnippets', 'WTALDataset',
+    'WTALSampler', 'data_hint', 'write_planted_dataset'
 ]

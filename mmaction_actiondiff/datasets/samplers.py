@@ -1,4 +1,4 @@
-"""WTALSampler: an endless, reproducible order of training videos."""
+"""The order of the videos: endless for training, by length for testing."""
 from __future__ import annotations
 
 import itertools
@@ -111,3 +111,39 @@ class WTALSampler(Sampler):
 
     def set_epoch(self, epoch: int) -> None:
         """Nothing to do: the order goes on over the epochs."""
+
+
+@DATA_SAMPLERS.register_module()
+class LengthSampler(Sampler):
+    """Every video once, the longest first, shared out over the ranks.
+
+    For testing: consecutive videos, which make a batch, are of similar
+    length, so that little of a batch is padding; all ranks work on similar
+    lengths at a time; and a machine that is too small for the longest video
+    says so at once. Ties keep the order of the data set.
+
+    Where the ranks do not divide the videos, the shortest are repeated at the
+    end, the place where MMEngine's evaluator cuts surplus results off.
+
+    Args:
+        dataset (sized): With ``get_data_info(index)['duration']``.
+        seed (int, optional): MMEngine hands every sampler one; nothing is
+            drawn here.
+    """
+
+    def __init__(self, dataset: Any, seed: int | None = None) -> None:
+        self.rank, self.world_size = get_dist_info()
+        durations = np.array([
+            dataset.get_data_info(i)['duration'] for i in range(len(dataset))
+        ])
+        order = np.argsort(-durations, kind='stable')
+        surplus = np.resize(order[::-1], -len(order) % self.world_size)
+        shared = np.concatenate([order, surplus])
+        self.indices = shared[self.rank::self.world_size].tolist()
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.indices)
+
+    def __len__(self) -> int:
+        """Number of videos of this rank."""
+        return len(self.indices)

@@ -88,14 +88,15 @@ class ActionDiff(WeakLocalizer):
         teacher = self.run_teacher(inputs, valid)
         pseudo = self.mask_generator((teacher or branch).snippet_score(),
                                      label, valid)
-        condition = self.condition(
-            branch.feature,
-            branch.cas,
-            branch.attention,
-            pseudo.mask,
-            label,
-            valid,
-            inputs=inputs)
+        condition = self.diffusion_head.project(
+            self.condition(
+                branch.feature,
+                branch.cas,
+                branch.attention,
+                pseudo.mask,
+                label,
+                valid,
+                inputs=inputs))
         denoised = self.diffusion_head(
             pseudo.mask, self.condition.hide(condition, pseudo.agnostic,
                                              valid), valid, pseudo.weight)

@@ -5,10 +5,15 @@ C classes, K = C + 1 with the background last, T snippets.
 """
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 import torch.nn.functional as F
 from mmaction.registry import MODELS
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from .diffusion_head import Condition
 
 MODES = ('attn_feat', 'topk_feat', 'class_feat', 'cas', 'cas_attn_feat',
          'input', 'attn_input')
@@ -167,25 +172,28 @@ class ActionCondition(nn.Module):
         return condition * valid
 
     def hide(self,
-             condition: Tensor,
+             condition: Condition,
              union: Tensor,
              valid: Tensor,
-             generator: torch.Generator | None = None) -> Tensor:
+             generator: torch.Generator | None = None) -> Condition:
         """Hide parts of the condition while training, see the class.
 
         Args:
-            condition (Tensor): (N, F, T).
+            condition (Tensor | tuple[Tensor, ...]): (N, F, T), or what a
+                linear map without bias has made of it, (N, ·, T) each.
             union (Tensor): Union of the pseudo-masks (N, 1, T) in {0, 1}.
             valid (Tensor): (N, 1, T) bool.
             generator (torch.Generator, optional): As in :meth:`forward`.
 
         Returns:
-            Tensor: (N, F, T), zero where hidden.
+            Tensor | tuple[Tensor, ...]: The same, zero where hidden.
         """
         if not self.training:
             return condition
-        return condition * ~hidden_snippets(union, valid, self.hide_probs,
-                                            generator)
+        kept = ~hidden_snippets(union, valid, self.hide_probs, generator)
+        if isinstance(condition, Tensor):
+            return condition * kept
+        return tuple(share * kept for share in condition)
 
     def embed(self, feature: Tensor) -> Tensor:
         """(N, E, T) -> (N, F, T), normalised over the channels."""

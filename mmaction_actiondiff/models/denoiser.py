@@ -20,67 +20,83 @@ from .dropout import Dropout
 QUERIES = 16  # queries of a block; smaller blocks would make tiny products
 
 
-def local_attention(query: Tensor, key: Tensor, value: Tensor, valid: Tensor,
-                    reach: int) -> Tensor:
+def local_attention(qkv: Tensor, valid: Tensor, reach: int) -> Tensor:
     """Softmax attention to the snippets at most ``reach`` away.
 
     Time is cut into blocks of queries; each sees its block and ``reach``
     snippets on both sides: time and memory grow with T, not with T * T.
 
     Args:
-        query, key, value (Tensor): (N, T, H, F / H).
+        qkv (Tensor): Query, key and value, (N, T, 3, H, F / H).
         valid (Tensor): (N, T) bool; other keys are not attended to.
         reach (int): In snippets, >= 0.
 
     Returns:
         Tensor: (N, T, H, F / H).
     """
-    length = query.size(1)
+    length = qkv.size(1)
     size = max(QUERIES, reach)
     span = size + 2 * reach
     tail = -length % size
 
-    def blocks(x: Tensor) -> Tensor:
-        """(N, T, H, d) -> (N, H, B, size, d)."""
-        return F.pad(x.transpose(1, 2),
-                     (0, 0, 0, tail)).unflatten(2, (-1, size))
+    # (3, N, H, B, size, F / H)
+    query, memory = F.pad(qkv.permute(2, 0, 3, 1, 4),
+                          (0, 0, 0, tail)).unflatten(3,
+                                                     (-1, size)).split([1, 2])
+    # Neighbouring blocks lend their edges, (2, N, H, B, span, F / H): the
+    # gradient adds slices, where that of ``Tensor.unfold`` scatters.
+    edge = memory.new_zeros(*memory.shape[:3], 1, reach, memory.size(-1))
+    before = torch.cat([edge, memory[..., :-1, size - reach:, :]], 3)
+    after = torch.cat([memory[..., 1:, :reach, :], edge], 3)
+    key, value = torch.cat([before, memory, after], 4)
 
-    def windows(x: Tensor) -> Tensor:
-        """(N, T, H, d) -> (N, H, B, span, d).
-
-        Neighbouring blocks lend their edges: the gradient adds three slices,
-        where that of ``Tensor.unfold`` scatters every element.
-        """
-        x = blocks(x)
-        edge = x.new_zeros(*x.shape[:2], 1, reach, x.size(-1))
-        before = torch.cat([edge, x[:, :, :-1, size - reach:]], 2)
-        after = torch.cat([x[:, :, 1:, :reach], edge], 2)
-        return torch.cat([before, x, after], 3)
-
-    offset = torch.arange(
-        span, device=query.device) - torch.arange(
-            size, device=query.device).unsqueeze(1)
-    near = (offset >= 0) & (offset <= 2 * reach)
+    near = torch.ones(
+        size, span, dtype=torch.bool,
+        device=valid.device).triu().tril(2 * reach)
     seen = F.pad(valid, (reach, reach + tail)).unfold(1, span, size)
-    # A padded query sees itself: a softmax over nothing would be NaN.
-    allowed = near & (seen[:, :, None] | (offset == reach))
+    hidden = ~(near & seen.unsqueeze(2)).unsqueeze(1)
     # Fused attention kernels are slower than products this small.
-    score = blocks(query * query.size(-1)**-0.5) @ windows(key).transpose(
-        -1, -2)
-    share = score.masked_fill(~allowed.unsqueeze(1), -torch.inf).softmax(-1)
-    out = (share @ windows(value)).flatten(2, 3)
-    return out[:, :, :length].transpose(1, 2)
+    score = query[0] * query.size(-1)**-0.5 @ key.transpose(-1, -2)
+    # Not -inf: a softmax over nothing, at a padded query, would be NaN.
+    lowest = torch.finfo(score.dtype).min
+    out = score.masked_fill_(hidden, lowest).softmax(-1) @ value
+    return out.flatten(2, 3)[:, :, :length].transpose(1, 2)
 
 
-def global_attention(query: Tensor, key: Tensor, value: Tensor,
-                     valid: Tensor) -> Tensor:
+def global_attention(qkv: Tensor, valid: Tensor) -> Tensor:
     """Like :func:`local_attention`, to all valid snippets."""
+    query, key, value = qkv.permute(2, 0, 3, 1, 4)
     out = F.scaled_dot_product_attention(
-        query.transpose(1, 2),
-        key.transpose(1, 2),
-        value.transpose(1, 2),
-        attn_mask=valid[:, None, None])
+        query, key, value, attn_mask=valid[:, None, None])
     return out.transpose(1, 2)
+
+
+class DilatedConv(nn.Conv1d):
+    """1-D convolution of the same length over channel-last sequences.
+
+    One product with the neighbours side by side: on a CPU, torch takes short
+    dilated convolutions apart, one product for each tap.
+
+    Args:
+        channels (int): F, in and out.
+        kernel_size (int): k, odd.
+        dilation (int): d, in snippets.
+    """
+
+    def __init__(self, channels: int, kernel_size: int, dilation: int) -> None:
+        super().__init__(channels, channels, kernel_size, dilation=dilation)
+        self.reach = dilation * (kernel_size // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, T, F) -> (N, T, F)."""
+        length, dilation = x.size(1), self.dilation[0]
+        x = F.pad(x, (0, 0, self.reach, self.reach))
+        taps = [
+            x[:, start:start + length]
+            for start in range(0, 2 * self.reach + 1, dilation)
+        ]
+        weight = self.weight.transpose(1, 2).flatten(1)  # (F, k F)
+        return F.linear(torch.cat(taps, -1), weight, self.bias)
 
 
 class MixedBlock(nn.Module):
@@ -106,12 +122,7 @@ class MixedBlock(nn.Module):
         super().__init__()
         self.num_heads = num_heads
         self.reach = reach
-        self.conv = nn.Conv1d(
-            channels,
-            channels,
-            kernel_size,
-            padding=dilation * (kernel_size // 2),
-            dilation=dilation)
+        self.conv = DilatedConv(channels, kernel_size, dilation)
         self.qkv = nn.Linear(channels, 3 * channels)
         # Over channels only: statistics over time would see the padding and
         # erase how much action there is.
@@ -127,20 +138,20 @@ class MixedBlock(nn.Module):
         Args:
             x (Tensor): (N, T, F), zero where not valid.
             condition (Tensor): What the condition adds to query, key and
-                value, (N, T, 3F).
+                value, (N, 3F, T).
             scale, shift (Tensor): What the timestep does, (N, 1, F).
             valid (Tensor): (N, T) bool.
 
         Returns:
             Tensor: (N, T, F), zero where not valid.
         """
-        query, key, value = (self.qkv(x) + condition).unflatten(
-            -1, (3, self.num_heads, -1)).unbind(2)
+        qkv = (self.qkv(x) + condition.transpose(1, 2)).unflatten(
+            -1, (3, self.num_heads, -1))
         if self.reach is None:
-            mixed = global_attention(query, key, value, valid)
+            mixed = global_attention(qkv, valid)
         else:
-            mixed = local_attention(query, key, value, valid, self.reach)
-        y = self.conv(x.transpose(1, 2)).transpose(1, 2) + mixed.flatten(2)
+            mixed = local_attention(qkv, valid, self.reach)
+        y = self.conv(x) + mixed.flatten(2)
         y = torch.addcmul(shift, self.norm(y), 1 + scale)
         return (x + self.ffn(y)) * valid.unsqueeze(-1)
 
@@ -197,7 +208,7 @@ class TemporalDenoiser(nn.Module):
             MixedBlock(channels, num_heads, kernel_size, 2**i, dropout, reach)
             for i, reach in enumerate(reaches + [None] * global_attention))
         self.stem = nn.Linear(num_classes, channels)
-        # The shares of all blocks in one product each.
+        # The shares of all blocks in one matrix.
         self.condition = nn.Linear(
             condition_channels, 3 * channels * len(self.blocks), bias=False)
         self.time = nn.Sequential(
@@ -222,7 +233,8 @@ class TemporalDenoiser(nn.Module):
 
         Args:
             x (Tensor): Noisy mask (N, C, T), in [-1, 1].
-            timesteps (Tensor): (N,) long.
+            timesteps (Tensor): (N,) long, or what :meth:`embed` has made of
+                them.
             condition (Tensor | tuple[Tensor, ...]): (N, condition_channels,
                 T), or what :meth:`project` has made of it.
             valid (Tensor, optional): (N, 1, T) bool. Defaults to all.
@@ -244,9 +256,9 @@ class TemporalDenoiser(nn.Module):
             valid = x.new_ones(num_videos, 1, length, dtype=torch.bool)
         mask = valid.transpose(1, 2)
 
-        angles = timesteps.unsqueeze(1) * self.frequencies
-        film = self.time(torch.cat([angles.sin(), angles.cos()], 1))
-        film = film.unsqueeze(1).chunk(2 * len(self.blocks), -1)
+        if timesteps.dim() == 1:
+            timesteps = self.embed(timesteps)
+        film = timesteps.unsqueeze(1).chunk(2 * len(self.blocks), -1)
         hidden = self.stem(x.transpose(1, 2)) * mask
         for i, block in enumerate(self.blocks):
             hidden = block(hidden, condition[i], film[2 * i], film[2 * i + 1],
@@ -255,13 +267,24 @@ class TemporalDenoiser(nn.Module):
         return ((self.head(hidden) * mask).transpose(1, 2),
                 hidden.transpose(1, 2))
 
-    def project(self, condition: Tensor) -> tuple[Tensor, ...]:
-        """What (N, condition_channels, T) adds in each block, (N, T, 3F).
+    def embed(self, timesteps: Tensor) -> Tensor:
+        """What timesteps (S,) do in all blocks, (S, 2BF) for B blocks.
 
-        It does not depend on the timestep: a sampler needs it once.
+        A sampler needs its timesteps once, whatever the number of videos.
         """
-        shares = self.condition(condition.transpose(1, 2))
-        return shares.chunk(len(self.blocks), -1)
+        angles = timesteps.unsqueeze(1) * self.frequencies
+        return self.time(torch.cat([angles.sin(), angles.cos()], 1))
+
+    def project(self, condition: Tensor) -> tuple[Tensor, ...]:
+        """What (N, condition_channels, T) adds in each block, (N, 3F, T).
+
+        It does not depend on the timestep: a sampler needs it once. What is
+        zero stays zero: snippets may be hidden before or after.
+        """
+        condition = condition.transpose(1, 2)
+        return tuple(
+            F.linear(condition, weight).transpose(1, 2)
+            for weight in self.condition.weight.chunk(len(self.blocks)))
 
 
 def check_shape(name: str, tensor: Tensor, expected: tuple[int, ...]) -> None:

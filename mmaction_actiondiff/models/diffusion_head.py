@@ -10,7 +10,7 @@ import copy
 import inspect
 import zlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Union
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +19,9 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from .schedulers import add_noise
+
+# (N, condition_channels, T), or what ``DiffusionHead.project`` made of it.
+Condition = Union[Tensor, tuple[Tensor, ...]]
 
 
 class DenoisedOutput(NamedTuple):
@@ -68,8 +71,10 @@ class DiffusionHead(nn.Module):
         num_classes (int): C.
         condition_channels (int): Of the condition. Defaults to 128.
         denoiser (dict, optional): Config; gets ``num_classes`` and
-            ``condition_channels``. A ``project`` of its own is applied to the
-            condition before sampling. Defaults to ``TemporalDenoiser``.
+            ``condition_channels``. Where it has a ``project`` and an
+            ``embed``, they are applied once to the condition and to the
+            timesteps of a sampling, instead of in every step. Defaults to
+            ``TemporalDenoiser``.
         scheduler (dict, optional): Config in ``TASK_UTILS``, or a scheduler
             of diffusers for a VP process, by its dotted path, e.g.
             ``diffusers.DPMSolverMultistepScheduler``. What the config leaves
@@ -145,7 +150,7 @@ class DiffusionHead(nn.Module):
 
     def forward(self,
                 mask: Tensor,
-                condition: Tensor,
+                condition: Condition,
                 valid: Tensor | None = None,
                 weight: Tensor | None = None,
                 generator: torch.Generator | None = None) -> DenoisedOutput:
@@ -153,7 +158,8 @@ class DiffusionHead(nn.Module):
 
         Args:
             mask (Tensor): Pseudo-mask (N, C, T) in {0, 1}.
-            condition (Tensor): (N, condition_channels, T).
+            condition (Tensor | tuple[Tensor, ...]): (N, condition_channels,
+                T), or what :meth:`project` has made of it.
             valid (Tensor, optional): (N, 1, T) bool. Defaults to all.
             weight (Tensor, optional): Trust in the mask (N, C, T). Where it
                 is 0 within a trusted class, x_0 is 0: neither action nor
@@ -180,7 +186,7 @@ class DiffusionHead(nn.Module):
                               timesteps, self.snr_weight(timesteps))
 
     def generate(self,
-                 condition: Tensor,
+                 condition: Condition,
                  valid: Tensor | None = None,
                  generator: torch.Generator | None = None) -> DenoisedOutput:
         """One step from pure noise, with gradient: what training fuses.
@@ -190,19 +196,19 @@ class DiffusionHead(nn.Module):
         classification loss teaches anything.
 
         Args:
-            condition (Tensor): (N, condition_channels, T).
+            condition (Tensor | tuple[Tensor, ...]): (N, condition_channels,
+                T), or what :meth:`project` has made of it.
             valid (Tensor, optional): (N, 1, T) bool. Defaults to all.
             generator (torch.Generator, optional): As in :meth:`forward`.
         """
-        num_videos, _, length = condition.shape
+        shape, device = self.mask_shape(condition)
         x_t = torch.randn(
-            (num_videos, self.num_classes, length),
+            shape,
             generator=generator,
-            device=generator.device if generator else condition.device).to(
-                condition.device)
-        timesteps = torch.full((num_videos, ),
+            device=generator.device if generator else device).to(device)
+        timesteps = torch.full((len(x_t), ),
                                len(self.alphas_cumprod) - 1,
-                               device=condition.device)
+                               device=device)
         logits, hidden = self.denoise(x_t, timesteps, condition, valid)
         return DenoisedOutput(logits, self.to_prob(logits, valid), hidden,
                               timesteps)
@@ -274,10 +280,15 @@ class DiffusionHead(nn.Module):
         condition = condition.repeat(self.num_samples, 1, 1)
         many_valid = valid.repeat(self.num_samples, 1, 1)
 
-        # Both stay the same from step to step.
-        project = getattr(self.denoiser, 'project', lambda x: x)
-        projected = project(condition)
-        free = project(torch.zeros_like(condition)) if self.guidance else None
+        # They stay the same from step to step.
+        projected = self.project(condition)
+        free = (
+            self.project(torch.zeros_like(condition))
+            if self.guidance else None)
+        embedded = torch.tensor([int(t)
+                                 for t in timesteps]).to(condition.device)
+        if hasattr(self.denoiser, 'embed'):
+            embedded = self.denoiser.embed(embedded)
 
         x = draw()
         if mask is not None and strength < 1:
@@ -288,10 +299,9 @@ class DiffusionHead(nn.Module):
         parameters = inspect.signature(scheduler.step).parameters
         draws_noise = 'variance_noise' in parameters and (
             'eta' not in parameters or self.step_cfg.get('eta', 0) > 0)
-        for t in timesteps:
-            logits, hidden = self.denoise(
-                x, x.new_full((len(x), ), int(t), dtype=torch.long), projected,
-                many_valid, free)
+        for t, step in zip(timesteps, embedded):
+            logits, hidden = self.denoise(x, step.expand(len(x), *step.shape),
+                                          projected, many_valid, free)
             x_0 = self.to_x_0(self.to_prob(logits, many_valid))
             step_cfg: dict[str, Any] = dict(self.step_cfg)
             if draws_noise:
@@ -309,14 +319,19 @@ class DiffusionHead(nn.Module):
             hidden.unflatten(0, (self.num_samples, num_videos)).mean(0),
             sample_std=prob.std(0))
 
-    def denoise(
-        self,
-        x: Tensor,
-        timesteps: Tensor,
-        condition: Tensor | tuple[Tensor, ...],
-        valid: Tensor | None,
-        free: Tensor | tuple[Tensor, ...] | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def project(self, condition: Tensor) -> Condition:
+        """What the denoiser needs of (N, condition_channels, T), computed
+        once for several passes."""
+        if hasattr(self.denoiser, 'project'):
+            return self.denoiser.project(condition)
+        return condition
+
+    def denoise(self,
+                x: Tensor,
+                timesteps: Tensor,
+                condition: Condition,
+                valid: Tensor | None,
+                free: Condition | None = None) -> tuple[Tensor, Tensor]:
         """Run the network on x_t (N, C, T); float32 logits also under AMP.
 
         With ``free``, the hidden condition, it is guided away from that.
@@ -365,9 +380,16 @@ class DiffusionHead(nn.Module):
         self.alphas_cumprod = self.alphas_cumprod.to(device)
         return self.alphas_cumprod
 
-    def check(self, mask: Tensor, condition: Tensor) -> None:
+    def mask_shape(
+            self,
+            condition: Condition) -> tuple[tuple[int, int, int], torch.device]:
+        """(N, C, T) and the device that fit the condition."""
+        share = condition if isinstance(condition, Tensor) else condition[0]
+        return (len(share), self.num_classes, share.size(2)), share.device
+
+    def check(self, mask: Tensor, condition: Condition) -> None:
         """Raise a ValueError when the shapes do not fit."""
-        expected = (len(condition), self.num_classes, condition.size(2))
+        expected, _ = self.mask_shape(condition)
         if mask.shape != expected:
             raise ValueError(f'mask must have shape {expected} to fit the '
                              f'condition, got {tuple(mask.shape)}')

@@ -10,7 +10,7 @@ import torch
 from mmaction.registry import MODELS
 from torch import Tensor
 
-from .diffusion_head import DenoisedOutput, DiffusionHead
+from .diffusion_head import Condition, DenoisedOutput, DiffusionHead
 
 
 @MODELS.register_module()
@@ -41,7 +41,7 @@ class SelfTrainingHead(DiffusionHead):
 
     def forward(self,
                 mask: Tensor,
-                condition: Tensor,
+                condition: Condition,
                 valid: Tensor | None = None,
                 weight: Tensor | None = None,
                 generator: torch.Generator | None = None) -> DenoisedOutput:
@@ -49,7 +49,8 @@ class SelfTrainingHead(DiffusionHead):
 
         Args:
             mask (Tensor): Pseudo-mask (N, C, T), the target of the loss.
-            condition (Tensor): (N, condition_channels, T).
+            condition (Tensor | tuple[Tensor, ...]): (N, condition_channels,
+                T), or what :meth:`project` has made of it.
             valid (Tensor, optional): (N, 1, T) bool. Defaults to all.
             weight, generator: As :class:`DiffusionHead` takes them; there is
                 no x_0 to weigh and nothing to draw.
@@ -62,7 +63,7 @@ class SelfTrainingHead(DiffusionHead):
 
     @torch.no_grad()
     def sample(self,
-               condition: Tensor,
+               condition: Condition,
                valid: Tensor | None = None,
                generators: Sequence[torch.Generator] | None = None,
                **_) -> DenoisedOutput:
@@ -70,14 +71,13 @@ class SelfTrainingHead(DiffusionHead):
         return self.generate(condition, valid)
 
     def generate(self,
-                 condition: Tensor,
+                 condition: Condition,
                  valid: Tensor | None = None,
                  generator: torch.Generator | None = None) -> DenoisedOutput:
         """(N, condition_channels, T) -> the mask; all videos weigh 1."""
-        num_videos, _, length = condition.shape
-        timesteps = torch.zeros(
-            num_videos, dtype=torch.long, device=condition.device)
-        x_t = condition.new_zeros(num_videos, self.num_classes, length)
+        shape, device = self.mask_shape(condition)
+        timesteps = torch.zeros(shape[0], dtype=torch.long, device=device)
+        x_t = torch.zeros(shape, device=device)
         logits, hidden = self.denoise(x_t, timesteps, condition, valid)
         return DenoisedOutput(logits, self.to_prob(logits, valid), hidden,
                               timesteps,

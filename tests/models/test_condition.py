@@ -186,6 +186,24 @@ def test_hides_only_while_training():
     assert torch.equal(module.eval().hide(condition, union, valid), condition)
 
 
+def test_hides_the_same_in_every_share():
+    module = build(zero_prob=0.5, boundary_prob=0.3, segment_prob=0.2)
+    batch = inputs(num_videos=16)
+    condition, union = module(**batch), batch['mask'].amax(1, keepdim=True)
+    valid = torch.ones_like(union, dtype=torch.bool)
+    shares = (condition, 2 * condition[:, :3])
+
+    def hide(what):
+        return module.hide(
+            what, union, valid, generator=torch.Generator().manual_seed(0))
+
+    first, second = hide(shares)
+    expected = hide(condition)
+    assert (expected == 0).any() and (expected != 0).any()
+    assert torch.equal(first, expected)
+    assert torch.equal(second, 2 * expected[:, :3])
+
+
 def test_generator_decides():
     module = build()
     batch = inputs(num_videos=16)

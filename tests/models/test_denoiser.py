@@ -4,7 +4,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mmaction_actiondiff.models.denoiser import (TemporalDenoiser,
+from mmaction_actiondiff.models.denoiser import (DilatedConv, TemporalDenoiser,
                                                  global_attention,
                                                  local_attention)
 
@@ -43,16 +43,16 @@ def naive_attention(query, key, value, valid, reach):
 @pytest.mark.parametrize('reach', [0, 1, 3, 16, 21, 100])
 @pytest.mark.parametrize('length', [1, 15, 16, 17, 53])
 def test_local_attention_is_the_definition(reach, length):
-    query, key, value = torch.randn(3, 2, length, 2, 4)
+    qkv = torch.randn(2, length, 3, 2, 4)
     valid = valid_until([length, max(1, length - 9)], length)[:, 0]
-    found = local_attention(query, key, value, valid, reach)
-    expected = naive_attention(query, key, value, valid, reach)
+    found = local_attention(qkv, valid, reach)
+    expected = naive_attention(*qkv.unbind(2), valid, reach)
     chosen = valid[..., None, None]
     torch.testing.assert_close(found * chosen, expected)
     assert found.isfinite().all()
     if reach >= length:
         torch.testing.assert_close(
-            global_attention(query, key, value, valid) * chosen, expected)
+            global_attention(qkv, valid) * chosen, expected)
 
 
 def test_starts_with_zero_logits():
@@ -108,10 +108,43 @@ def test_projected_condition_is_the_condition():
     denoiser = build(global_attention=True)
     x, t, condition = inputs(2, 30)
     projected = denoiser.project(condition)
-    assert [z.shape for z in projected] == 5 * [(2, 30, 48)]
+    assert [z.shape for z in projected] == 5 * [(2, 48, 30)]
     for found, expected in zip(
             denoiser(x, t, projected), denoiser(x, t, condition)):
         assert torch.equal(found, expected)
+
+
+def test_embedded_timesteps_are_the_timesteps():
+    denoiser = build()
+    x, t, condition = inputs(3, 30)
+    for found, expected in zip(
+            denoiser(x, denoiser.embed(t), condition),
+            denoiser(x, t, condition)):
+        assert torch.equal(found, expected)
+
+
+def test_hiding_commutes_with_the_projection():
+    denoiser = build(global_attention=True)
+    x, t, condition = inputs(2, 30)
+    kept = torch.rand(2, 1, 30) > 0.4
+    after = tuple(z * kept for z in denoiser.project(condition))
+    for found, expected in zip(
+            denoiser(x, t, after), denoiser(x, t, condition * kept)):
+        torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize('kernel_size, dilation, length',
+                         [(3, 8, 5), (3, 2, 40), (5, 4, 40), (1, 1, 7)])
+def test_dilated_conv_is_the_convolution(kernel_size, dilation, length):
+    conv = DilatedConv(6, kernel_size, dilation)
+    x = torch.randn(2, length, 6)
+    expected = torch.nn.functional.conv1d(
+        x.transpose(1, 2),
+        conv.weight,
+        conv.bias,
+        padding=dilation * (kernel_size // 2),
+        dilation=dilation).transpose(1, 2)
+    torch.testing.assert_close(conv(x), expected)
 
 
 def test_depends_on_everything_it_is_told():

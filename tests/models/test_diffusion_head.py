@@ -64,6 +64,18 @@ def test_works_from_plain_arguments():
     assert head.sample(condition).prob.shape == (2, 20, 30)
 
 
+@pytest.mark.parametrize('name', ['forward', 'generate'])
+def test_projected_once_is_projected_in_every_pass(name):
+    head, condition = build(), torch.randn(2, FC, 30)
+    args = [random_mask(2, C, 30)] if name == 'forward' else []
+    out, expected = (
+        getattr(head, name)(
+            *args, given, generator=torch.Generator().manual_seed(0))
+        for given in (head.project(condition), condition))
+    for key in ('logits', 'prob', 'hidden', 'timesteps'):
+        assert torch.equal(getattr(out, key), getattr(expected, key))
+
+
 def test_checkpoint_holds_learned_tensors_only():
     head = DiffusionHead(C, FC)
     parameters = dict(head.named_parameters())

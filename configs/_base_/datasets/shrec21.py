@@ -30,7 +30,7 @@ train_dataloader = dict(
 val_dataloader = dict(
     batch_size=8,
     num_workers=0,
-    sampler=dict(type='DefaultSampler', shuffle=False),
+    sampler=dict(type='LengthSampler'),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,

@@ -33,7 +33,7 @@ val_dataloader = dict(
     batch_size=1,
     num_workers=2,
     persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
+    sampler=dict(type='LengthSampler'),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
