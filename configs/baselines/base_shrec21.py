@@ -1,5 +1,4 @@
-# The base branch alone, in the style of CO2-Net (ACM MM 2021; 44.6 on
-# THUMOS14 as published): what ActionDiff adds its diffusion branch to.
+# The base branch alone: what ActionDiff adds its diffusion branch to.
 _base_ = ['../actiondiff_shrec21.py']
 
 model = dict(

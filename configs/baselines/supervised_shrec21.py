@@ -1,4 +1,4 @@
-# The ceiling: the base branch trained with the segments of the videos.
+# The ceiling: the base branch trained with the segments of the recordings.
 _base_ = ['./base_shrec21.py']
 
 model = dict(
@@ -6,4 +6,5 @@ model = dict(
     loss=dict(
         _delete_=True,
         type='SupervisedLoss',
-        mil_ratio={{_base_.model.loss.mil_ratio}}))
+        attention_weight=0.,
+        mil_weight=0.))

@@ -4,4 +4,11 @@ protocol = 'anet'
 other_protocols = []
 main_metric = 'det/mAP@0.50:0.95'
 columns = ['0.50', '0.75', '0.95']
-entries = dict(acr=None, cola=None, delu=None, bmn=None, bsn=None, tcanet=None)
+entries = dict(
+    co2net=None,
+    acr=None,
+    cola=None,
+    delu=None,
+    bmn=None,
+    bsn=None,
+    tcanet=None)

@@ -1,9 +1,10 @@
 """The method: base branch, mask generator, diffusion head, fusion, losses."""
 from .acr_loss import ACRLoss
 from .actiondiff import ActionDiff
-from .branches import ACRBranch, CoLABranch, CrossModalBranch
+from .branches import ACRBranch, CoLABranch, ConvBranch, CrossModalBranch
 from .cola_loss import CoLALoss
 from .condition import ActionCondition
+from .conv_denoiser import ConvDenoiser
 from .data_preprocessor import WTALDataPreprocessor
 from .delu_loss import DELULoss
 from .denoiser import TemporalDenoiser
@@ -18,8 +19,8 @@ from .weak_localizer import WeakLocalizer
 
 __all__ = [
     'ACRBranch', 'ACRLoss', 'ActionDiff', 'ActionCondition', 'ActionDiffLoss',
-    'CoLABranch', 'CoLALoss', 'CrossModalBranch', 'DDIMScheduler', 'DELULoss',
-    'DiffusionHead', 'Fusion', 'SelfTrainingHead', 'SupervisedLocalizer',
+    'CoLABranch', 'CoLALoss', 'ConvBranch', 'ConvDenoiser', 'CrossModalBranch',
+    'DDIMScheduler', 'DELULoss', 'DiffusionHead', 'Fusion', 'SelfTrainingHead', 'SupervisedLocalizer',
     'SupervisedLoss', 'TemporalDenoiser', 'TopKMaskGenerator',
     'WTALDataPreprocessor', 'WeakLocalizer'
 ]

@@ -12,11 +12,13 @@ C, E = 3, 6
 
 
 def build(mode='attn_feat', **kwargs):
-    return ActionCondition(C, E, condition_channels=5, mode=mode, **kwargs)
+    return ActionCondition(
+        C, E, condition_channels=5, input_channels=4, mode=mode, **kwargs)
 
 
 def inputs(num_videos=2, length=12):
     return dict(
+        inputs=torch.randn(num_videos, 4, length),
         feature=torch.randn(num_videos, E, length),
         cas=torch.randn(num_videos, C + 1, length),
         attention=torch.rand(num_videos, 1, length),
@@ -53,7 +55,7 @@ def test_gradient_into_the_base(mode, detach):
     sources = [batch[k].requires_grad_() for k in ('feature', 'cas')]
     module.eval()(**batch).square().sum().backward()
     reached = any(x.grad is not None for x in sources)
-    assert reached is not detach
+    assert reached is (not detach and 'input' not in mode)
     assert all(p.grad is not None for p in module.parameters())
 
 
@@ -226,3 +228,16 @@ def test_errors_name_the_value():
     batch = inputs()
     with pytest.raises(ValueError, match=r'cas \(N, 4, T\).*\(2, 3, 12\)'):
         build()(**dict(batch, cas=batch['cas'][:, 1:]))
+
+
+def test_input_modes_look_past_the_base():
+    batch = inputs()
+    module = build('input').eval()
+    expected = module(**batch)
+    batch['feature'] = batch['feature'] + 1
+    torch.testing.assert_close(module(**batch), expected)
+    gated = build('attn_input').eval()
+    gated.load_state_dict(module.state_dict())
+    torch.testing.assert_close(gated(**batch), expected * batch['attention'])
+    with pytest.raises(ValueError, match="'input' needs input_channels"):
+        ActionCondition(C, E, mode='input')

@@ -5,7 +5,7 @@ import torch
 
 from mmaction_actiondiff.models.branches.base import BranchOutput
 from mmaction_actiondiff.models.fusion import (Fusion, peak_ratio,
-                                               standardise_like)
+                                               standardise_like, with_rest)
 
 VALID = torch.ones(2, 1, 8, dtype=torch.bool)
 LABEL = torch.tensor([[1., 0., 0.], [0., 1., 1.]])
@@ -128,3 +128,25 @@ def test_bad_arguments():
         Fusion('magic')
     with pytest.raises(ValueError, match='needs hidden_channels'):
         Fusion('gate_feat')
+
+
+def test_mixture_averages_two_distributions():
+    branch, logits, hidden = batch()
+    prob = logits.softmax(1) * .8
+    denoised = SimpleNamespace(logits=logits, prob=prob, hidden=hidden)
+    fused = Fusion(
+        'mixture', weight=.5, attention_weight=0.)(
+            branch, denoised, LABEL, VALID, None, ramp=.5)
+    expected = .75 * branch.class_score() + .25 * prob
+    torch.testing.assert_close(
+        fused.class_score(), expected, atol=1e-5, rtol=0)
+    rest = .75 * branch.cas.softmax(1)[:, 3] + .25 * .2
+    torch.testing.assert_close(
+        fused.cas.softmax(1)[:, 3], rest, atol=1e-5, rtol=0)
+
+
+def test_independent_classes_share_a_snippet():
+    prob = torch.tensor([[[.9, .2], [.9, .3]]])
+    out = with_rest(prob)
+    torch.testing.assert_close(out,
+                               torch.tensor([[[.5, .2], [.5, .3], [0., .5]]]))

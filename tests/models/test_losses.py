@@ -220,6 +220,7 @@ def full_batch(length=6, num_videos=2, labels=True):
 
 WEIGHTS = {
     'mil_weight': ('mil', 'mil_suppressed'),
+    'suppressed_weight': ('mil_suppressed', 'mil_suppressed_fused'),
     'fused_weight': ('mil_fused', 'mil_suppressed_fused'),
     'norm_weight': ('norm', ),
     'guide_weight': ('guide', ),
@@ -275,5 +276,40 @@ def test_degenerate_batches_give_finite_losses(length, labels):
 
 
 def test_bad_ratio():
-    with pytest.raises(ValueError, match='must be >= 1, got 0'):
-        L.ActionDiffLoss(mil_ratio=0)
+    with pytest.raises(ValueError, match=r'must be >= 1, got \[7, 0\]'):
+        L.ActionDiffLoss(mil_ratio=[7, 0])
+
+
+def test_several_pooling_ratios_are_averaged():
+    branch, label, valid = full_batch(12)[:3]
+    one, other, both = (
+        L.ActionDiffLoss(mil_ratio=r)(branch, label, valid)['loss_mil']
+        for r in (2, 5, [2, 5]))
+    assert one != other
+    torch.testing.assert_close(both, (one + other) / 2)
+
+
+def test_cross_entropy_over_classes_and_background():
+    # softmax of (log 2, log 1, 0): 1/2, 1/4, background 1/4
+    logits = torch.tensor([[[log(2.)] * 3, [0.] * 3]])
+    mask = torch.tensor([[[1., 1., 0.], [0., 1., 0.]]])
+    weight = torch.ones(1, 2, 3)
+    out = L.diffusion_loss(denoise(logits), mask, weight, 'ce')
+    shared = (log(2.) + log(4.)) / 2
+    assert out.item() == pytest.approx((log(2.) + shared + log(4.)) / 3)
+    # one class does not trust its mask: the snippet teaches nothing
+    weight[0, 1, 1] = 0
+    out = L.diffusion_loss(denoise(logits), mask, weight, 'ce')
+    assert out.item() == pytest.approx((log(2.) + log(4.)) / 2)
+
+
+def test_cross_entropy_needs_all_negatives():
+    with pytest.raises(ValueError, match='num_negatives=None, got 1'):
+        L.ActionDiffLoss(diffusion_kind='ce')
+    label = torch.tensor([[1., 0., 0.]])
+    trusted = torch.zeros(1, 3, 4)
+    trusted[0, 0, :2] = 1
+    pseudo = PseudoMask(trusted, trusted, trusted[:, :1])
+    valid = torch.tensor([[[True, True, True, False]]])
+    learned = L.learned_entries(pseudo, label, valid, None)
+    assert learned[0].tolist() == [[1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 1, 0]]

@@ -1,0 +1,19 @@
+# CO2-Net (ACM MM 2021; 44.6 on THUMOS14 as published) with its losses.
+_base_ = ['./base_shrec21.py']
+
+model = dict(
+    base_branch=dict(
+        _delete_=True,
+        type='CrossModalBranch',
+        embed_channels=64,
+        attention_channels=32,
+        hidden_layers=3,
+        kernel_size=5,
+        dropout=0.5,
+        attention_dropout=0.2),
+    loss=dict(
+        _delete_=True,
+        type='ActionDiffLoss',
+        mil_ratio=40,
+        norm_weight=0.1,
+        co_activity_weight=0.))

@@ -1,0 +1,121 @@
+"""The plain denoiser: a stack of convolutions over mask and condition.
+
+It suits data sets of a hundred videos: the blocks of ``TemporalDenoiser``
+mix the condition over time before they look at a snippet, and learn the masks
+of small features much later. Dimension letters: N videos, C classes,
+F channels, T snippets, S timesteps.
+"""
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from mmaction.registry import MODELS
+from torch import Tensor, nn
+
+from .denoiser import check_shape
+from .dropout import Dropout
+
+
+@MODELS.register_module()
+class ConvDenoiser(nn.Module):
+    """(noisy mask, timestep, condition) -> logits of the clean mask.
+
+    The three are added up to F channels; ``num_layers`` convolutions follow.
+    The receptive field is ``1 + (kernel_size - 1) num_layers`` snippets.
+
+    Args:
+        num_classes (int): C.
+        condition_channels (int): Of the condition.
+        channels (int): F, even. Defaults to 64.
+        num_layers (int): Convolutions. Defaults to 3.
+        kernel_size (int): Odd. Defaults to 5.
+        dropout (float): Before every convolution. Defaults to 0.3.
+
+    Raises:
+        ValueError: For an even ``kernel_size`` or odd ``channels``.
+    """
+
+    frequencies: Tensor
+
+    def __init__(self,
+                 num_classes: int,
+                 condition_channels: int,
+                 channels: int = 64,
+                 num_layers: int = 3,
+                 kernel_size: int = 5,
+                 dropout: float = 0.3) -> None:
+        super().__init__()
+        if kernel_size % 2 == 0 or channels % 2:
+            raise ValueError('kernel_size must be odd and channels even, got '
+                             f'{kernel_size=}, {channels=}')
+        self.num_classes = num_classes
+        self.condition_channels = condition_channels
+        self.channels = channels
+        self.stem = nn.Conv1d(num_classes, channels, 1)
+        self.condition = nn.Conv1d(condition_channels, channels, 1, bias=False)
+        self.time = nn.Sequential(
+            nn.Linear(channels, channels), nn.SiLU(),
+            nn.Linear(channels, channels))
+        self.layers = nn.ModuleList(
+            nn.Conv1d(
+                channels, channels, kernel_size, padding=kernel_size // 2)
+            for _ in range(num_layers))
+        self.dropout = Dropout(dropout)
+        self.head = nn.Conv1d(channels, num_classes, 1)
+        # Zero logits at the start: fusion begins as the base branch.
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+        self.register_buffer(
+            'frequencies',
+            1e4**-torch.linspace(0, 1, channels // 2),
+            persistent=False)
+
+    def forward(self,
+                x: Tensor,
+                timesteps: Tensor,
+                condition: Tensor | tuple[Tensor, ...],
+                valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Denoise once; see :meth:`TemporalDenoiser.forward`.
+
+        Args:
+            x (Tensor): Noisy mask (N, C, T), in [-1, 1].
+            timesteps (Tensor): (N,) long, or what :meth:`embed` has made of
+                them.
+            condition (Tensor | tuple[Tensor, ...]): (N, condition_channels,
+                T), or what :meth:`project` has made of it.
+            valid (Tensor, optional): (N, 1, T) bool. Defaults to all.
+
+        Returns:
+            tuple[Tensor, Tensor]: Logits (N, C, T) and the latent of the last
+            layer (N, F, T), both zero where not valid.
+
+        Raises:
+            ValueError: When the shapes do not fit.
+        """
+        num_videos, _, length = x.shape
+        check_shape('x', x, (num_videos, self.num_classes, length))
+        if isinstance(condition, Tensor):
+            check_shape('condition', condition,
+                        (num_videos, self.condition_channels, length))
+            condition = self.project(condition)
+        if valid is None:
+            valid = x.new_ones(num_videos, 1, length, dtype=torch.bool)
+        if timesteps.dim() == 1:
+            timesteps = self.embed(timesteps)
+        hidden = self.stem(x) + condition[0] + timesteps.unsqueeze(-1)
+        hidden = F.leaky_relu(hidden, 0.2) * valid
+        for layer in self.layers:
+            hidden = F.leaky_relu(layer(self.dropout(hidden)), 0.2) * valid
+        return self.head(self.dropout(hidden)) * valid, hidden
+
+    def embed(self, timesteps: Tensor) -> Tensor:
+        """What timesteps (S,) add, (S, F)."""
+        angles = timesteps.unsqueeze(1) * self.frequencies
+        return self.time(torch.cat([angles.sin(), angles.cos()], 1))
+
+    def project(self, condition: Tensor) -> tuple[Tensor, ...]:
+        """What (N, condition_channels, T) adds, one tensor (N, F, T).
+
+        What is zero stays zero: snippets may be hidden before or after.
+        """
+        return (self.condition(condition), )
