@@ -20,7 +20,7 @@ from .weak_localizer import WeakLocalizer
 __all__ = [
     'ACRBranch', 'ACRLoss', 'ActionDiff', 'ActionCondition', 'ActionDiffLoss',
     'CoLABranch', 'CoLALoss', 'ConvBranch', 'ConvDenoiser', 'CrossModalBranch',
-    'DDIMScheduler', 'DELULoss', 'DiffusionHead', 'Fusion', 'SelfTrainingHead', 'SupervisedLocalizer',
-    'SupervisedLoss', 'TemporalDenoiser', 'TopKMaskGenerator',
-    'WTALDataPreprocessor', 'WeakLocalizer'
+    'DDIMScheduler', 'DELULoss', 'DiffusionHead', 'Fusion', 'SelfTrainingHead',
+    'SupervisedLocalizer', 'SupervisedLoss', 'TemporalDenoiser',
+    'TopKMaskGenerator', 'WTALDataPreprocessor', 'WeakLocalizer'
 ]

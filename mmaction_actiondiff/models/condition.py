@@ -98,10 +98,13 @@ class ActionCondition(nn.Module):
         self.detach = detach
         self.label_noise = label_noise
         self.reads_input = mode in ('input', 'attn_input')
-        if self.reads_input and input_channels is None:
-            raise ValueError(f'condition mode {mode!r} needs input_channels')
+        source = embed_channels
+        if self.reads_input:
+            if input_channels is None:
+                raise ValueError(
+                    f'condition mode {mode!r} needs input_channels')
+            source = input_channels
         if mode != 'cas':
-            source = input_channels if self.reads_input else embed_channels
             self.feature = nn.Conv1d(source, condition_channels, 1)
             self.norm = nn.LayerNorm(condition_channels)
         if mode in ('class_feat', 'cas', 'cas_attn_feat'):
@@ -137,7 +140,7 @@ class ActionCondition(nn.Module):
             Tensor: (N, F, T), zero where not valid.
 
         Raises:
-            ValueError: When the channels do not fit.
+            ValueError: When the channels do not fit, or inputs are missing.
         """
         if (feature.size(1), cas.size(1)) != (self.embed_channels,
                                               self.num_classes + 1):
@@ -150,6 +153,10 @@ class ActionCondition(nn.Module):
                                        attention.detach())
         if valid is None:
             valid = torch.ones_like(attention, dtype=torch.bool)
+        if self.reads_input:
+            if inputs is None:
+                raise ValueError(f'condition mode {self.mode!r} needs inputs')
+            feature = inputs
         cas = cas[:, :-1]
         union = mask.amax(1, keepdim=True)
 
@@ -157,7 +164,7 @@ class ActionCondition(nn.Module):
         if self.mode == 'topk_feat':
             condition = union * self.embed(feature) + (1 - union) * self.token
         elif self.mode != 'cas':
-            condition = self.embed(inputs if self.reads_input else feature)
+            condition = self.embed(feature)
             if self.mode != 'input':
                 condition = attention * condition
         if self.mode == 'class_feat':

@@ -7,6 +7,8 @@ F channels, T snippets, S timesteps.
 """
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from mmaction.registry import MODELS
@@ -30,9 +32,12 @@ class ConvDenoiser(nn.Module):
         num_layers (int): Convolutions. Defaults to 3.
         kernel_size (int): Odd. Defaults to 5.
         dropout (float): Before every convolution. Defaults to 0.3.
+        prior (float): What the mask of a class is at the start, in (0, 1)
+            (T.-Y. Lin et al., "Focal Loss", ICCV 2017). Defaults to 0.02.
 
     Raises:
-        ValueError: For an even ``kernel_size`` or odd ``channels``.
+        ValueError: For an even ``kernel_size``, odd ``channels`` or a
+            ``prior`` out of range.
     """
 
     frequencies: Tensor
@@ -43,11 +48,14 @@ class ConvDenoiser(nn.Module):
                  channels: int = 64,
                  num_layers: int = 3,
                  kernel_size: int = 5,
-                 dropout: float = 0.3) -> None:
+                 dropout: float = 0.3,
+                 prior: float = 0.02) -> None:
         super().__init__()
         if kernel_size % 2 == 0 or channels % 2:
             raise ValueError('kernel_size must be odd and channels even, got '
                              f'{kernel_size=}, {channels=}')
+        if not 0 < prior < 1:
+            raise ValueError(f'prior must lie in (0, 1), got {prior}')
         self.num_classes = num_classes
         self.condition_channels = condition_channels
         self.channels = channels
@@ -62,9 +70,8 @@ class ConvDenoiser(nn.Module):
             for _ in range(num_layers))
         self.dropout = Dropout(dropout)
         self.head = nn.Conv1d(channels, num_classes, 1)
-        # Zero logits at the start: fusion begins as the base branch.
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        # Masks are sparse: zero logits would have a long way to go.
+        self.head.bias.data.fill_(math.log(prior / (1 - prior)))
         self.register_buffer(
             'frequencies',
             1e4**-torch.linspace(0, 1, channels // 2),
