@@ -71,7 +71,8 @@ class ConvDenoiser(nn.Module):
         self.dropout = Dropout(dropout)
         self.head = nn.Conv1d(channels, num_classes, 1)
         # Masks are sparse: zero logits would have a long way to go.
-        self.head.bias.data.fill_(math.log(prior / (1 - prior)))
+        nn.init.constant_(
+            self.head.get_parameter('bias'), math.log(prior / (1 - prior)))
         self.register_buffer(
             'frequencies',
             1e4**-torch.linspace(0, 1, channels // 2),
