@@ -51,8 +51,7 @@ optim_wrapper = dict(optimizer=dict(lr=4e-3, weight_decay=1e-4))
 # Without the first 30 iterations of small steps the branch ends 5 points
 # lower on validation recordings.
 param_scheduler = [
-    dict(
-        type='LinearLR', start_factor=0.05, begin=0, end=30, by_epoch=False),
+    dict(type='LinearLR', start_factor=0.05, begin=0, end=30, by_epoch=False),
     dict(
         type='CosineAnnealingLR',
         T_max=570,

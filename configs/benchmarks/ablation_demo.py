@@ -1,7 +1,24 @@
 _base_ = ['./ablation_shrec21.py']
 data = 'demo'
 _block = 'Mask (ratio 7)'
+_condition, _fusion = 'Condition (attn_feat)', 'Fusion (blend)'
 entries = dict(
+    attn_feat=dict(
+        block=_condition,
+        label='input',
+        options={'model.condition.mode': 'input'}),
+    topk_feat=dict(block=_condition),
+    class_feat=dict(block=_condition),
+    cas=dict(block=_condition),
+    cas_attn_feat=dict(block=_condition),
+    no_weakening=dict(block=_fusion),
+    blend=dict(
+        block=_fusion,
+        label='mixture',
+        options={'model.fusion.mode': 'mixture'}),
+    add=dict(block=_fusion),
+    suppress=dict(block=_fusion),
+    gate_feat=dict(block=_fusion),
     more_masked=dict(
         block=_block,
         label='ratio 4',
@@ -16,8 +33,13 @@ entries = dict(
         options={'model.mask_generator.ratio': [4, 7, 14]}),
     mass=dict(block=_block, options={'model.mask_generator.max_ratio': 16}),
     ignore_band=dict(block=_block),
+    own_masks=None,
     mask_teacher=dict(
-        block=_block, options={'model.mask_teacher': dict(momentum=0.01)}),
+        config='configs/actiondiff_{data}.py',
+        family='ours',
+        block=_block,
+        label='masks of an averaged teacher',
+        options={'model.mask_teacher': dict(momentum=0.01)}),
     attention_thrs=dict(
         label='no attention thresholds',
         options={'model.proposal_generator.attention_thrs': []}))
