@@ -179,7 +179,7 @@ def test_report(tool, root, tmp_path):
     row, = [line for line in text.splitlines() if '**28.0 ± 4.2**' in line]
     assert row == ('| ActionDiff | ours | 29.0 | **28.0 ± 4.2** | +7.0 ± 2.0 '
                    '| 25 % | 50.0 ± 0.0 | 33.0 ± 4.2 |')
-    assert text.index('| ActionDiff |') < text.index('| Base branch (')
+    assert text.index('| ActionDiff |') < text.index('| Base branch |')
     assert 'Protocol `seconds`: 2 videos, 3 instances' in text
     assert '1.50 M' in text and 'supervised (seeds [1])' in text
     tool.chart(bench, report, tmp_path / 'chart.png')
