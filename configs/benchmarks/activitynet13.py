@@ -1,14 +1,2 @@
-_base_ = ['./shrec21.py']
+_base_ = ['./activitynet12.py']
 data = 'activitynet13'
-protocol = 'anet'
-other_protocols = []
-main_metric = 'det/mAP@0.50:0.95'
-columns = ['0.50', '0.75', '0.95']
-entries = dict(
-    co2net=None,
-    acr=None,
-    cola=None,
-    delu=None,
-    bmn=None,
-    bsn=None,
-    tcanet=None)

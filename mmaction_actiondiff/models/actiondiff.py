@@ -17,6 +17,7 @@ from torch import Tensor
 from .branches.base import BranchOutput
 from .diffusion_head import DenoisedOutput, video_generators
 from .fusion import peak_ratio
+from .mask_generator import PseudoMask
 from .weak_localizer import DataSamples, WeakLocalizer, valid_snippets
 
 
@@ -89,14 +90,7 @@ class ActionDiff(WeakLocalizer):
         pseudo = self.mask_generator((teacher or branch).snippet_score(),
                                      label, valid)
         condition = self.diffusion_head.project(
-            self.condition(
-                branch.feature,
-                branch.cas,
-                branch.attention,
-                pseudo.mask,
-                label,
-                valid,
-                inputs=inputs))
+            self.guide(inputs, branch, pseudo, label, valid))
         denoised = self.diffusion_head(
             pseudo.mask, self.condition.hide(condition, pseudo.agnostic,
                                              valid), valid, pseudo.weight)
@@ -122,14 +116,7 @@ class ActionDiff(WeakLocalizer):
         branch = self.base_branch(inputs, valid)
         label = self.predict_labels(branch, valid)
         pseudo = self.mask_generator(branch.snippet_score(), label, valid)
-        condition = self.condition(
-            branch.feature,
-            branch.cas,
-            branch.attention,
-            pseudo.mask,
-            label,
-            valid,
-            inputs=inputs)
+        condition = self.guide(inputs, branch, pseudo, label, valid)
         names = [
             sample.get('video_name', '')
             for sample in data_samples or [{}] * len(inputs)
@@ -142,6 +129,18 @@ class ActionDiff(WeakLocalizer):
             base_attention=branch.attention,
             mask=pseudo.mask,
             denoised=denoised.prob)
+
+    def guide(self, inputs: Tensor, branch: BranchOutput, pseudo: PseudoMask,
+              label: Tensor, valid: Tensor) -> Tensor:
+        """The action-related condition of the diffusion, (N, F, T)."""
+        return self.condition(
+            branch.feature,
+            branch.cas,
+            branch.attention,
+            pseudo.mask,
+            label,
+            valid,
+            inputs=inputs)
 
     def fuse(self,
              branch: BranchOutput,

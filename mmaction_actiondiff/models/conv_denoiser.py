@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import math
 
-import torch
 import torch.nn.functional as F
 from mmaction.registry import MODELS
 from torch import Tensor, nn
 
-from .denoiser import check_shape
+from .denoiser import Denoiser
 from .dropout import Dropout
 
 
 @MODELS.register_module()
-class ConvDenoiser(nn.Module):
+class ConvDenoiser(Denoiser):
     """(noisy mask, timestep, condition) -> logits of the clean mask.
 
     The three are added up to F channels; ``num_layers`` convolutions follow.
@@ -40,8 +39,6 @@ class ConvDenoiser(nn.Module):
             ``prior`` out of range.
     """
 
-    frequencies: Tensor
-
     def __init__(self,
                  num_classes: int,
                  condition_channels: int,
@@ -50,15 +47,12 @@ class ConvDenoiser(nn.Module):
                  kernel_size: int = 5,
                  dropout: float = 0.3,
                  prior: float = 0.02) -> None:
-        super().__init__()
+        super().__init__(num_classes, condition_channels, channels)
         if kernel_size % 2 == 0 or channels % 2:
             raise ValueError('kernel_size must be odd and channels even, got '
                              f'{kernel_size=}, {channels=}')
         if not 0 < prior < 1:
             raise ValueError(f'prior must lie in (0, 1), got {prior}')
-        self.num_classes = num_classes
-        self.condition_channels = condition_channels
-        self.channels = channels
         self.stem = nn.Conv1d(num_classes, channels, 1)
         self.condition = nn.Conv1d(condition_channels, channels, 1, bias=False)
         self.time = nn.Sequential(
@@ -73,57 +67,17 @@ class ConvDenoiser(nn.Module):
         # Masks are sparse: zero logits would have a long way to go.
         nn.init.constant_(
             self.head.get_parameter('bias'), math.log(prior / (1 - prior)))
-        self.register_buffer(
-            'frequencies',
-            1e4**-torch.linspace(0, 1, channels // 2),
-            persistent=False)
 
-    def forward(self,
-                x: Tensor,
-                timesteps: Tensor,
-                condition: Tensor | tuple[Tensor, ...],
-                valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Denoise once; see :meth:`TemporalDenoiser.forward`.
-
-        Args:
-            x (Tensor): Noisy mask (N, C, T), in [-1, 1].
-            timesteps (Tensor): (N,) long, or what :meth:`embed` has made of
-                them.
-            condition (Tensor | tuple[Tensor, ...]): (N, condition_channels,
-                T), or what :meth:`project` has made of it.
-            valid (Tensor, optional): (N, 1, T) bool. Defaults to all.
-
-        Returns:
-            tuple[Tensor, Tensor]: Logits (N, C, T) and the latent of the last
-            layer (N, F, T), both zero where not valid.
-
-        Raises:
-            ValueError: When the shapes do not fit.
-        """
-        num_videos, _, length = x.shape
-        check_shape('x', x, (num_videos, self.num_classes, length))
-        if isinstance(condition, Tensor):
-            check_shape('condition', condition,
-                        (num_videos, self.condition_channels, length))
-            condition = self.project(condition)
-        if valid is None:
-            valid = x.new_ones(num_videos, 1, length, dtype=torch.bool)
-        if timesteps.dim() == 1:
-            timesteps = self.embed(timesteps)
+    def refine(self, x: Tensor, timesteps: Tensor, condition: tuple[Tensor,
+                                                                    ...],
+               valid: Tensor) -> tuple[Tensor, Tensor]:
+        """See :class:`Denoiser`."""
         hidden = self.stem(x) + condition[0] + timesteps.unsqueeze(-1)
         hidden = F.leaky_relu(hidden, 0.2) * valid
         for layer in self.layers:
             hidden = F.leaky_relu(layer(self.dropout(hidden)), 0.2) * valid
         return self.head(self.dropout(hidden)) * valid, hidden
 
-    def embed(self, timesteps: Tensor) -> Tensor:
-        """What timesteps (S,) add, (S, F)."""
-        angles = timesteps.unsqueeze(1) * self.frequencies
-        return self.time(torch.cat([angles.sin(), angles.cos()], 1))
-
     def project(self, condition: Tensor) -> tuple[Tensor, ...]:
-        """What (N, condition_channels, T) adds, one tensor (N, F, T).
-
-        What is zero stays zero: snippets may be hidden before or after.
-        """
+        """One tensor (N, F, T)."""
         return (self.condition(condition), )

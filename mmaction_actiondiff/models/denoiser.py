@@ -156,69 +156,27 @@ class MixedBlock(nn.Module):
         return (x + self.ffn(y)) * valid.unsqueeze(-1)
 
 
-@MODELS.register_module()
-class TemporalDenoiser(nn.Module):
+class Denoiser(nn.Module):
     """(noisy mask, timestep, condition) -> logits of the clean mask.
 
-    Block i has dilation ``2^i``, and its attention reaches as far as its
-    convolution; the receptive field is
-    ``1 + (kernel_size - 1) (2^num_layers - 1)`` snippets: 31 by default.
+    A subclass has a ``time`` network on 2 (F // 2) sines and cosines, makes
+    of the condition what :meth:`project` says, and does :meth:`refine`.
 
     Args:
         num_classes (int): C.
         condition_channels (int): Of the condition.
-        channels (int): F. Defaults to 128.
-        num_layers (int): Local blocks. Defaults to 4.
-        kernel_size (int): Of the convolutions, odd. Defaults to 3.
-        num_heads (int): H. Defaults to 4.
-        dropout (float): Inside the blocks. Defaults to 0.1.
-        global_attention (bool): Add a block that attends to the whole video,
-            for short sequences (ActivityNet). Its cost grows with T * T.
-            Defaults to False.
-
-    Raises:
-        ValueError: For an even ``kernel_size``, or ``channels`` that are not
-            a multiple of ``2 num_heads``.
+        channels (int): F, even.
     """
 
     frequencies: Tensor
+    time: nn.Module
 
-    def __init__(self,
-                 num_classes: int,
-                 condition_channels: int,
-                 channels: int = 128,
-                 num_layers: int = 4,
-                 kernel_size: int = 3,
-                 num_heads: int = 4,
-                 dropout: float = 0.1,
-                 global_attention: bool = False) -> None:
+    def __init__(self, num_classes: int, condition_channels: int,
+                 channels: int) -> None:
         super().__init__()
-        if kernel_size % 2 == 0:
-            raise ValueError(f'kernel_size must be odd, got {kernel_size}')
-        if channels % (2 * num_heads):
-            raise ValueError(f'channels must be a multiple of 2 * num_heads = '
-                             f'{2 * num_heads}, got channels={channels}')
         self.num_classes = num_classes
         self.condition_channels = condition_channels
         self.channels = channels
-        reaches: list[int | None] = [
-            2**i * (kernel_size // 2) for i in range(num_layers)
-        ]
-        self.blocks = nn.ModuleList(
-            MixedBlock(channels, num_heads, kernel_size, 2**i, dropout, reach)
-            for i, reach in enumerate(reaches + [None] * global_attention))
-        self.stem = nn.Linear(num_classes, channels)
-        # The shares of all blocks in one matrix.
-        self.condition = nn.Linear(
-            condition_channels, 3 * channels * len(self.blocks), bias=False)
-        self.time = nn.Sequential(
-            nn.Linear(channels, 4 * channels), nn.SiLU(),
-            nn.Linear(4 * channels, 2 * channels * len(self.blocks)))
-        self.norm = nn.LayerNorm(channels)
-        self.head = nn.Linear(channels, num_classes)
-        # Zero logits at the start: fusion begins as the base branch.
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
         self.register_buffer(
             'frequencies',
             1e4**-torch.linspace(0, 1, channels // 2),
@@ -254,10 +212,97 @@ class TemporalDenoiser(nn.Module):
             condition = self.project(condition)
         if valid is None:
             valid = x.new_ones(num_videos, 1, length, dtype=torch.bool)
-        mask = valid.transpose(1, 2)
-
         if timesteps.dim() == 1:
             timesteps = self.embed(timesteps)
+        return self.refine(x, timesteps, condition, valid)
+
+    def embed(self, timesteps: Tensor) -> Tensor:
+        """What timesteps (S,) do in all layers, (S, ·).
+
+        A sampler needs its timesteps once, whatever the number of videos.
+        """
+        angles = timesteps.unsqueeze(1) * self.frequencies
+        return self.time(torch.cat([angles.sin(), angles.cos()], 1))
+
+    def project(self, condition: Tensor) -> tuple[Tensor, ...]:
+        """What (N, condition_channels, T) adds in each layer, (N, ·, T).
+
+        It does not depend on the timestep: a sampler needs it once. What is
+        zero stays zero: snippets may be hidden before or after.
+        """
+        raise NotImplementedError
+
+    def refine(self, x: Tensor, timesteps: Tensor, condition: tuple[Tensor,
+                                                                    ...],
+               valid: Tensor) -> tuple[Tensor, Tensor]:
+        """:meth:`forward` with everything prepared and checked."""
+        raise NotImplementedError
+
+
+@MODELS.register_module()
+class TemporalDenoiser(Denoiser):
+    """(noisy mask, timestep, condition) -> logits of the clean mask.
+
+    Block i has dilation ``2^i``, and its attention reaches as far as its
+    convolution; the receptive field is
+    ``1 + (kernel_size - 1) (2^num_layers - 1)`` snippets: 31 by default.
+
+    Args:
+        num_classes (int): C.
+        condition_channels (int): Of the condition.
+        channels (int): F. Defaults to 128.
+        num_layers (int): Local blocks. Defaults to 4.
+        kernel_size (int): Of the convolutions, odd. Defaults to 3.
+        num_heads (int): H. Defaults to 4.
+        dropout (float): Inside the blocks. Defaults to 0.1.
+        global_attention (bool): Add a block that attends to the whole video,
+            for short sequences (ActivityNet). Its cost grows with T * T.
+            Defaults to False.
+
+    Raises:
+        ValueError: For an even ``kernel_size``, or ``channels`` that are not
+            a multiple of ``2 num_heads``.
+    """
+
+    def __init__(self,
+                 num_classes: int,
+                 condition_channels: int,
+                 channels: int = 128,
+                 num_layers: int = 4,
+                 kernel_size: int = 3,
+                 num_heads: int = 4,
+                 dropout: float = 0.1,
+                 global_attention: bool = False) -> None:
+        super().__init__(num_classes, condition_channels, channels)
+        if kernel_size % 2 == 0:
+            raise ValueError(f'kernel_size must be odd, got {kernel_size}')
+        if channels % (2 * num_heads):
+            raise ValueError(f'channels must be a multiple of 2 * num_heads = '
+                             f'{2 * num_heads}, got channels={channels}')
+        reaches: list[int | None] = [
+            2**i * (kernel_size // 2) for i in range(num_layers)
+        ]
+        self.blocks = nn.ModuleList(
+            MixedBlock(channels, num_heads, kernel_size, 2**i, dropout, reach)
+            for i, reach in enumerate(reaches + [None] * global_attention))
+        self.stem = nn.Linear(num_classes, channels)
+        # The shares of all blocks in one matrix.
+        self.condition = nn.Linear(
+            condition_channels, 3 * channels * len(self.blocks), bias=False)
+        self.time = nn.Sequential(
+            nn.Linear(channels, 4 * channels), nn.SiLU(),
+            nn.Linear(4 * channels, 2 * channels * len(self.blocks)))
+        self.norm = nn.LayerNorm(channels)
+        self.head = nn.Linear(channels, num_classes)
+        # Zero logits at the start: fusion begins as the base branch.
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def refine(self, x: Tensor, timesteps: Tensor, condition: tuple[Tensor,
+                                                                    ...],
+               valid: Tensor) -> tuple[Tensor, Tensor]:
+        """See :class:`Denoiser`."""
+        mask = valid.transpose(1, 2)
         film = timesteps.unsqueeze(1).chunk(2 * len(self.blocks), -1)
         hidden = self.stem(x.transpose(1, 2)) * mask
         for i, block in enumerate(self.blocks):
@@ -267,20 +312,8 @@ class TemporalDenoiser(nn.Module):
         return ((self.head(hidden) * mask).transpose(1, 2),
                 hidden.transpose(1, 2))
 
-    def embed(self, timesteps: Tensor) -> Tensor:
-        """What timesteps (S,) do in all blocks, (S, 2BF) for B blocks.
-
-        A sampler needs its timesteps once, whatever the number of videos.
-        """
-        angles = timesteps.unsqueeze(1) * self.frequencies
-        return self.time(torch.cat([angles.sin(), angles.cos()], 1))
-
     def project(self, condition: Tensor) -> tuple[Tensor, ...]:
-        """What (N, condition_channels, T) adds in each block, (N, 3F, T).
-
-        It does not depend on the timestep: a sampler needs it once. What is
-        zero stays zero: snippets may be hidden before or after.
-        """
+        """Query, key and value of each block, (N, 3F, T)."""
         condition = condition.transpose(1, 2)
         return tuple(
             F.linear(condition, weight).transpose(1, 2)
