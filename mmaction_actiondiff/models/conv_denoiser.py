@@ -1,9 +1,7 @@
 """The plain denoiser: a stack of convolutions over mask and condition.
 
-It suits data sets of a hundred videos: the blocks of ``TemporalDenoiser``
-mix the condition over time before they look at a snippet, and learn the masks
-of small features much later. Dimension letters: N videos, C classes,
-F channels, T snippets, S timesteps.
+It suits data sets of a hundred videos, whose masks ``TemporalDenoiser`` learns
+by heart. Dimension letters: N videos, C classes, F channels, T snippets.
 """
 from __future__ import annotations
 
