@@ -184,7 +184,9 @@ def load_config(name: str, tiny: bool) -> Config:
     cfg = Config.fromfile(ROOT / 'configs' / f'{name}.py')
     if tiny:
         cfg.model.stream_channels = [8, 8]
-        cfg.model.base_branch.update(embed_channels=16, attention_channels=8)
+        cfg.model.base_branch.embed_channels = 16
+        if cfg.model.base_branch.type == 'CrossModalBranch':
+            cfg.model.base_branch.attention_channels = 8
         cfg.model.condition.condition_channels = 8
         cfg.model.diffusion_head.denoiser = dict(channels=16, num_layers=2)
     return cfg
