@@ -1,9 +1,13 @@
 _base_ = ['./ablation_shrec21.py']
 data = 'demo'
+_config = 'configs/actiondiff_{data}.py'
 _block = 'Mask (ratio 7)'
 _condition, _fusion = 'Condition (attn_feat)', 'Fusion (blend)'
 entries = dict(
-    attn_feat=dict(
+    attn_feat=None,
+    input=dict(
+        config=_config,
+        family='ours',
         block=_condition,
         label='input',
         options={'model.condition.mode': 'input'}),
@@ -12,7 +16,10 @@ entries = dict(
     cas=dict(block=_condition),
     cas_attn_feat=dict(block=_condition),
     no_weakening=dict(block=_fusion),
-    blend=dict(
+    blend=None,
+    mixture=dict(
+        config=_config,
+        family='ours',
         block=_fusion,
         label='mixture',
         options={'model.fusion.mode': 'mixture'}),
@@ -35,7 +42,7 @@ entries = dict(
     ignore_band=dict(block=_block),
     own_masks=None,
     mask_teacher=dict(
-        config='configs/actiondiff_{data}.py',
+        config=_config,
         family='ours',
         block=_block,
         label='masks of an averaged teacher',
