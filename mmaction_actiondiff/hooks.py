@@ -1,6 +1,8 @@
-"""Hooks: checkpoints that load without trust, and a resumable randomness."""
+"""Hooks: checkpoints that load without trust, a resumable randomness, and
+memory that is kept."""
 from __future__ import annotations
 
+import ctypes
 import random
 from typing import Any
 
@@ -94,3 +96,41 @@ class IterationSeedHook(Hook):
         random.seed(seed)
         np.random.seed(seed)
         torch.manual_seed(seed)
+
+
+def keep_freed_memory(keep: bool = True) -> bool:
+    """Let this process keep the memory that it frees, for its next step.
+
+    The C library (glibc) hands large blocks back to the system at once, and
+    the next training step on a CPU gets them again, one page fault after the
+    other (``docs/benchmark/speed.md``). Whoever keeps them does not grow
+    beyond the peak.
+
+    Args:
+        keep (bool): False goes back to what the library's own thresholds grow
+            to.
+
+    Returns:
+        bool: Whether the C library knows how.
+    """
+    mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)
+    if mallopt is None:
+        return False
+    trim_threshold, mmap_threshold, mmap_max = -1, -3, -4  # of mallopt(3)
+    if keep:
+        return bool(mallopt(mmap_max, 0) and mallopt(trim_threshold, -1))
+    return bool(
+        mallopt(mmap_max, 65536) and mallopt(trim_threshold, 64 << 20)
+        and mallopt(mmap_threshold, 32 << 20))
+
+
+@HOOKS.register_module()
+class KeepMemoryHook(Hook):
+    """:func:`keep_freed_memory` while a model is trained on a CPU."""
+
+    def before_train(self, runner) -> None:
+        if next(runner.model.parameters()).device.type == 'cpu':
+            keep_freed_memory()
+
+    def after_train(self, runner) -> None:
+        keep_freed_memory(False)

@@ -36,6 +36,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mmaction_actiondiff.datasets import LengthSampler
 from mmaction_actiondiff.evaluation import Instances, average_precision
+from mmaction_actiondiff.hooks import keep_freed_memory
 from mmaction_actiondiff.models.branches.base import BaseBranch, BranchOutput
 from mmaction_actiondiff.proposals import ProposalGenerator, soft_nms
 
@@ -264,6 +265,7 @@ def shrink(shape: Shape, tiny: bool) -> Shape:
 def measure_step(args: argparse.Namespace, device: str) -> dict:
     """Ours against its base, and against the published network."""
     result: dict[str, Any] = {}
+    keep_freed_memory()  # as the training configs do
     for name, shape in SHAPES.items():
         shape = shrink(shape, args.tiny)
         cfg = load_config(shape.config, args.tiny)
@@ -316,6 +318,7 @@ def measure_step(args: argparse.Namespace, device: str) -> dict:
         models=side_by_side)
     if device == 'cuda':
         result['precision'] = measure_precision(args, cfg, shape)
+    keep_freed_memory(False)
     return result
 
 

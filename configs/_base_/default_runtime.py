@@ -17,7 +17,8 @@ default_hooks = dict(
         rule='greater'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     plain_checkpoint=dict(type='PlainCheckpointHook'),
-    iteration_seed=dict(type='IterationSeedHook'))
+    iteration_seed=dict(type='IterationSeedHook'),
+    keep_memory=dict(type='KeepMemoryHook'))
 
 env_cfg = dict(
     cudnn_benchmark=False,

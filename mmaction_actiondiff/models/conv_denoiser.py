@@ -68,8 +68,9 @@ class ConvDenoiser(Denoiser):
 
     def refine(self, x: Tensor, timesteps: Tensor, condition: tuple[Tensor,
                                                                     ...],
-               valid: Tensor) -> tuple[Tensor, Tensor]:
+               scope: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         """See :class:`Denoiser`."""
+        valid, = scope
         hidden = self.stem(x) + condition[0] + timesteps.unsqueeze(-1)
         hidden = F.leaky_relu(hidden, 0.2) * valid
         for layer in self.layers:

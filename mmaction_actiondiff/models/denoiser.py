@@ -18,9 +18,36 @@ from torch import Tensor, nn
 from .dropout import Dropout
 
 QUERIES = 16  # queries of a block; smaller blocks would make tiny products
+# Added to a score, it leaves nothing of it, also in half precision; a softmax
+# over nothing but -inf, at a padded query, would be NaN.
+HIDDEN = -1e4
 
 
-def local_attention(qkv: Tensor, valid: Tensor, reach: int) -> Tensor:
+def blocks_of(length: int, reach: int) -> tuple[int, int, int]:
+    """Queries and keys of a block, and the snippets missing in the last."""
+    size = max(QUERIES, reach)
+    return size, size + 2 * reach, -length % size
+
+
+def attention_window(valid: Tensor, reach: int) -> Tensor:
+    """What :func:`local_attention` adds to its scores.
+
+    Args:
+        valid (Tensor): (N, T) bool; other keys are not attended to.
+        reach (int): In snippets, >= 0.
+
+    Returns:
+        Tensor: (N, 1, B, queries, keys), 0 or ``HIDDEN``.
+    """
+    size, span, tail = blocks_of(valid.size(1), reach)
+    near = torch.ones(
+        size, span, dtype=torch.bool,
+        device=valid.device).triu().tril(2 * reach)
+    seen = F.pad(valid, (reach, reach + tail)).unfold(1, span, size)
+    return (~(near & seen.unsqueeze(2))).unsqueeze(1) * HIDDEN
+
+
+def local_attention(qkv: Tensor, window: Tensor, reach: int) -> Tensor:
     """Softmax attention to the snippets at most ``reach`` away.
 
     Time is cut into blocks of queries; each sees its block and ``reach``
@@ -28,16 +55,14 @@ def local_attention(qkv: Tensor, valid: Tensor, reach: int) -> Tensor:
 
     Args:
         qkv (Tensor): Query, key and value, (N, T, 3, H, F / H).
-        valid (Tensor): (N, T) bool; other keys are not attended to.
+        window (Tensor): Of :func:`attention_window` with the same reach.
         reach (int): In snippets, >= 0.
 
     Returns:
         Tensor: (N, T, H, F / H).
     """
     length = qkv.size(1)
-    size = max(QUERIES, reach)
-    span = size + 2 * reach
-    tail = -length % size
+    size, _, tail = blocks_of(length, reach)
 
     # (3, N, H, B, size, F / H)
     query, memory = F.pad(qkv.permute(2, 0, 3, 1, 4),
@@ -50,16 +75,9 @@ def local_attention(qkv: Tensor, valid: Tensor, reach: int) -> Tensor:
     after = torch.cat([memory[..., 1:, :reach, :], edge], 3)
     key, value = torch.cat([before, memory, after], 4)
 
-    near = torch.ones(
-        size, span, dtype=torch.bool,
-        device=valid.device).triu().tril(2 * reach)
-    seen = F.pad(valid, (reach, reach + tail)).unfold(1, span, size)
-    hidden = ~(near & seen.unsqueeze(2)).unsqueeze(1)
     # Fused attention kernels are slower than products this small.
     score = query[0] * query.size(-1)**-0.5 @ key.transpose(-1, -2)
-    # Not -inf: a softmax over nothing, at a padded query, would be NaN.
-    lowest = torch.finfo(score.dtype).min
-    out = score.masked_fill_(hidden, lowest).softmax(-1) @ value
+    out = score.add_(window).softmax(-1) @ value
     return out.flatten(2, 3)[:, :, :length].transpose(1, 2)
 
 
@@ -71,11 +89,12 @@ def global_attention(qkv: Tensor, valid: Tensor) -> Tensor:
     return out.transpose(1, 2)
 
 
-class DilatedConv(nn.Conv1d):
+class DilatedConv(nn.Linear):
     """1-D convolution of the same length over channel-last sequences.
 
-    One product with the neighbours side by side: on a CPU, torch takes short
-    dilated convolutions apart, one product for each tap.
+    One product with the neighbours side by side, the weight (F, k F): on a
+    CPU, torch takes short dilated convolutions apart, one product for each
+    tap.
 
     Args:
         channels (int): F, in and out.
@@ -84,19 +103,19 @@ class DilatedConv(nn.Conv1d):
     """
 
     def __init__(self, channels: int, kernel_size: int, dilation: int) -> None:
-        super().__init__(channels, channels, kernel_size, dilation=dilation)
+        super().__init__(kernel_size * channels, channels)
+        self.dilation = dilation
         self.reach = dilation * (kernel_size // 2)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, T, F) -> (N, T, F)."""
-        length, dilation = x.size(1), self.dilation[0]
+        length = x.size(1)
         x = F.pad(x, (0, 0, self.reach, self.reach))
         taps = [
             x[:, start:start + length]
-            for start in range(0, 2 * self.reach + 1, dilation)
+            for start in range(0, 2 * self.reach + 1, self.dilation)
         ]
-        weight = self.weight.transpose(1, 2).flatten(1)  # (F, k F)
-        return F.linear(torch.cat(taps, -1), weight, self.bias)
+        return super().forward(torch.cat(taps, -1))
 
 
 class MixedBlock(nn.Module):
@@ -132,7 +151,7 @@ class MixedBlock(nn.Module):
             nn.Linear(channels, channels), Dropout(dropout))
 
     def forward(self, x: Tensor, condition: Tensor, scale: Tensor,
-                shift: Tensor, valid: Tensor) -> Tensor:
+                shift: Tensor, valid: Tensor, window: Tensor) -> Tensor:
         """One block.
 
         Args:
@@ -140,7 +159,9 @@ class MixedBlock(nn.Module):
             condition (Tensor): What the condition adds to query, key and
                 value, (N, 3F, T).
             scale, shift (Tensor): What the timestep does, (N, 1, F).
-            valid (Tensor): (N, T) bool.
+            valid (Tensor): (N, T, 1) bool.
+            window (Tensor): What the attention adds to its scores, (N, T) bool
+                for all snippets.
 
         Returns:
             Tensor: (N, T, F), zero where not valid.
@@ -148,12 +169,12 @@ class MixedBlock(nn.Module):
         qkv = (self.qkv(x) + condition.transpose(1, 2)).unflatten(
             -1, (3, self.num_heads, -1))
         if self.reach is None:
-            mixed = global_attention(qkv, valid)
+            mixed = global_attention(qkv, window)
         else:
-            mixed = local_attention(qkv, valid, self.reach)
-        y = self.conv(x) + mixed.flatten(2)
+            mixed = local_attention(qkv, window, self.reach)
+        y = (self.conv(x).view(mixed.shape) + mixed).flatten(2)
         y = torch.addcmul(shift, self.norm(y), 1 + scale)
-        return (x + self.ffn(y)) * valid.unsqueeze(-1)
+        return (x + self.ffn(y)) * valid
 
 
 class Denoiser(nn.Module):
@@ -182,11 +203,13 @@ class Denoiser(nn.Module):
             1e4**-torch.linspace(0, 1, channels // 2),
             persistent=False)
 
-    def forward(self,
-                x: Tensor,
-                timesteps: Tensor,
-                condition: Tensor | tuple[Tensor, ...],
-                valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self,
+        x: Tensor,
+        timesteps: Tensor,
+        condition: Tensor | tuple[Tensor, ...],
+        valid: Tensor | tuple[Tensor, ...] | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Denoise once.
 
         Args:
@@ -195,7 +218,8 @@ class Denoiser(nn.Module):
                 them.
             condition (Tensor | tuple[Tensor, ...]): (N, condition_channels,
                 T), or what :meth:`project` has made of it.
-            valid (Tensor, optional): (N, 1, T) bool. Defaults to all.
+            valid (Tensor | tuple[Tensor, ...], optional): (N, 1, T) bool, or
+                what :meth:`scope` has made of it. Defaults to all.
 
         Returns:
             tuple[Tensor, Tensor]: Logits (N, C, T) and the latent of the last
@@ -212,6 +236,8 @@ class Denoiser(nn.Module):
             condition = self.project(condition)
         if valid is None:
             valid = x.new_ones(num_videos, 1, length, dtype=torch.bool)
+        if isinstance(valid, Tensor):
+            valid = self.scope(valid)
         if timesteps.dim() == 1:
             timesteps = self.embed(timesteps)
         return self.refine(x, timesteps, condition, valid)
@@ -232,9 +258,16 @@ class Denoiser(nn.Module):
         """
         raise NotImplementedError
 
+    def scope(self, valid: Tensor) -> tuple[Tensor, ...]:
+        """What the padding (N, 1, T) bool hides in each layer, itself first.
+
+        A sampler needs it once.
+        """
+        return (valid, )
+
     def refine(self, x: Tensor, timesteps: Tensor, condition: tuple[Tensor,
                                                                     ...],
-               valid: Tensor) -> tuple[Tensor, Tensor]:
+               scope: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         """:meth:`forward` with everything prepared and checked."""
         raise NotImplementedError
 
@@ -279,12 +312,12 @@ class TemporalDenoiser(Denoiser):
         if channels % (2 * num_heads):
             raise ValueError(f'channels must be a multiple of 2 * num_heads = '
                              f'{2 * num_heads}, got channels={channels}')
-        reaches: list[int | None] = [
+        self.reaches: list[int | None] = [
             2**i * (kernel_size // 2) for i in range(num_layers)
-        ]
+        ] + [None] * global_attention
         self.blocks = nn.ModuleList(
             MixedBlock(channels, num_heads, kernel_size, 2**i, dropout, reach)
-            for i, reach in enumerate(reaches + [None] * global_attention))
+            for i, reach in enumerate(self.reaches))
         self.stem = nn.Linear(num_classes, channels)
         # The shares of all blocks in one matrix.
         self.condition = nn.Linear(
@@ -300,14 +333,14 @@ class TemporalDenoiser(Denoiser):
 
     def refine(self, x: Tensor, timesteps: Tensor, condition: tuple[Tensor,
                                                                     ...],
-               valid: Tensor) -> tuple[Tensor, Tensor]:
+               scope: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         """See :class:`Denoiser`."""
-        mask = valid.transpose(1, 2)
+        mask = scope[0].transpose(1, 2)
         film = timesteps.unsqueeze(1).chunk(2 * len(self.blocks), -1)
         hidden = self.stem(x.transpose(1, 2)) * mask
         for i, block in enumerate(self.blocks):
             hidden = block(hidden, condition[i], film[2 * i], film[2 * i + 1],
-                           valid[:, 0])
+                           mask, scope[i + 1])
         hidden = self.norm(hidden) * mask
         return ((self.head(hidden) * mask).transpose(1, 2),
                 hidden.transpose(1, 2))
@@ -318,6 +351,13 @@ class TemporalDenoiser(Denoiser):
         return tuple(
             F.linear(condition, weight).transpose(1, 2)
             for weight in self.condition.weight.chunk(len(self.blocks)))
+
+    def scope(self, valid: Tensor) -> tuple[Tensor, ...]:
+        """Which keys each block attends to."""
+        seen = valid[:, 0]
+        return (valid,
+                *(seen if reach is None else attention_window(seen, reach)
+                  for reach in self.reaches))
 
 
 def check_shape(name: str, tensor: Tensor, expected: tuple[int, ...]) -> None:

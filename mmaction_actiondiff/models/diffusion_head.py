@@ -289,6 +289,9 @@ class DiffusionHead(nn.Module):
                                  for t in timesteps]).to(condition.device)
         if hasattr(self.denoiser, 'embed'):
             embedded = self.denoiser.embed(embedded)
+        scope = (
+            self.denoiser.scope(many_valid)
+            if hasattr(self.denoiser, 'scope') else many_valid)
 
         x = draw()
         if mask is not None and strength < 1:
@@ -301,7 +304,7 @@ class DiffusionHead(nn.Module):
             'eta' not in parameters or self.step_cfg.get('eta', 0) > 0)
         for t, step in zip(timesteps, embedded):
             logits, hidden = self.denoise(x, step.expand(len(x), *step.shape),
-                                          projected, many_valid, free)
+                                          projected, scope, free)
             x_0 = self.to_x_0(self.to_prob(logits, many_valid))
             step_cfg: dict[str, Any] = dict(self.step_cfg)
             if draws_noise:
@@ -330,7 +333,7 @@ class DiffusionHead(nn.Module):
                 x: Tensor,
                 timesteps: Tensor,
                 condition: Condition,
-                valid: Tensor | None,
+                valid: Tensor | tuple[Tensor, ...] | None,
                 free: Condition | None = None) -> tuple[Tensor, Tensor]:
         """Run the network on x_t (N, C, T); float32 logits also under AMP.
 

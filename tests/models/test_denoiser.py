@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from mmaction_actiondiff.models.denoiser import (DilatedConv, TemporalDenoiser,
+                                                 attention_window,
                                                  global_attention,
                                                  local_attention)
 
@@ -45,7 +46,7 @@ def naive_attention(query, key, value, valid, reach):
 def test_local_attention_is_the_definition(reach, length):
     qkv = torch.randn(2, length, 3, 2, 4)
     valid = valid_until([length, max(1, length - 9)], length)[:, 0]
-    found = local_attention(qkv, valid, reach)
+    found = local_attention(qkv, attention_window(valid, reach), reach)
     expected = naive_attention(*qkv.unbind(2), valid, reach)
     chosen = valid[..., None, None]
     torch.testing.assert_close(found * chosen, expected)
@@ -123,6 +124,32 @@ def test_embedded_timesteps_are_the_timesteps():
         assert torch.equal(found, expected)
 
 
+def test_scope_is_the_padding():
+    denoiser = build(global_attention=True)
+    x, t, condition = inputs(2, 30)
+    valid = valid_until([30, 17], 30)
+    for found, expected in zip(
+            denoiser(x, t, condition, denoiser.scope(valid)),
+            denoiser(x, t, condition, valid)):
+        assert torch.equal(found, expected)
+
+
+def test_window_hides_what_is_far_or_padding_also_in_half_precision():
+    valid = torch.arange(20)[None] < 18
+    window = attention_window(valid, 2)  # blocks of 16 queries, 20 keys
+    assert window.shape == (1, 1, 2, 16, 20)
+    queries, keys = torch.meshgrid(
+        torch.arange(16), torch.arange(20), indexing='ij')
+    for block in range(2):
+        key = 16 * block + keys - 2
+        query = 16 * block + queries
+        seen = ((key - query).abs() <= 2) & (key >= 0) & (key < 18)
+        assert torch.equal(window[0, 0, block] == 0, seen)
+    probability = window.half().float().softmax(-1)
+    assert probability.isfinite().all()
+    assert (probability[0, 0, 0][window[0, 0, 0] < 0] == 0).all()
+
+
 def test_hiding_commutes_with_the_projection():
     denoiser = build(global_attention=True)
     x, t, condition = inputs(2, 30)
@@ -140,7 +167,7 @@ def test_dilated_conv_is_the_convolution(kernel_size, dilation, length):
     x = torch.randn(2, length, 6)
     expected = torch.nn.functional.conv1d(
         x.transpose(1, 2),
-        conv.weight,
+        conv.weight.unflatten(1, (kernel_size, 6)).transpose(1, 2),
         conv.bias,
         padding=dilation * (kernel_size // 2),
         dilation=dilation).transpose(1, 2)
