@@ -15,7 +15,7 @@ entries = dict(
     class_feat=dict(block=_condition),
     cas=dict(block=_condition),
     cas_attn_feat=dict(block=_condition),
-    no_weakening=dict(block=_fusion),
+    no_weakening=dict(block=_fusion, weights=None),
     blend=None,
     mixture=dict(
         config=_config,
@@ -23,8 +23,8 @@ entries = dict(
         block=_fusion,
         label='mixture',
         options={'model.fusion.mode': 'mixture'}),
-    add=dict(block=_fusion),
-    suppress=dict(block=_fusion),
+    add=dict(block=_fusion, weights=None),
+    suppress=dict(block=_fusion, weights=None),
     gate_feat=dict(block=_fusion),
     more_masked=dict(
         block=_block,
