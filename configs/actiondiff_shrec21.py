@@ -12,7 +12,7 @@ _base_ = [
 model = dict(
     num_classes={{_base_.num_classes}},
     stream_channels={{_base_.stream_channels}},
-    warmup_iters=150,
+    warmup_iters=50,
     base_branch=dict(
         _delete_=True,
         type='ConvBranch',
@@ -25,13 +25,16 @@ model = dict(
     condition=dict(mode='input', condition_channels=64),
     diffusion_head=dict(
         x_0_activation='softmax',
+        num_samples=4,
         min_snr_gamma=None,
         denoiser=dict(type='ConvDenoiser')),
     fusion=dict(mode='mixture', weight=0.5, attention_weight=0.5),
     loss=dict(
         mil_ratio=[20, 80],
         suppressed_weight=0.,
-        fused_weight=0.,
+        # Early and twice: on validation recordings, the losses on the fused
+        # scores bring most of what the diffusion branch brings.
+        fused_weight=2.,
         norm_weight=0.,
         guide_weight=0.,
         mutual_weight=0.,
@@ -40,7 +43,7 @@ model = dict(
         diffusion_kind='ce',
         num_negatives=None,
         smooth_weight=0.,
-        consistency_weight=0.),
+        consistency_weight=0.1),
     video_ratio=20,
     proposal_generator=dict(
         video_score_thr=0.02, attention_thrs=[], outer_ratio=0.5))

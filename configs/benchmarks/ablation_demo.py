@@ -2,7 +2,7 @@ _base_ = ['./ablation_shrec21.py']
 data = 'demo'
 _config = 'configs/actiondiff_{data}.py'
 _block = 'Mask (ratio 7)'
-_condition, _fusion = 'Condition (attn_feat)', 'Fusion (blend)'
+_condition, _fusion = 'Condition (attn_feat)', 'Fusion (mixture)'
 entries = dict(
     attn_feat=None,
     input=dict(
@@ -15,16 +15,10 @@ entries = dict(
     class_feat=dict(block=_condition),
     cas=dict(block=_condition),
     cas_attn_feat=dict(block=_condition),
-    no_weakening=dict(block=_fusion, weights=None),
-    blend=None,
-    mixture=dict(
-        config=_config,
-        family='ours',
-        block=_fusion,
-        label='mixture',
-        options={'model.fusion.mode': 'mixture'}),
-    add=dict(block=_fusion, weights=None),
-    suppress=dict(block=_fusion, weights=None),
+    no_weakening=dict(block=_fusion),
+    blend=dict(block=_fusion),
+    add=dict(block=_fusion),
+    suppress=dict(block=_fusion),
     gate_feat=dict(block=_fusion),
     more_masked=dict(
         block=_block,
@@ -47,6 +41,9 @@ entries = dict(
         block=_block,
         label='masks of an averaged teacher',
         options={'model.mask_teacher': dict(momentum=0.01)}),
+    samples=dict(
+        label='4 samples (1)', options={'model.diffusion_head.num_samples':
+                                        4}),
     attention_thrs=dict(
         label='no attention thresholds',
         options={'model.proposal_generator.attention_thrs': []}))

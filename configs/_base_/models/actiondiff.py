@@ -10,6 +10,7 @@ model = dict(
         scheduler=dict(type='DDIMScheduler', num_train_timesteps=1000),
         num_inference_steps=8,
         step_cfg=dict(eta=0.0)),
-    fusion=dict(type='Fusion', mode='blend', weight=0.3, attention_weight=0.3),
+    fusion=dict(
+        type='Fusion', mode='mixture', weight=0.5, attention_weight=0.3),
     loss=dict(type='ActionDiffLoss', mil_ratio=7),
     proposal_generator=dict(type='ProposalGenerator', video_score_thr=0.2))
