@@ -87,8 +87,8 @@ class Fusion(nn.Module):
     diffusion reaches the boundaries of the proposals.
 
     Args:
-        mode (str): See the table. Defaults to 'blend'.
-        weight (float): w. Defaults to 0.3.
+        mode (str): See the table. Defaults to 'mixture'.
+        weight (float): w. Defaults to 0.5.
         attention_weight (float): w_a. Defaults to 0.3.
         hidden_channels, embed_channels (int, optional): F and E, needed by
             ``gate_feat`` only.
@@ -98,8 +98,8 @@ class Fusion(nn.Module):
     """
 
     def __init__(self,
-                 mode: str = 'blend',
-                 weight: float = 0.3,
+                 mode: str = 'mixture',
+                 weight: float = 0.5,
                  attention_weight: float = 0.3,
                  hidden_channels: int | None = None,
                  embed_channels: int | None = None) -> None:
