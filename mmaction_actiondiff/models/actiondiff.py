@@ -39,6 +39,10 @@ class ActionDiff(WeakLocalizer):
         seed (int): Of the sampling noise, together with the video's name.
             Defaults to 0.
         kwargs: Of :class:`WeakLocalizer`.
+
+    Raises:
+        ValueError: When the diffusion loss is for another kind of mask than
+            the head denoises.
     """
 
     def __init__(self,
@@ -64,6 +68,13 @@ class ActionDiff(WeakLocalizer):
                 num_classes=self.num_classes,
                 condition_channels=self.condition.condition_channels,
                 **diffusion_head))
+        kind = getattr(self.loss_module, 'diffusion_kind', None)
+        activation = self.diffusion_head.x_0_activation
+        if kind == 'ce' and activation != 'softmax':
+            raise ValueError(
+                "loss.diffusion_kind='ce' lets the classes share a snippet: "
+                "set diffusion_head.x_0_activation='softmax', got "
+                f'{activation!r}')
         self.fusion = MODELS.build(
             dict(
                 embed_channels=embed_channels,

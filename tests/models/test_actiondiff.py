@@ -10,9 +10,9 @@ from mmengine.logging import MessageHub
 
 import mmaction_actiondiff  # noqa: F401
 
-FUSION_MODES = ('blend', 'add', 'suppress', 'gate_feat', 'none')
+FUSION_MODES = ('mixture', 'blend', 'add', 'suppress', 'gate_feat', 'none')
 CONDITION_MODES = ('attn_feat', 'topk_feat', 'class_feat', 'cas',
-                   'cas_attn_feat')
+                   'cas_attn_feat', 'input', 'attn_input')
 
 
 def config(**kwargs):
@@ -309,3 +309,15 @@ def test_building_leaves_the_config_as_it_was():
     kept = copy.deepcopy(cfg)
     MODELS.build(cfg)
     assert cfg == kept
+
+
+def test_shared_snippets_need_shared_probabilities():
+    loss = dict(
+        type='ActionDiffLoss',
+        mil_ratio=4,
+        diffusion_kind='ce',
+        num_negatives=None)
+    head = config()['diffusion_head']
+    build(loss=loss, diffusion_head=dict(head, x_0_activation='softmax'))
+    with pytest.raises(ValueError, match="x_0_activation='softmax', got 'sig"):
+        build(loss=loss)
