@@ -1,0 +1,282 @@
+"""tools/mechanism.py and its measures, on curves with known answers."""
+import json
+import runpy
+import sys
+
+import mmengine
+import numpy as np
+import pytest
+import torch
+from mmaction.registry import DATASETS
+
+from mmaction_actiondiff.evaluation import VideoDetections, VideoTruth
+from mmaction_actiondiff.evaluation.mechanism import (bin_names,
+                                                      count_instances,
+                                                      coverage, length_bins,
+                                                      mask_quality, measure,
+                                                      peak_ratio, read_phases,
+                                                      recalled)
+from mmaction_actiondiff.models import fusion
+
+CLASSES = ('Run', 'Jump', 'Wave')
+EDGES = [2., 4.]
+# ten snippets of half a second
+BASE = [0, 0, 8, 1, 1, 1, 1, 0, 0, 0]
+FUSED = [0, 0, 8, 4, 4, 1, 1, 0, 0, 0]
+
+
+def curve(*rows, num_classes=3):
+    """(T, C) of the first classes' rows; the others never score."""
+    value = np.zeros((10, num_classes))
+    for i, row in enumerate(rows):
+        value[:, i] = row
+    return torch.from_numpy(value).float()
+
+
+def make_sample(name='a', **changes):
+    """Run is at 1.0 to 3.5 s (snippets 2 to 6); Jump at 4.0 to 4.5 s (8).
+
+    The mask has three of Run's five snippets and another two; of the class
+    Wave, which is absent, it has all.
+    """
+    snippets = dict(
+        score=curve(FUSED,
+                    np.eye(10)[8]),
+        base_score=curve(BASE,
+                         np.eye(10)[8]),
+        mask=curve([1, 1, 1, 1, 1, 0, 0, 0, 0, 0], [0] * 10, [1] * 10),
+        denoised=curve([0, 0, .6, .6, .6, .6, .5, 0, 0, 0],
+                       np.eye(10)[8]))
+    sample = dict(
+        video_name=name,
+        duration=5.,
+        seconds_per_snippet=0.5,
+        ambiguous=np.zeros((0, 2)),
+        gt_instances=dict(
+            segments=np.array([[1., 3.5], [4., 4.5]]), labels=np.array([0,
+                                                                        1])),
+        pred_instances=dict(
+            segments=torch.tensor([[1., 3.], [0., 1.]]),
+            labels=torch.tensor([0, 1]),
+            scores=torch.tensor([.9, .8])),
+        pred_snippets=snippets)
+    return {**sample, **changes}
+
+
+DATABASE = dict(
+    a=dict(annotations=[
+        dict(
+            label='Run',
+            segment=[1., 3.5],
+            phases=[[1., 1.5], [1.5, 2.5], [2.5, 3.5]]),
+        dict(label='Jump', segment=[4., 4.5])
+    ]),
+    b=dict(annotations=[]),
+    c=dict(subset='training'))
+
+# -- Measures -----------------------------------------------------------------
+
+
+def test_peak_ratio_is_that_of_the_fusion():
+    score = curve(BASE, np.ones(10))
+    found = peak_ratio(score.double().numpy())
+    np.testing.assert_allclose(found, [8 / 1.2, 1, 0])
+    valid = torch.ones(1, 1, 10, dtype=torch.bool)
+    for i in range(3):
+        label = torch.eye(3)[i:i + 1]
+        assert fusion.peak_ratio(score.T[None], label,
+                                 valid).item() == pytest.approx(found[i])
+
+
+def test_coverage_counts_snippets_above_a_quarter_of_the_maximum():
+    score = curve(BASE, FUSED).numpy()
+    spans = np.array([[1., 3.5], [1., 3.5], [0., 5.], [1.3, 1.7], [9., 10.]])
+    labels = np.array([0, 1, 1, 1, 1])
+    # the centres are at 0.25, 0.75, ...: 1.3 to 1.7 has none
+    np.testing.assert_array_equal(
+        coverage(score, spans, labels, 0.5), [.2, .6, .3, np.nan, np.nan])
+    # a quarter itself is not above
+    score[3, 0] = 2
+    assert coverage(score, spans[:1], labels[:1], 0.5) == [.2]
+    score[3, 0] = 2.1
+    assert coverage(score, spans[:1], labels[:1], 0.5) == [.4]
+    # a class that never scores covers nothing
+    assert coverage(0 * score, spans[:1], labels[:1], 0.5) == [0]
+
+
+def test_recalled_looks_at_the_best_of_the_class():
+    truth = VideoTruth(
+        np.array([[0., 4.], [6., 8.], [0., 4.]]), np.array([0, 0, 1]),
+        np.zeros((0, 2)), 0.5)
+    segments = np.array([[0., 2.], [10, 11], [12, 13], [6, 8], [0, 4]])
+    labels = np.array([0, 0, 0, 0, 2])
+    scores = np.array([.9, .8, .7, .6, 1.])
+    found = VideoDetections(segments, labels, scores)
+    # an overlap of one half is enough; the fourth of the class is too late;
+    # another class's proposal finds nothing
+    np.testing.assert_array_equal(recalled(truth, found), [True, False, False])
+    np.testing.assert_array_equal(
+        recalled(truth, found, top=4), [True, True, False])
+    np.testing.assert_array_equal(
+        recalled(truth, found, top=4, tiou_thr=0.6), [False, True, False])
+    # the best by score, not by place
+    late = found._replace(scores=np.array([.9, .1, .7, .6, 1.]))
+    np.testing.assert_array_equal(recalled(truth, late), [True, True, False])
+    none = VideoDetections(np.zeros((0, 2)), np.zeros(0, int), np.zeros(0))
+    assert not recalled(truth, none).any()
+
+
+def test_length_bins():
+    assert bin_names([.6, 1.5]) == ['< 0.6 s', '0.6–1.5 s', '≥ 1.5 s']
+    assert bin_names([2]) == ['< 2 s', '≥ 2 s']
+    # 4.2 - 3.6 is more than 0.6 and 1.4 - 0.8 is less, but for rounding equal
+    segments = np.array([[0, .59], [3.6, 4.2], [.8, 1.4], [0, 1.5], [2, 9.]])
+    np.testing.assert_array_equal(
+        length_bins(segments, [.6, 1.5]), [0, 1, 1, 2, 2])
+    assert count_instances([make_sample(), make_sample()], EDGES) == {
+        'all': 4, '< 2 s': 2, '2–4 s': 2, '≥ 4 s': 0
+    }  # yapf: disable
+
+
+def test_mask_quality_of_present_classes():
+    """Six snippets are annotated; Wave is absent, and does not count."""
+    found = mask_quality([make_sample()], 'mask')
+    assert found == pytest.approx(dict(precision=60, recall=50, tiou=300 / 8))
+    # 0.5 is not above 0.5: one of six is missing
+    found = mask_quality([make_sample()], 'denoised')
+    assert found == pytest.approx(
+        dict(precision=100, recall=500 / 6, tiou=500 / 6))
+
+
+def test_measure():
+    empty = make_sample(
+        'b',
+        gt_instances=dict(segments=np.zeros((0, 2)), labels=np.zeros(0, int)))
+    found = measure([make_sample(), empty], EDGES,
+                    read_phases(DATABASE, CLASSES))
+    assert found == pytest.approx({
+        'peak_ratio/before': (8 / 1.2 + 10) / 2,
+        'peak_ratio/after': (8 / 1.8 + 10) / 2,
+        'coverage/before': (20 + 100) / 2,
+        'coverage/after': (60 + 100) / 2,
+        'recall/all': 50,
+        'recall/< 2 s': 0,
+        'recall/2–4 s': 100,  # and no instance is longer
+        'start-up/before': 100,
+        'start-up/after': 100,
+        'core/before': 0,
+        'core/after': 100,
+        'tail/before': 0,
+        'tail/after': 0,
+        'mask/precision': 60,
+        'mask/recall': 50,
+        'mask/tiou': 300 / 8,
+        'denoised/precision': 100,
+        'denoised/recall': 500 / 6,
+        'denoised/tiou': 500 / 6,
+    })
+
+
+def test_measure_of_a_base_branch():
+    score = make_sample()['pred_snippets']['score']
+    found = measure([make_sample(pred_snippets=dict(score=score))], EDGES, {})
+    assert set(found) == {
+        'peak_ratio/after', 'coverage/after', 'recall/all', 'recall/< 2 s',
+        'recall/2–4 s'
+    }
+
+
+# -- The command --------------------------------------------------------------
+
+
+class MechanismData:
+    """What the tool needs of a data set."""
+    metainfo = dict(classes=CLASSES, dataset_name='made')
+
+    def __init__(self, ann_file):
+        self.ann_file = ann_file
+
+
+@pytest.fixture
+def files(tmp_path, root, monkeypatch):
+    """A config, two dumps of one model and one of a base branch."""
+    monkeypatch.setitem(DATASETS.module_dict, 'MechanismData', MechanismData)
+    monkeypatch.syspath_prepend(str(root / 'tools'))  # as for any script
+    annotations = tmp_path / 'annotations.json'
+    annotations.write_text(json.dumps(dict(database=DATABASE)))
+    config = tmp_path / 'config.py'
+    config.write_text('test_dataloader = dict(dataset=dict('
+                      f"type='MechanismData', ann_file={str(annotations)!r}))")
+    sample = make_sample()
+    score = sample['pred_snippets']['score']
+    poor = make_sample(pred_instances={
+        k: v[:0]
+        for k, v in sample['pred_instances'].items()
+    })
+    base = make_sample(pred_snippets=dict(score=score))
+    for name, item in dict(a0=sample, a1=poor, b0=base).items():
+        mmengine.dump([item], tmp_path / f'{name}.pkl')
+    return config
+
+
+@pytest.fixture
+def run(files, root, tmp_path, monkeypatch):
+
+    def command(*args):
+        path = str(root / 'tools' / 'mechanism.py')
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(
+            sys, 'argv',
+            [path,
+             str(files), *args, '--out', 'new/out', '--edges', '2', '4'])
+        runpy.run_path(path, run_name='__main__')
+
+    return command
+
+
+def test_command(run, tmp_path):
+    run('--runs', 'Ours=a0.pkl,a1.pkl', 'Base branch=b0.pkl')
+    report = json.loads((tmp_path / 'new' / 'out.json').read_text())
+    assert report['instances'] == {
+        'all': 2, '< 2 s': 1, '2–4 s': 1, '≥ 4 s': 0
+    }  # yapf: disable
+    ours, base = report['runs'].values()
+    assert ours['files'] == 2 and base['files'] == 1
+    assert ours['measures']['recall/2–4 s'] == pytest.approx(
+        dict(mean=50, std=5000**.5))
+    assert ours['measures']['coverage/before'] == dict(mean=60, std=0)
+    assert base['measures']['recall/2–4 s'] == dict(mean=100, std=None)
+    assert 'coverage/before' not in base['measures']
+
+    text = (tmp_path / 'new' / 'out.md').read_text()
+    assert '`made`: 1 videos, 2 instances' in text
+    assert '| run | all (2) | < 2 s (1) | 2–4 s (1) | ≥ 4 s (0) |' in text
+    assert '| Ours | 25.0 ± 35.4 | 0.0 ± 0.0 | 50.0 ± 70.7 | – |' in text
+    assert '| Base branch | – | 7.2 | – | 80.0 |' in text
+    assert '## Coverage by phase' in text and str(tmp_path) not in text
+    picture = (tmp_path / 'new' / 'out.png').read_bytes()
+    assert picture.startswith(b'\x89PNG')
+
+
+def test_command_explains_errors(run, tmp_path, capsys):
+    with pytest.raises(SystemExit, match='none.pkl does not exist; write it'):
+        run('--runs', 'A=none.pkl')
+    sample = make_sample()
+    del sample['pred_snippets']
+    mmengine.dump([sample], tmp_path / 'bare.pkl')
+    with pytest.raises(SystemExit, match='a: no pred_snippets.*--dump'):
+        run('--runs', 'A=bare.pkl')
+    mmengine.dump([make_sample('z')], tmp_path / 'other.pkl')
+    with pytest.raises(SystemExit, match='z is not in the data of the config'):
+        run('--runs', 'A=other.pkl')
+    mmengine.dump([make_sample(), make_sample('b')], tmp_path / 'more.pkl')
+    with pytest.raises(SystemExit, match='more.pkl has other videos .* as b'):
+        run('--runs', 'A=a0.pkl', 'B=more.pkl')
+    for bad in (['a0.pkl'], ['A='], ['A=a0.pkl,'], ['A=a0.pkl', 'A=a1.pkl']):
+        with pytest.raises(SystemExit):
+            run('--runs', *bad)
+        assert '--runs needs NAME=DUMP[,DUMP]' in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        run('--runs', 'A=a0.pkl', '--top', '0')
+    assert '--top must be >= 1' in capsys.readouterr().err
+    assert not (tmp_path / 'new').exists()
