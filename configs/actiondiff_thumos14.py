@@ -10,9 +10,4 @@ model = dict(
     stream_channels={{_base_.stream_channels}},
     warmup_iters=1000,
     base_branch=dict(embed_channels=1536),
-    # With many classes, all of them have to be told apart: independent
-    # probabilities harm on planted actions with this layout
-    # (docs/benchmark/experiments.md).
-    diffusion_head=dict(x_0_activation='softmax'),
-    fusion=dict(attention_weight=0.),
-    loss=dict(diffusion_kind='ce', num_negatives=None, diffusion_weight=1.))
+    fusion=dict(attention_weight=0.))

@@ -2,7 +2,7 @@ _base_ = ['./ablation_shrec21.py']
 data = 'demo'
 _config = 'configs/actiondiff_{data}.py'
 _block = 'Mask (ratio 7)'
-_condition, _fusion = 'Condition (attn_feat)', 'Fusion (mixture)'
+_condition, _fusion = 'Condition (attn_feat)', 'Fusion (suppress)'
 entries = dict(
     attn_feat=None,
     input=dict(
@@ -18,7 +18,13 @@ entries = dict(
     no_weakening=dict(block=_fusion),
     blend=dict(block=_fusion),
     add=dict(block=_fusion),
-    suppress=dict(block=_fusion),
+    suppress=None,
+    mixture=dict(
+        config=_config,
+        family='ours',
+        block=_fusion,
+        label='mixture',
+        options={'model.fusion.mode': 'mixture'}),
     gate_feat=dict(block=_fusion),
     more_masked=dict(
         block=_block,

@@ -16,18 +16,11 @@ _shape = {
     'train_cfg.max_iters': 600,
     'param_scheduler.0.T_max': 600,
 }
-# the diffusion branch of configs/actiondiff_thumos14.py
-_branch = {
-    **_shape,
-    'model.diffusion_head.x_0_activation': 'softmax',
-    'model.fusion.attention_weight': 0.,
-    'model.loss.diffusion_kind': 'ce',
-    'model.loss.num_negatives': None,
-    'model.loss.diffusion_weight': 1.,
-}
+# as configs/actiondiff_thumos14.py
+_fusion = {**_shape, 'model.fusion.attention_weight': 0.}
 entries = dict(
-    actiondiff=dict(options=_branch),
-    control=dict(options=_branch),
+    actiondiff=dict(options=_fusion),
+    control=dict(options=_fusion),
     base=dict(options=_shape),
     acr=dict(options=_shape),
     cola=dict(options=_shape),

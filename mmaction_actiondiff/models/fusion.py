@@ -87,7 +87,7 @@ class Fusion(nn.Module):
     diffusion reaches the boundaries of the proposals.
 
     Args:
-        mode (str): See the table. Defaults to 'mixture'.
+        mode (str): See the table. Defaults to 'suppress'.
         weight (float): w. Defaults to 0.5.
         attention_weight (float): w_a. Defaults to 0.3.
         hidden_channels, embed_channels (int, optional): F and E, needed by
@@ -98,7 +98,7 @@ class Fusion(nn.Module):
     """
 
     def __init__(self,
-                 mode: str = 'mixture',
+                 mode: str = 'suppress',
                  weight: float = 0.5,
                  attention_weight: float = 0.3,
                  hidden_channels: int | None = None,

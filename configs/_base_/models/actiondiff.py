@@ -11,6 +11,6 @@ model = dict(
         num_inference_steps=8,
         step_cfg=dict(eta=0.0)),
     fusion=dict(
-        type='Fusion', mode='mixture', weight=0.5, attention_weight=0.3),
+        type='Fusion', mode='suppress', weight=0.5, attention_weight=0.3),
     loss=dict(type='ActionDiffLoss', mil_ratio=7),
     proposal_generator=dict(type='ProposalGenerator', video_score_thr=0.2))
