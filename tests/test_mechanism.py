@@ -9,13 +9,8 @@ import pytest
 import torch
 from mmaction.registry import DATASETS
 
-from mmaction_actiondiff.evaluation import VideoDetections, VideoTruth
-from mmaction_actiondiff.evaluation.mechanism import (bin_names,
-                                                      count_instances,
-                                                      coverage, length_bins,
-                                                      mask_quality, measure,
-                                                      peak_ratio, read_phases,
-                                                      recalled)
+from mmaction_actiondiff.evaluation import (VideoDetections, VideoTruth,
+                                            mechanism)
 from mmaction_actiondiff.models import fusion
 
 CLASSES = ('Run', 'Jump', 'Wave')
@@ -79,7 +74,7 @@ DATABASE = dict(
 
 def test_peak_ratio_is_that_of_the_fusion():
     score = curve(BASE, np.ones(10))
-    found = peak_ratio(score.double().numpy())
+    found = mechanism.peak_ratio(score.double().numpy())
     np.testing.assert_allclose(found, [8 / 1.2, 1, 0])
     valid = torch.ones(1, 1, 10, dtype=torch.bool)
     for i in range(3):
@@ -94,14 +89,15 @@ def test_coverage_counts_snippets_above_a_quarter_of_the_maximum():
     labels = np.array([0, 1, 1, 1, 1])
     # the centres are at 0.25, 0.75, ...: 1.3 to 1.7 has none
     np.testing.assert_array_equal(
-        coverage(score, spans, labels, 0.5), [.2, .6, .3, np.nan, np.nan])
+        mechanism.coverage(score, spans, labels, 0.5),
+        [.2, .6, .3, np.nan, np.nan])
     # a quarter itself is not above
     score[3, 0] = 2
-    assert coverage(score, spans[:1], labels[:1], 0.5) == [.2]
+    assert mechanism.coverage(score, spans[:1], labels[:1], 0.5) == [.2]
     score[3, 0] = 2.1
-    assert coverage(score, spans[:1], labels[:1], 0.5) == [.4]
+    assert mechanism.coverage(score, spans[:1], labels[:1], 0.5) == [.4]
     # a class that never scores covers nothing
-    assert coverage(0 * score, spans[:1], labels[:1], 0.5) == [0]
+    assert mechanism.coverage(0 * score, spans[:1], labels[:1], 0.5) == [0]
 
 
 def test_recalled_looks_at_the_best_of_the_class():
@@ -114,36 +110,40 @@ def test_recalled_looks_at_the_best_of_the_class():
     found = VideoDetections(segments, labels, scores)
     # an overlap of one half is enough; the fourth of the class is too late;
     # another class's proposal finds nothing
-    np.testing.assert_array_equal(recalled(truth, found), [True, False, False])
     np.testing.assert_array_equal(
-        recalled(truth, found, top=4), [True, True, False])
+        mechanism.recalled(truth, found), [True, False, False])
     np.testing.assert_array_equal(
-        recalled(truth, found, top=4, tiou_thr=0.6), [False, True, False])
+        mechanism.recalled(truth, found, top=4), [True, True, False])
+    np.testing.assert_array_equal(
+        mechanism.recalled(truth, found, top=4, tiou_thr=0.6),
+        [False, True, False])
     # the best by score, not by place
     late = found._replace(scores=np.array([.9, .1, .7, .6, 1.]))
-    np.testing.assert_array_equal(recalled(truth, late), [True, True, False])
+    np.testing.assert_array_equal(
+        mechanism.recalled(truth, late), [True, True, False])
     none = VideoDetections(np.zeros((0, 2)), np.zeros(0, int), np.zeros(0))
-    assert not recalled(truth, none).any()
+    assert not mechanism.recalled(truth, none).any()
 
 
 def test_length_bins():
-    assert bin_names([.6, 1.5]) == ['< 0.6 s', '0.6–1.5 s', '≥ 1.5 s']
-    assert bin_names([2]) == ['< 2 s', '≥ 2 s']
+    assert mechanism.bin_names([.6,
+                                1.5]) == ['< 0.6 s', '0.6–1.5 s', '≥ 1.5 s']
+    assert mechanism.bin_names([2]) == ['< 2 s', '≥ 2 s']
     # 4.2 - 3.6 is more than 0.6 and 1.4 - 0.8 is less, but for rounding equal
     segments = np.array([[0, .59], [3.6, 4.2], [.8, 1.4], [0, 1.5], [2, 9.]])
     np.testing.assert_array_equal(
-        length_bins(segments, [.6, 1.5]), [0, 1, 1, 2, 2])
-    assert count_instances([make_sample(), make_sample()], EDGES) == {
+        mechanism.length_bins(segments, [.6, 1.5]), [0, 1, 1, 2, 2])
+    assert mechanism.count_instances([make_sample(), make_sample()], EDGES) == {
         'all': 4, '< 2 s': 2, '2–4 s': 2, '≥ 4 s': 0
     }  # yapf: disable
 
 
 def test_mask_quality_of_present_classes():
     """Six snippets are annotated; Wave is absent, and does not count."""
-    found = mask_quality([make_sample()], 'mask')
+    found = mechanism.mask_quality([make_sample()], 'mask')
     assert found == pytest.approx(dict(precision=60, recall=50, tiou=300 / 8))
     # 0.5 is not above 0.5: one of six is missing
-    found = mask_quality([make_sample()], 'denoised')
+    found = mechanism.mask_quality([make_sample()], 'denoised')
     assert found == pytest.approx(
         dict(precision=100, recall=500 / 6, tiou=500 / 6))
 
@@ -152,8 +152,8 @@ def test_measure():
     empty = make_sample(
         'b',
         gt_instances=dict(segments=np.zeros((0, 2)), labels=np.zeros(0, int)))
-    found = measure([make_sample(), empty], EDGES,
-                    read_phases(DATABASE, CLASSES))
+    found = mechanism.measure([make_sample(), empty], EDGES,
+                              mechanism.read_phases(DATABASE, CLASSES))
     assert found == pytest.approx({
         'peak_ratio/before': (8 / 1.2 + 10) / 2,
         'peak_ratio/after': (8 / 1.8 + 10) / 2,
@@ -179,7 +179,8 @@ def test_measure():
 
 def test_measure_of_a_base_branch():
     score = make_sample()['pred_snippets']['score']
-    found = measure([make_sample(pred_snippets=dict(score=score))], EDGES, {})
+    found = mechanism.measure([make_sample(pred_snippets=dict(score=score))],
+                              EDGES, {})
     assert set(found) == {
         'peak_ratio/after', 'coverage/after', 'recall/all', 'recall/< 2 s',
         'recall/2–4 s'
