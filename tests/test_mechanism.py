@@ -126,16 +126,15 @@ def test_recalled_looks_at_the_best_of_the_class():
 
 
 def test_length_bins():
-    assert mechanism.bin_names([.6,
-                                1.5]) == ['< 0.6 s', '0.6–1.5 s', '≥ 1.5 s']
+    names = mechanism.bin_names([.6, 1.5])
+    assert names == ['< 0.6 s', '0.6–1.5 s', '≥ 1.5 s']
     assert mechanism.bin_names([2]) == ['< 2 s', '≥ 2 s']
     # 4.2 - 3.6 is more than 0.6 and 1.4 - 0.8 is less, but for rounding equal
     segments = np.array([[0, .59], [3.6, 4.2], [.8, 1.4], [0, 1.5], [2, 9.]])
     np.testing.assert_array_equal(
         mechanism.length_bins(segments, [.6, 1.5]), [0, 1, 1, 2, 2])
-    assert mechanism.count_instances([make_sample(), make_sample()], EDGES) == {
-        'all': 4, '< 2 s': 2, '2–4 s': 2, '≥ 4 s': 0
-    }  # yapf: disable
+    counted = mechanism.count_instances([make_sample(), make_sample()], EDGES)
+    assert counted == {'all': 4, '< 2 s': 2, '2–4 s': 2, '≥ 4 s': 0}
 
 
 def test_mask_quality_of_present_classes():
