@@ -16,7 +16,6 @@ import torch
 import torch.nn.functional as F
 from mmaction.registry import MODELS, TASK_UTILS
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
 
 from .schedulers import add_noise
 
@@ -255,25 +254,36 @@ class DiffusionHead(nn.Module):
                              'pass mask, or strength=1')
         if valid is None:
             valid = condition.new_ones(num_videos, 1, length, dtype=torch.bool)
+        if num_inference_steps is None:
+            num_inference_steps = self.num_inference_steps
+        self.process(condition.device)  # kept, so not of the inference mode
+        with torch.inference_mode():  # a tenth faster than without gradient
+            found = self._remove_noise(condition, valid, generators
+                                       or (None, ) * num_videos,
+                                       num_inference_steps, mask, strength)
+        # Copies are ordinary tensors again.
+        return DenoisedOutput._make(x if x is None else x.clone()
+                                    for x in found)
+
+    def _remove_noise(self, condition: Tensor, valid: Tensor,
+                      generators: Sequence[torch.Generator | None],
+                      num_inference_steps: int, mask: Tensor | None,
+                      strength: float) -> DenoisedOutput:
+        """:meth:`sample` with everything checked."""
+        num_videos, _, length = condition.shape
         lengths = valid[:, 0].sum(-1).tolist()
-        sources = generators or (None, ) * num_videos
 
         def draw() -> Tensor:
             """Standard normal (R N, C, T), zero where padded."""
-            noise = pad_sequence([
-                torch.randn(
-                    self.num_samples, self.num_classes, n,
-                    generator=g).permute(2, 0, 1)
-                for n, g in zip(lengths, sources)
-            ])  # (longest, N, R, C)
-            noise = F.pad(noise.permute(2, 1, 3, 0),
-                          (0, length - len(noise))).flatten(0, 1)
-            return noise.to(condition.device)
+            noise = torch.zeros(self.num_samples, num_videos, self.num_classes,
+                                length)
+            for i, (n, g) in enumerate(zip(lengths, generators)):
+                noise[:, i, :, :n] = torch.randn(
+                    self.num_samples, self.num_classes, n, generator=g)
+            return noise.flatten(0, 1).to(condition.device)
 
         # Multistep samplers remember: a copy keeps calls independent.
         scheduler = copy.deepcopy(self.scheduler)
-        if num_inference_steps is None:
-            num_inference_steps = self.num_inference_steps
         scheduler.set_timesteps(num_inference_steps)
         timesteps = scheduler.timesteps
         timesteps = timesteps[-max(1, round(len(timesteps) * strength)):]

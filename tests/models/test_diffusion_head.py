@@ -342,3 +342,16 @@ def test_call_errors():
     for steps in (0, 1001):
         with pytest.raises(ValueError, match=rf'\[1, 1000\], got {steps}'):
             head.sample(condition, num_inference_steps=steps)
+
+
+@pytest.mark.parametrize('num_samples', [1, 2])
+def test_samples_can_be_learned_from(num_samples):
+    head, weight = build(num_samples=num_samples), torch.ones(1)
+    weight.requires_grad_()
+    head.train()
+    out = head.sample(torch.randn(1, FC, 12))
+    assert not any(x.is_inference() for x in out if x is not None)
+    (out.prob * weight).sum().backward()
+    assert weight.grad > 0
+    # What the sampling has left behind does not spoil a training step.
+    head(random_mask(1, C, 12), torch.randn(1, FC, 12)).logits.sum().backward()
