@@ -78,7 +78,7 @@ def test_yardstick_has_the_size_of_the_published_network(tool):
 
 
 def test_share_of_work(tool):
-    """Ours needs less arithmetic than the paper's, the compact a quarter."""
+    """Ours needs less arithmetic than the paper's, the compact a tenth."""
     flops = {}
     shape = tool.Shape('actiondiff_thumos14', 2, 32)
     for name in ('actiondiff_thumos14', 'actiondiff_thumos14_compact'):
@@ -91,4 +91,4 @@ def test_share_of_work(tool):
         tool.build(cfg, base=paper), tool.make_batch(cfg, shape, 'cpu'))
     expected = tool.count_flops(step)
     assert flops['actiondiff_thumos14'] < 0.9 * expected
-    assert flops['actiondiff_thumos14_compact'] < 0.3 * expected
+    assert flops['actiondiff_thumos14_compact'] < 0.1 * expected

@@ -7,4 +7,7 @@ model = dict(
         _delete_=True,
         type='SupervisedLoss',
         attention_weight=0.,
-        mil_weight=0.))
+        # Without it, 14 points less on validation recordings: of the short
+        # gestures, most snippets are background.
+        mil_weight=1.,
+        mil_ratio={{_base_.model.video_ratio}}))

@@ -95,7 +95,6 @@ def test_gate_by_hand():
 @pytest.mark.parametrize('kwargs, match', [
     (dict(stream_channels=(8, )), r'two streams, got stream_channels=\(8,\)'),
     (dict(pool_kernel=4), 'must be odd, got pool_kernel=4'),
-    (dict(gate_kernel_size=2), 'gate_kernel_size=2'),
     (dict(kernel_size=2), 'kernel_size=2'),
 ])
 def test_bad_arguments(kwargs, match):

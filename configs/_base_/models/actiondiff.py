@@ -13,4 +13,10 @@ model = dict(
     fusion=dict(
         type='Fusion', mode='suppress', weight=0.5, attention_weight=0.3),
     loss=dict(type='ActionDiffLoss', mil_ratio=7),
-    proposal_generator=dict(type='ProposalGenerator', video_score_thr=0.2))
+    # A threshold is crossed at the centres of snippets: half a snippet on each
+    # side is part of the action, and one snippet alone is none.
+    proposal_generator=dict(
+        type='ProposalGenerator',
+        video_score_thr=0.2,
+        boundary_pad=0.5,
+        min_length=2))

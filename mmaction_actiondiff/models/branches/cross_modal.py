@@ -45,13 +45,10 @@ class ConsensusGate(nn.Module):
     the main stream gives the global, the other stream the local context).
     """
 
-    def __init__(self,
-                 main_channels: int,
-                 support_channels: int,
-                 kernel_size: int = 3) -> None:
+    def __init__(self, main_channels: int, support_channels: int) -> None:
         super().__init__()
         self.channel = nn.Conv1d(main_channels, main_channels, 1)
-        self.local = MaskedConv(support_channels, main_channels, kernel_size)
+        self.local = MaskedConv(support_channels, main_channels, 3)
 
     def forward(self, main: Tensor, support: Tensor, valid: Tensor) -> Tensor:
         """(N, d, T), (N, d', T) -> (N, d, T)."""
@@ -93,9 +90,6 @@ class CrossModalBranch(BaseBranch):
             Defaults to 512.
         dropout (float): Before and inside the classifier. Defaults to 0.7.
         attention_dropout (float): Inside the attentions. Defaults to 0.5.
-        gate_kernel_size (int): Of the local gates, odd. They are as wide as
-            the features, whatever E: in a narrow branch, 1 instead of 3 saves
-            a third of the work. Defaults to 3, the paper's.
         hidden_layers (int): Convolutions of the classifier before its last.
             Defaults to 1, the paper's number.
         kernel_size (int): Of those convolutions, odd. The paper's snippets
@@ -115,7 +109,6 @@ class CrossModalBranch(BaseBranch):
                  attention_channels: int = 512,
                  dropout: float = 0.7,
                  attention_dropout: float = 0.5,
-                 gate_kernel_size: int = 3,
                  hidden_layers: int = 1,
                  kernel_size: int = 3,
                  pool_kernel: int = 1) -> None:
@@ -123,15 +116,15 @@ class CrossModalBranch(BaseBranch):
         if len(stream_channels) != 2:
             raise ValueError('CrossModalBranch needs two streams, got '
                              f'stream_channels={tuple(stream_channels)}')
-        if not (pool_kernel % 2 and kernel_size % 2 and gate_kernel_size % 2):
+        if not (pool_kernel % 2 and kernel_size % 2):
             raise ValueError(f'kernels must be odd, got {pool_kernel=}, '
-                             f'{kernel_size=}, {gate_kernel_size=}')
+                             f'{kernel_size=}')
         self.stream_channels = tuple(stream_channels)
         self.embed_channels = embed_channels
         self.pool_kernel = pool_kernel
         rgb, flow = stream_channels
-        self.rgb_gate = ConsensusGate(rgb, flow, gate_kernel_size)
-        self.flow_gate = ConsensusGate(flow, rgb, gate_kernel_size)
+        self.rgb_gate = ConsensusGate(rgb, flow)
+        self.flow_gate = ConsensusGate(flow, rgb)
         self.rgb_attention = StreamAttention(rgb, attention_channels,
                                              attention_dropout)
         self.flow_attention = StreamAttention(flow, attention_channels,

@@ -1,0 +1,20 @@
+# ActionDiff on CO2-Net's branch, the default on THUMOS14, where this data set's
+# own default is the plain branch (actiondiff_thumos14_compact.py).
+_base_ = ['./actiondiff_shrec21.py']
+
+model = dict(
+    base_branch=dict(
+        _delete_=True,
+        type='CrossModalBranch',
+        embed_channels=64,
+        attention_channels=32,
+        hidden_layers=3,
+        kernel_size=5,
+        dropout=0.5,
+        attention_dropout=0.2),
+    loss=dict(
+        mil_ratio=40,
+        suppressed_weight=1.,
+        norm_weight=0.1,
+        guide_weight=0.8,
+        mutual_weight=1.))
