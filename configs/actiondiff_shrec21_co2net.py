@@ -1,5 +1,5 @@
-# ActionDiff on CO2-Net's branch, the default on THUMOS14, where this data set's
-# own default is the plain branch (actiondiff_thumos14_compact.py).
+# ActionDiff on CO2-Net's branch, THUMOS14's default; the default here is the
+# plain branch, as in actiondiff_thumos14_compact.py.
 _base_ = ['./actiondiff_shrec21.py']
 
 model = dict(
