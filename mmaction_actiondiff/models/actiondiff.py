@@ -7,6 +7,7 @@ N videos, D feature channels, C classes, T snippets.
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 
 import torch
 from mmaction.registry import MODELS
@@ -105,7 +106,8 @@ class ActionDiff(WeakLocalizer):
         denoised = self.diffusion_head(
             pseudo.mask, self.condition.hide(condition, pseudo.agnostic,
                                              valid), valid, pseudo.weight)
-        generated = self.diffusion_head.generate(condition, valid)
+        with nullcontext() if self.fusion.teaches else torch.no_grad():
+            generated = self.diffusion_head.generate(condition, valid)
         fused = self.fuse(branch, generated, label, valid, ramp)
         losses = self.loss_module(branch, label, valid, pseudo, denoised,
                                   generated, fused, teacher, ramp)

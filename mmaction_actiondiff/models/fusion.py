@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .diffusion_head import DenoisedOutput
 
 MODES = ('blend', 'mixture', 'add', 'suppress', 'gate_feat', 'none')
+TEACHING = ('blend', 'mixture', 'add', 'gate_feat')
 
 
 def standardise_like(x: Tensor, reference: Tensor, valid: Tensor) -> Tensor:
@@ -117,6 +118,12 @@ class Fusion(nn.Module):
             self.to_feature = nn.Conv1d(hidden_channels, embed_channels, 1)
             for parameter in self.to_feature.parameters():
                 nn.init.zeros_(parameter)
+
+    @property
+    def teaches(self) -> bool:
+        """Whether losses on the fused output reach the denoiser."""
+        return self.mode in TEACHING or (self.mode != 'none'
+                                         and self.attention_weight > 0)
 
     def forward(self,
                 branch: BranchOutput,

@@ -98,6 +98,40 @@ def test_every_fusion_and_condition_steps_and_predicts(fusion, condition):
         assert sample.pred_score.shape == (3, )
 
 
+@pytest.mark.parametrize('mode', FUSION_MODES)
+@pytest.mark.parametrize('attention_weight', [0., 0.3])
+def test_a_pass_without_gradient_changes_no_gradient(mode, attention_weight,
+                                                     monkeypatch):
+    """What is generated has one only where a loss learns from it."""
+    model = shake(
+        build(
+            fusion=dict(
+                type='Fusion', mode=mode, attention_weight=attention_weight)))
+
+    def gradients():
+        model.zero_grad()
+        torch.manual_seed(3)
+        losses = model(features(), samples(), mode='loss')
+        sum(v for k, v in losses.items() if k.startswith('loss_')).backward()
+        return {
+            name: torch.zeros_like(p) if p.grad is None else p.grad
+            for name, p in model.named_parameters()
+        }
+
+    found = gradients()
+    monkeypatch.setattr(type(model.fusion), 'teaches', True)
+    for name, expected in gradients().items():
+        torch.testing.assert_close(found[name], expected, msg=name)
+
+
+def test_erasing_alone_teaches_nothing():
+    build_fusion = type(build().fusion)
+    assert not build_fusion('suppress', attention_weight=0.).teaches
+    assert not build_fusion('none').teaches
+    assert build_fusion('suppress', attention_weight=0.3).teaches
+    assert build_fusion('mixture', attention_weight=0.).teaches
+
+
 def predictions(model, inputs, data_samples):
     with torch.no_grad():
         return model(inputs, data_samples, mode='predict')
