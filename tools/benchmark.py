@@ -798,11 +798,14 @@ def chart(bench: Config, report: Mapping, path: Path) -> None:
             textcoords='offset points',
             va='center',
             fontsize=9)
-    bars.margins(x=0.12)
+    bars.margins(x=0.12, y=0.01)
     bars.set_xlabel(f'mAP@{bench.main_metric.partition("@")[2]} (%), '
                     'mean ± std over seeds')
-    bars.legend(
-        fontsize=8, ncols=4, loc='upper center', bbox_to_anchor=(0.4, -0.13))
+    figure.legend(
+        *bars.get_legend_handles_labels(),
+        fontsize=8,
+        ncols=4,
+        loc='outside lower left')
     if few:
         lines = axes[0][1]
         markers = 'osD^v<>Pp*Xh'
