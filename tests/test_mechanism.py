@@ -9,8 +9,8 @@ import pytest
 import torch
 from mmaction.registry import DATASETS
 
-from mmaction_actiondiff.evaluation import (VideoDetections, VideoTruth,
-                                            mechanism)
+from mmaction_actiondiff.evaluation import (DetectionMAP, VideoDetections,
+                                            VideoTruth, mechanism)
 from mmaction_actiondiff.models import fusion
 
 CLASSES = ('Run', 'Jump', 'Wave')
@@ -137,6 +137,52 @@ def test_length_bins():
     assert counted == {'all': 4, '< 2 s': 2, '2–4 s': 2, '≥ 4 s': 0}
 
 
+def test_precision_by_length():
+    """Run at 0 to 1 s and at 2 to 6 s; a detection inside the long one comes
+    before both, one that overlaps nothing last."""
+    truth = VideoTruth(
+        np.array([[0, 1], [2, 6.]]), np.zeros(2, int), np.zeros((0, 2)), 0.5)
+    found = VideoDetections(
+        np.array([[2.5, 3.5], [2, 6], [0, 1], [8, 9]]), np.zeros(4, int),
+        np.array([.95, .9, .8, .7]))
+    np.testing.assert_array_equal(
+        mechanism.owner_bins(truth, found, [2]), [1, 1, 0, -1])
+    # its overlap of 1/4 makes it right at the first two of 7 thresholds
+    assert mechanism.precision_by_length([(truth, found)], [2],
+                                         1) == pytest.approx({
+                                             'all': 500 / 7,
+                                             '< 2 s': 100,
+                                             '≥ 2 s': 450 / 7
+                                         })
+
+
+def test_precision_of_all_is_the_metric():
+    """As DetectionMAP has it, whatever the lengths."""
+    rng = np.random.default_rng(0)
+    samples = []
+    for name in 'ab':
+        start = rng.uniform(0, 8, 30)
+        segments = np.stack([start, start + rng.uniform(.1, 2, 30)], 1)
+        samples.append(
+            make_sample(
+                name,
+                duration=10.,
+                gt_label=np.array([0]),
+                pred_score=np.ones(3),
+                gt_instances=dict(
+                    segments=segments[:6], labels=rng.integers(0, 3, 6)),
+                pred_instances=dict(
+                    segments=torch.from_numpy(segments[3:]),
+                    labels=torch.from_numpy(rng.integers(0, 3, 27)),
+                    scores=torch.from_numpy(rng.uniform(0, 1, 27)))))
+    metric = DetectionMAP(protocol='seconds')
+    metric.dataset_meta = dict(classes=CLASSES)
+    metric.process(None, samples)
+    expected = metric.evaluate(2)['det/mAP@0.10:0.70']
+    found = mechanism.measure(samples, EDGES, {})
+    assert 0 < expected < 100 and found['mAP/all'] == pytest.approx(expected)
+
+
 def test_mask_quality_of_present_classes():
     """Six snippets are annotated; Wave is absent, and does not count."""
     found = mechanism.mask_quality([make_sample()], 'mask')
@@ -161,6 +207,9 @@ def test_measure():
         'recall/all': 50,
         'recall/< 2 s': 0,
         'recall/2–4 s': 100,  # and no instance is longer
+        'mAP/all': 50,
+        'mAP/< 2 s': 0,
+        'mAP/2–4 s': 100,
         'start-up/before': 100,
         'start-up/after': 100,
         'core/before': 0,
@@ -182,7 +231,7 @@ def test_measure_of_a_base_branch():
                               EDGES, {})
     assert set(found) == {
         'peak_ratio/after', 'coverage/after', 'recall/all', 'recall/< 2 s',
-        'recall/2–4 s'
+        'recall/2–4 s', 'mAP/all', 'mAP/< 2 s', 'mAP/2–4 s'
     }
 
 

@@ -160,7 +160,10 @@ def markdown(report: Mapping) -> str:
         *block(scores, scores),
         f'## Recall of the best {report["top"]} proposals, by length',
         *block([f'{name} ({count})' for name, count in bins.items()],
-               [f'recall/{name}' for name in bins]), '## Masks',
+               [f'recall/{name}' for name in bins]),
+        '## mAP (average over tIoU 0.1:0.7), by length',
+        *block([f'{name} ({count})' for name, count in bins.items()],
+               [f'mAP/{name}' for name in bins]), '## Masks',
         *block([key.replace('tiou', 'IoU') for key in quality], quality)
     ]
     if any(phases[-1] in run['measures'] for run in report['runs'].values()):
@@ -177,15 +180,19 @@ def markdown(report: Mapping) -> str:
         f'{report["top"]} proposals of their class in the video overlaps '
         'with tIoU ≥ 0.5; in brackets how many there are. Where a class has '
         'more instances in a video than that, not all can be found.',
+        '* **mAP, by length**: of the instances of a length; proposals that '
+        'overlap one of another length most are left out, those that overlap '
+        'none count against every length.',
         '* **mask**, **denoised**: the pseudo mask, and the denoised sequence '
         'above 0.5, against the ground truth, over the snippets of the '
         'classes that the video contains.', '',
-        f'![recall by length, peak ratio, coverage]({report["name"]}.png)', ''
+        '![recall and mAP by length, peak ratio, coverage]'
+        f'({report["name"]}.png)', ''
     ])
 
 
 def chart(report: Mapping, path: str) -> None:
-    """Grouped bars: recall by length, peak ratio, coverage."""
+    """Grouped bars: recall and mAP by length, peak ratio, coverage."""
     import matplotlib
     matplotlib.use('Agg')
     import matplotlib.pyplot as plt
@@ -195,14 +202,21 @@ def chart(report: Mapping, path: str) -> None:
         f'recall/{name}': f'{name}\n({count})'
         for name, count in report['instances'].items()
     }
-    panels = [(f'recall of the best {report["top"]} (%)', recall)
-              ] + [(title, {
+    panels = [(f'recall of the best {report["top"]} (%)', recall),
+              ('mAP@0.1:0.7 (%)', {
+                  f'mAP/{name}': name
+                  for name in report['instances']
+              })] + [(title, {
                   f'{part}/before': 'before fusion',
                   f'{part}/after': 'final score'
               }) for title, part in (('peak ratio', 'peak_ratio'),
                                      ('coverage (%)', 'coverage'))]
     figure, all_axes = plt.subplots(
-        1, 3, figsize=(14, 4.5), width_ratios=[2, 1, 1], layout='constrained')
+        1,
+        4,
+        figsize=(20, 4.5),
+        width_ratios=[2, 2, 1, 1],
+        layout='constrained')
     colours = ('tab:red', 'tab:orange', 'tab:blue', 'tab:gray', 'tab:green')
     width = 0.8 / len(runs)
     for axes, (title, keys) in zip(all_axes, panels):

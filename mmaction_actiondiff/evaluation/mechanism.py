@@ -10,13 +10,16 @@ from typing import Any, Mapping, Sequence
 import numpy as np
 
 from .metrics import PseudoMaskQuality, _numpy, _truth
-from .precision import temporal_iou
+from .precision import Instances, average_precision, temporal_iou
 from .protocols import VideoDetections, VideoTruth
 
 #: Class scores of ``pred_snippets``; a model without fusion has the last only.
 STAGES = dict(before='base_score', after='score')
 #: Parts of an instance in the generated data, in the order of ``phases``.
 PHASES = ('start-up', 'core', 'tail')
+
+#: Of the average precision by length.
+TIOU_THRS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 
 #: By the name of the video: label and spans (3, 2) of each instance.
 Phases = Mapping[str, Sequence[tuple[int, np.ndarray]]]
@@ -104,6 +107,62 @@ def recalled(truth: VideoTruth,
     return hit
 
 
+def owner_bins(truth: VideoTruth, found: VideoDetections,
+               edges: Sequence[float]) -> np.ndarray:
+    """Bin (P,) of the instance that each detection overlaps most, among those
+    of its class in the video; -1 where it overlaps none."""
+    bins = length_bins(truth.segments, edges)
+    owner = np.full(len(found.labels), -1)
+    for label in np.unique(truth.labels):
+        own = np.flatnonzero(truth.labels == label)
+        rival = np.flatnonzero(found.labels == label)
+        iou = temporal_iou(truth.segments[own, None], found.segments[rival])
+        owner[rival] = np.where(iou.max(0) > 0, bins[own[iou.argmax(0)]], -1)
+    return owner
+
+
+def precision_by_length(videos: Sequence[tuple[VideoTruth, VideoDetections]],
+                        edges: Sequence[float],
+                        num_classes: int) -> dict[str, float]:
+    """mAP (%) over tIoU 0.1:0.7 of the instances of each length.
+
+    A detection that belongs to an instance of another length
+    (:func:`owner_bins`) is left out; one that overlaps nothing is a false
+    positive of every length.
+
+    Returns:
+        dict[str, float]: ``all`` and every bin that has instances.
+    """
+    place = np.arange(len(videos))
+    truths, founds = [t for t, _ in videos], [f for _, f in videos]
+    truth = Instances(
+        place.repeat([len(t.labels) for t in truths]),
+        np.concatenate([t.segments for t in truths]),
+        np.concatenate([t.labels for t in truths]))
+    found = Instances(
+        place.repeat([len(f.labels) for f in founds]),
+        np.concatenate([f.segments for f in founds]),
+        np.concatenate([f.labels for f in founds]),
+        np.concatenate([f.scores for f in founds]))
+    owner = np.concatenate([owner_bins(t, f, edges) for t, f in videos])
+    bins = length_bins(truth.segments, edges)
+
+    def those(every: Instances, chosen: np.ndarray) -> Instances:
+        return Instances._make(None if x is None else x[chosen] for x in every)
+
+    def average(wanted: np.ndarray, kept: np.ndarray) -> float:
+        precision = average_precision(
+            those(truth, wanted), those(found, kept), num_classes, TIOU_THRS)
+        return 100 * float(np.nanmean(precision))
+
+    result = dict(all=average(bins >= 0, owner >= -1))
+    for number, name in enumerate(bin_names(edges)):
+        if (bins == number).any():
+            result[name] = average(bins == number,
+                                   (owner == number) | (owner < 0))
+    return result
+
+
 def mask_quality(samples: Sequence[Mapping], curve: str) -> dict[str, float]:
     """:class:`PseudoMaskQuality` of a curve above 0.5.
 
@@ -137,22 +196,24 @@ def measure(samples: Sequence[Mapping[str, Any]],
     Returns:
         dict[str, float]: ``peak_ratio/WHEN`` (mean over the present classes
         of each video) and, in percent, ``coverage/WHEN`` and ``PHASE/WHEN``
-        (mean over the instances), ``recall/all``, ``recall/BIN``, and
+        (mean over the instances), ``recall/all``, ``recall/BIN``,
+        ``mAP/all``, ``mAP/BIN`` (:func:`precision_by_length`), and
         ``CURVE/precision``, ``/recall``, ``/tiou`` of ``mask`` and
         ``denoised``; WHEN as in :data:`STAGES`. What a test has not, or has
         no instance for, is left out.
     """
     values: dict[str, list[np.ndarray]] = defaultdict(list)
+    videos = []
     for sample in samples:
         truth = _truth(dict(sample))
         seconds = truth.seconds_per_snippet
         proposals = sample['pred_instances']
-        hit = recalled(
-            truth,
-            VideoDetections(
-                _numpy(proposals['segments'], -1, 2),
-                _numpy(proposals['labels'], -1, dtype=np.int64),
-                _numpy(proposals['scores'], -1)), top)
+        detections = VideoDetections(
+            _numpy(proposals['segments'], -1, 2),
+            _numpy(proposals['labels'], -1, dtype=np.int64),
+            _numpy(proposals['scores'], -1))
+        videos.append((truth, detections))
+        hit = recalled(truth, detections, top)
         values['recall/all'].append(hit)
         length = length_bins(truth.segments, edges)
         for place, name in enumerate(bin_names(edges)):
@@ -176,6 +237,12 @@ def measure(samples: Sequence[Mapping[str, Any]],
         if not np.isnan(every).all():
             scale = 1 if key.startswith('peak_ratio') else 100
             found[key] = scale * float(np.nanmean(every))
+    num_classes = samples[0]['pred_snippets']['score'].shape[1]
+    found.update({
+        f'mAP/{name}': value
+        for name, value in precision_by_length(videos, edges,
+                                               num_classes).items()
+    })
     for curve in ('mask', 'denoised'):
         if all(curve in sample['pred_snippets'] for sample in samples):
             quality = mask_quality(samples, curve)
