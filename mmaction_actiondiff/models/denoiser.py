@@ -158,7 +158,8 @@ class MixedBlock(nn.Module):
             x (Tensor): (N, T, F), zero where not valid.
             condition (Tensor): What the condition adds to query, key and
                 value, (N, 3F, T).
-            scale, shift (Tensor): What the timestep does, (N, 1, F).
+            scale, shift (Tensor): What the timestep does, (N, 1, F); the
+                scale is around 1.
             valid (Tensor): (N, T, 1) bool.
             window (Tensor): What the attention adds to its scores, (N, T) bool
                 for all snippets.
@@ -173,7 +174,7 @@ class MixedBlock(nn.Module):
         else:
             mixed = local_attention(qkv, window, self.reach)
         y = (self.conv(x).view(mixed.shape) + mixed).flatten(2)
-        y = torch.addcmul(shift, self.norm(y), 1 + scale)
+        y = torch.addcmul(shift, self.norm(y), scale)
         return (x + self.ffn(y)) * valid
 
 
@@ -336,11 +337,13 @@ class TemporalDenoiser(Denoiser):
                scope: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         """See :class:`Denoiser`."""
         mask = scope[0].transpose(1, 2)
-        film = timesteps.unsqueeze(1).chunk(2 * len(self.blocks), -1)
+        film = timesteps.unsqueeze(1)
+        scales = (1 + film).chunk(2 * len(self.blocks), -1)[::2]
+        shifts = film.chunk(2 * len(self.blocks), -1)[1::2]
         hidden = self.stem(x.transpose(1, 2)) * mask
         for i, block in enumerate(self.blocks):
-            hidden = block(hidden, condition[i], film[2 * i], film[2 * i + 1],
-                           mask, scope[i + 1])
+            hidden = block(hidden, condition[i], scales[i], shifts[i], mask,
+                           scope[i + 1])
         hidden = self.norm(hidden) * mask
         return ((self.head(hidden) * mask).transpose(1, 2),
                 hidden.transpose(1, 2))

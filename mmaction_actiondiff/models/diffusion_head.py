@@ -312,9 +312,11 @@ class DiffusionHead(nn.Module):
         parameters = inspect.signature(scheduler.step).parameters
         draws_noise = 'variance_noise' in parameters and (
             'eta' not in parameters or self.step_cfg.get('eta', 0) > 0)
-        for t, step in zip(timesteps, embedded):
+        for i, (t, step) in enumerate(zip(timesteps, embedded), 1):
             logits, hidden = self.denoise(x, step.expand(len(x), *step.shape),
                                           projected, scope, free)
+            if i == len(timesteps):  # the answer is the last x_0 itself
+                break
             x_0 = self.to_x_0(self.to_prob(logits, many_valid))
             step_cfg: dict[str, Any] = dict(self.step_cfg)
             if draws_noise:

@@ -7,6 +7,7 @@ DDIM writes as alpha. Dimension letters: N videos, S inference steps.
 """
 from __future__ import annotations
 
+import copy
 from typing import NamedTuple
 
 import torch
@@ -93,6 +94,10 @@ class DDIMScheduler:
         self._alpha_bar = dict(
             enumerate([1., *alphas_cumprod.tolist()], start=-1))
         self.set_timesteps(num_train_timesteps)
+
+    def __deepcopy__(self, memo: dict) -> DDIMScheduler:
+        """A copy that shares the tables: nothing changes them in place."""
+        return copy.copy(self)
 
     def set_timesteps(self, num_inference_steps: int) -> None:
         """Choose S timesteps, 'trailing': from T - 1 down, T / S apart.
