@@ -1,4 +1,4 @@
-# The plain branch, as on SHREC'21: a tenth of the training time of the paper's
+# The plain branch, as on SHREC'21: a twelfth of the training time of the paper's
 # base branch (docs/benchmark/speed.md). On the data that run on a CPU it is as
 # good as that or better (docs/benchmark/experiments.md).
 _base_ = ['./actiondiff_thumos14.py']
