@@ -11,8 +11,7 @@ model = dict(
     warmup_iters=4000,
     base_branch=dict(embed_channels=1536, pool_kernel=13),
     mask_generator=dict(ratio=5),
-    diffusion_head=dict(denoiser=dict(num_layers=3, global_attention=True)),
-    fusion=dict(attention_weight=0.),
+    diffusion_head=dict(denoiser=dict(num_layers=3)),
     loss=dict(mil_ratio=5),
     proposal_generator=dict(
         video_score_thr=0.1, nms=dict(type='hard', tiou_thr=0.9)))

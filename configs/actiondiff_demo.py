@@ -12,8 +12,8 @@ model = dict(
         attention_channels=32,
         dropout=0.3,
         attention_dropout=0.2),
-    condition=dict(condition_channels=32),
-    diffusion_head=dict(denoiser=dict(channels=32, num_layers=3)),
+    condition=dict(condition_channels=64),
+    diffusion_head=dict(num_samples=4),
     loss=dict(norm_weight=0.1),
     proposal_generator=dict(video_score_thr=0.1, outer_ratio=0.5))
 

@@ -24,11 +24,10 @@ model = dict(
     mask_teacher=dict(momentum=0.02),
     condition=dict(mode='input', condition_channels=64),
     diffusion_head=dict(
-        x_0_activation='softmax',
-        num_samples=4,
-        min_snr_gamma=None,
-        denoiser=dict(type='ConvDenoiser')),
-    fusion=dict(mode='mixture', weight=0.5, attention_weight=0.5),
+        num_samples=4, denoiser=dict(channels=64, num_layers=3)),
+    # The same in training: here the denoiser is a second network that the
+    # losses on the fused scores have to teach.
+    fusion=dict(train_mode='mixture', attention_weight=0.5),
     loss=dict(
         mil_ratio=[20, 80],
         suppressed_weight=0.,
@@ -39,10 +38,6 @@ model = dict(
         guide_weight=0.,
         mutual_weight=0.,
         co_activity_weight=0.,
-        diffusion_weight=1.,
-        diffusion_kind='ce',
-        num_negatives=None,
-        smooth_weight=0.,
         consistency_weight=0.1),
     video_ratio=20,
     proposal_generator=dict(
@@ -50,7 +45,9 @@ model = dict(
 
 train_dataloader = dict(sampler=dict(num_pairs=0))
 train_cfg = dict(max_iters=600, val_interval=300)
-optim_wrapper = dict(optimizer=dict(lr=4e-3, weight_decay=1e-4))
+# A hundred recordings: all of the network decays, and little.
+optim_wrapper = dict(
+    optimizer=dict(lr=4e-3, weight_decay=1e-4), paramwise_cfg=None)
 # Without the first 30 iterations of small steps the branch ends 5 points
 # lower on validation recordings.
 param_scheduler = [

@@ -9,5 +9,4 @@ model = dict(
     num_classes={{_base_.num_classes}},
     stream_channels={{_base_.stream_channels}},
     warmup_iters=1000,
-    base_branch=dict(embed_channels=1536),
-    fusion=dict(attention_weight=0.))
+    base_branch=dict(embed_channels=1536))

@@ -5,7 +5,11 @@ _base_ = ['./actiondiff_thumos14.py']
 
 model = dict(
     base_branch=dict(embed_channels=2048),
+    mask_generator=dict(ratio=7),
     condition=dict(mode='topk_feat'),
-    fusion=dict(mode='gate_feat', attention_weight=0.3),
-    loss=dict(consistency_weight=0.),
+    diffusion_head=dict(
+        denoiser=dict(_delete_=True, type='TemporalDenoiser'),
+        x_0_activation='sigmoid'),
+    fusion=dict(mode='gate_feat', train_mode=None, attention_weight=0.3),
+    loss=dict(diffusion_kind='bce', num_negatives=1),
     proposal_generator=dict(boundary_pad=0., min_length=0.))

@@ -1,19 +1,12 @@
 # CO2-Net (ACM MM 2021; 44.6 on THUMOS14 as published) with its losses.
-_base_ = ['./base_shrec21.py']
+_base_ = ['../actiondiff_shrec21_co2net.py']
 
 model = dict(
-    base_branch=dict(
-        _delete_=True,
-        type='CrossModalBranch',
-        embed_channels=64,
-        attention_channels=32,
-        hidden_layers=3,
-        kernel_size=5,
-        dropout=0.5,
-        attention_dropout=0.2),
-    loss=dict(
-        _delete_=True,
-        type='ActionDiffLoss',
-        mil_ratio=40,
-        norm_weight=0.1,
-        co_activity_weight=0.))
+    _delete_=True,
+    type='WeakLocalizer',
+    num_classes={{_base_.num_classes}},
+    stream_channels={{_base_.stream_channels}},
+    base_branch={{_base_.model.base_branch}},
+    loss={{_base_.model.loss}},
+    video_ratio={{_base_.model.video_ratio}},
+    proposal_generator={{_base_.model.proposal_generator}})

@@ -1,4 +1,9 @@
 # The control: ActionDiff with plain self-training in place of the diffusion.
 _base_ = ['../actiondiff_thumos14.py']
 
-model = dict(diffusion_head=dict(_delete_=True, type='SelfTrainingHead'))
+model = dict(
+    diffusion_head=dict(
+        _delete_=True,
+        type='SelfTrainingHead',
+        x_0_activation={{_base_.model.diffusion_head.x_0_activation}},
+        denoiser={{_base_.model.diffusion_head.denoiser}}))

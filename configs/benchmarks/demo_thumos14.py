@@ -16,11 +16,9 @@ _shape = {
     'train_cfg.max_iters': 600,
     'param_scheduler.0.T_max': 600,
 }
-# as configs/actiondiff_thumos14.py
-_fusion = {**_shape, 'model.fusion.attention_weight': 0.}
 entries = dict(
-    actiondiff=dict(options=_fusion),
-    control=dict(options=_fusion),
+    actiondiff=dict(options=_shape),
+    control=dict(options=_shape),
     base=dict(options=_shape),
     acr=dict(options=_shape),
     cola=dict(options=_shape),

@@ -122,12 +122,15 @@ class ActionDiff(WeakLocalizer):
         self,
         inputs: Tensor,
         data_samples: DataSamples | None = None
-    ) -> tuple[BranchOutput, dict[str, Tensor]]:
+    ) -> tuple[BranchOutput, Tensor, dict[str, Tensor]]:
         """Base branch -> condition -> sampled latent action space -> fusion.
+
+        The base says which classes occur, the fusion says when.
         """
         valid = valid_snippets(inputs, data_samples)
         branch = self.base_branch(inputs, valid)
-        label = self.predict_labels(branch, valid)
+        video_score = self.video_score(branch, valid)
+        label = self.predict_labels(video_score)
         pseudo = self.mask_generator(branch.snippet_score(), label, valid)
         condition = self.guide(inputs, branch, pseudo, label, valid)
         names = [
@@ -137,7 +140,7 @@ class ActionDiff(WeakLocalizer):
         denoised = self.diffusion_head.sample(
             condition, valid, generators=video_generators(names, self.seed))
         fused = self.fuse(branch, denoised, label, valid)
-        return fused, dict(
+        return fused, video_score, dict(
             base_score=branch.class_score(),
             base_attention=branch.attention,
             mask=pseudo.mask,

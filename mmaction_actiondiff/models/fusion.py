@@ -1,5 +1,9 @@
 """Fusion: the smooth diffusion output weakens the discriminative base.
 
+In training it erases what the diffusion has found, so that the losses on the
+rest make the base find whole actions; at test time both opinions make the
+scores.
+
 Dimension letters: N videos, E embedding channels, F denoiser channels,
 C classes, K = C + 1 with the background last, T snippets.
 """
@@ -66,6 +70,9 @@ def peak_ratio(score: Tensor, label: Tensor, valid: Tensor) -> Tensor:
 class Fusion(nn.Module):
     """Bring the diffusion output into the CAS and into the attention.
 
+    One way in training, another at test time: what is to be weakened for the
+    losses is what the proposals are made of.
+
     With the denoiser's logits ``o`` and probabilities ``p``,
     ``p_any = max_c p_c y_c`` and stop-gradient ``sg``:
 
@@ -88,9 +95,12 @@ class Fusion(nn.Module):
     diffusion reaches the boundaries of the proposals.
 
     Args:
-        mode (str): See the table. Defaults to 'suppress'.
+        mode (str): At test time, see the table. Defaults to 'mixture'.
+        train_mode (str, optional): In training. None: as at test time.
+            Defaults to 'suppress'.
         weight (float): w. Defaults to 0.5.
-        attention_weight (float): w_a. Defaults to 0.3.
+        attention_weight (float): w_a. Defaults to 0: where a video holds
+            several classes, the largest score is high nearly everywhere.
         hidden_channels, embed_channels (int, optional): F and E, needed by
             ``gate_feat`` only.
 
@@ -99,18 +109,23 @@ class Fusion(nn.Module):
     """
 
     def __init__(self,
-                 mode: str = 'suppress',
+                 mode: str = 'mixture',
+                 train_mode: str | None = 'suppress',
                  weight: float = 0.5,
-                 attention_weight: float = 0.3,
+                 attention_weight: float = 0.,
                  hidden_channels: int | None = None,
                  embed_channels: int | None = None) -> None:
         super().__init__()
-        if mode not in MODES:
-            raise ValueError(f'fusion mode must be one of {MODES}, got {mode}')
+        train_mode = train_mode or mode
+        for name in (mode, train_mode):
+            if name not in MODES:
+                raise ValueError(
+                    f'fusion mode must be one of {MODES}, got {name}')
         self.mode = mode
+        self.train_mode = train_mode
         self.weight = weight
         self.attention_weight = attention_weight
-        if mode == 'gate_feat':
+        if 'gate_feat' in (mode, train_mode):
             if hidden_channels is None or embed_channels is None:
                 raise ValueError(
                     "fusion mode 'gate_feat' needs hidden_channels and "
@@ -122,8 +137,8 @@ class Fusion(nn.Module):
     @property
     def teaches(self) -> bool:
         """Whether losses on the fused output reach the denoiser."""
-        return self.mode in TEACHING or (self.mode != 'none'
-                                         and self.attention_weight > 0)
+        return self.train_mode in TEACHING or (self.train_mode != 'none'
+                                               and self.attention_weight > 0)
 
     def forward(self,
                 branch: BranchOutput,
@@ -146,26 +161,27 @@ class Fusion(nn.Module):
         Returns:
             BranchOutput: With fused feature, CAS and attention.
         """
-        if self.mode == 'none':
+        mode = self.train_mode if self.training else self.mode
+        if mode == 'none':
             return branch
         weight = self.weight * ramp
         logits, prob = denoised.logits, denoised.prob
         any_action = (prob * label.unsqueeze(-1)).amax(1, keepdim=True)
         feature = branch.feature
         cas, background = branch.cas[:, :-1], branch.cas[:, -1:]
-        if self.mode == 'blend':
+        if mode == 'blend':
             smooth = standardise_like(logits, cas, valid)
             cas = (1 - weight) * cas + weight * smooth
-        elif self.mode == 'mixture':
+        elif mode == 'mixture':
             mixed = branch.cas.softmax(1).lerp(with_rest(prob), weight)
             cas, background = (mixed + 1e-6).log().split([cas.size(1), 1],
                                                          dim=1)
-        elif self.mode == 'add':
+        elif mode == 'add':
             cas = cas + weight * logits
-        elif self.mode == 'suppress':
+        elif mode == 'suppress':
             above = (cas - masked_mean(cas, valid)).relu()
             cas = cas - weight * prob.detach() * above
-        if self.mode == 'gate_feat':
+        if mode == 'gate_feat':
             feature = feature * (1 - weight * any_action.detach())
             feature = (feature +
                        ramp * self.to_feature(denoised.hidden)) * valid

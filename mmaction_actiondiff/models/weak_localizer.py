@@ -114,33 +114,35 @@ class WeakLocalizer(BaseModel):
     def predict(self, inputs: Tensor,
                 data_samples: DataSamples) -> DataSamples:
         """(N, D, T) -> data samples with ``pred_instances`` (seconds)."""
-        fused, curves = self.localize(inputs, data_samples)
-        return self.add_predictions(inputs, data_samples, fused, curves)
+        fused, video_score, curves = self.localize(inputs, data_samples)
+        return self.add_predictions(inputs, data_samples, fused, video_score,
+                                    curves)
 
     def localize(
         self,
         inputs: Tensor,
         data_samples: DataSamples | None = None
-    ) -> tuple[BranchOutput, dict[str, Tensor]]:
+    ) -> tuple[BranchOutput, Tensor, dict[str, Tensor]]:
         """The network's part of ``predict``.
 
         Returns:
-            tuple: The output that makes the proposals, and further curves
-            (N, ·, T) by name, to be dumped with it.
+            tuple: The output that makes the proposals, the video-level class
+            probabilities (N, C), and further curves (N, ·, T) by name, to be
+            dumped with it.
         """
-        return self.base_branch(inputs, valid_snippets(inputs,
-                                                       data_samples)), {}
+        valid = valid_snippets(inputs, data_samples)
+        branch = self.base_branch(inputs, valid)
+        return branch, self.video_score(branch, valid), {}
 
     def video_score(self, branch: BranchOutput, valid: Tensor) -> Tensor:
         """Video-level class probabilities (N, C) in [0, 1]."""
         return branch.video_score(valid, self.video_ratio)
 
-    def predict_labels(self, branch: BranchOutput, valid: Tensor) -> Tensor:
+    def predict_labels(self, video_score: Tensor) -> Tensor:
         """The classes that get proposals: (N, C) multi-hot, never empty."""
-        score = self.video_score(branch, valid)
-        threshold = score.amax(
+        threshold = video_score.amax(
             1, keepdim=True).clamp(max=self.proposal_generator.video_score_thr)
-        return (score >= threshold).to(score.dtype)
+        return (video_score >= threshold).to(video_score.dtype)
 
     def stack_labels(self, inputs: Tensor,
                      data_samples: DataSamples) -> Tensor:
@@ -151,11 +153,11 @@ class WeakLocalizer(BaseModel):
         return label.to(inputs)
 
     def add_predictions(self, inputs: Tensor, data_samples: DataSamples,
-                        fused: BranchOutput,
+                        fused: BranchOutput, video_score: Tensor,
                         curves: dict[str, Tensor]) -> DataSamples:
         """Turn scores into proposals, the only place that knows seconds."""
         valid = valid_snippets(inputs, data_samples)
-        video_scores = self.video_score(fused, valid).float().cpu()
+        video_score = video_score.float().cpu()
         # The attention enters the proposals by itself: no gate here.
         curves = dict(
             score=fused.class_score(), attention=fused.attention, **curves)
@@ -165,13 +167,13 @@ class WeakLocalizer(BaseModel):
             own = {name: x[i, :, :length] for name, x in curves.items()}
             segments, labels, scores = self.proposal_generator(
                 own['score'].numpy(), own['attention'][0].numpy(),
-                video_scores[i].numpy(), sample.seconds_per_snippet,
+                video_score[i].numpy(), sample.seconds_per_snippet,
                 sample.get('duration'))
             sample.pred_instances = InstanceData(
                 segments=torch.from_numpy(segments),
                 labels=torch.from_numpy(labels),
                 scores=torch.from_numpy(scores))
-            sample.set_pred_score(video_scores[i])
+            sample.set_pred_score(video_score[i])
             if self.dump_snippets:
                 sample.pred_snippets = InstanceData(
                     **{
