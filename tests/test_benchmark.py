@@ -55,9 +55,14 @@ def test_plan(tool, root, tmp_path, name):
             assert cfg.randomness.seed == 0
     # what is judged with other settings is not trained again
     trained = [run.name for run in order if not run.trained]
-    assert trained == ([
-        'one_step', 'samples', 'pad', 'min_length', 'attention_thrs'
-    ] if name in ABLATIONS else [])
+    assert trained == dict(
+        ablation_shrec21=[
+            'one_step', 'samples', 'pad', 'min_length', 'attention_thrs'
+        ],
+        ablation_demo=[
+            'test_none', 'test_suppress', 'test_diffusion', 'one_step',
+            'one_sample', 'samples', 'pad', 'min_length'
+        ]).get(name, [])
 
 
 def test_plan_follows_what_matters(tool, root, tmp_path):

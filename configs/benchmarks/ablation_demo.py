@@ -1,55 +1,130 @@
 _base_ = ['./ablation_shrec21.py']
 data = 'demo'
+
 _config = 'configs/actiondiff_{data}.py'
-_block = 'Mask (ratio 7)'
-_condition, _fusion = 'Condition (attn_feat)', 'Fusion (suppress)'
+_decay = 'optim_wrapper.paramwise_cfg.custom_keys.'
+_parts, _condition = 'Parts', 'Condition (attn_input)'
+_mask = 'Mask (ratio 4)'
+_training, _testing = 'Fusion in training (suppress)', 'Same weights'
+# name: block, label, what changes
+_trained = dict(
+    actiondiff=(_parts, 'ActionDiff', {}),
+    actiondiff_no_ema=(_parts, 'ActionDiff, weights not averaged', {
+        'custom_hooks': []
+    }),
+    no_mask_loss=(_parts, 'the branch learns nothing', {
+        'model.loss.diffusion_weight': 0.
+    }),
+    no_fused_loss=(_parts, 'no losses on the erased scores', {
+        'model.loss.fused_weight': 0.
+    }),
+    decay=(_parts, "the branch's weights decay as the base's", {
+        f'{_decay}diffusion_head.decay_mult': 1.,
+        f'{_decay}condition.decay_mult': 1.
+    }),
+    min_snr=(_parts, 'min-SNR weight of the noise levels', {
+        'model.diffusion_head.min_snr_gamma': 5.
+    }),
+    temporal=(_parts, 'TemporalDenoiser', {
+        'model.diffusion_head.denoiser':
+        dict(
+            _delete_=True, type='TemporalDenoiser', channels=64, num_layers=3)
+    }),
+    input=(_condition, 'input', {
+        'model.condition.mode': 'input'
+    }),
+    attn_feat=(_condition, 'attn_feat', {
+        'model.condition.mode': 'attn_feat'
+    }),
+    topk_feat=(_condition, 'topk_feat', {
+        'model.condition.mode': 'topk_feat'
+    }),
+    class_feat=(_condition, 'class_feat', {
+        'model.condition.mode': 'class_feat'
+    }),
+    cas=(_condition, 'cas', {
+        'model.condition.mode': 'cas'
+    }),
+    no_weakening=(_training, 'none', {
+        'model.fusion.train_mode': 'none'
+    }),
+    mixture=(_training, 'mixture', {
+        'model.fusion.train_mode': 'mixture'
+    }),
+    gate_feat=(_training, 'gate_feat, at test time, too', {
+        'model.fusion.mode': 'gate_feat',
+        'model.fusion.train_mode': 'gate_feat'
+    }),
+    less_masked=(_mask, 'ratio 7', {
+        'model.mask_generator.ratio': 7
+    }),
+    voted=(_mask, 'ratios 2, 4, 7 vote', {
+        'model.mask_generator.ratio': [2, 4, 7]
+    }),
+    mass=(_mask, 'k by mass', {
+        'model.mask_generator.k_mode': 'mass'
+    }),
+    ignore_band=(_mask, 'ignore band', {
+        'model.mask_generator.ignore_band': True
+    }),
+    mask_teacher=(_mask, 'masks of an averaged teacher', {
+        'model.mask_teacher': dict(momentum=0.02)
+    }))
+_judged = dict(
+    test_none=('the base alone makes the proposals', {
+        'model.fusion.mode': 'none'
+    }),
+    test_suppress=('erased at test time, too', {
+        'model.fusion.mode': 'suppress'
+    }),
+    test_diffusion=('the diffusion alone makes the proposals', {
+        'model.fusion.weight': 1.
+    }),
+    one_step=('1 sampling step (8)', {
+        'model.diffusion_head.num_inference_steps': 1
+    }),
+    one_sample=('1 sample (4)', {
+        'model.diffusion_head.num_samples': 1
+    }),
+    samples=('16 samples (4)', {
+        'model.diffusion_head.num_samples': 16
+    }),
+    pad=('no half snippet added to each side', {
+        'model.proposal_generator.boundary_pad': 0.
+    }),
+    min_length=('proposals of one snippet, too', {
+        'model.proposal_generator.min_length': 0.
+    }))
 entries = dict(
-    attn_feat=None,
-    input=dict(
-        config=_config,
-        family='ours',
-        block=_condition,
-        label='input',
-        options={'model.condition.mode': 'input'}),
-    topk_feat=dict(block=_condition),
-    class_feat=dict(block=_condition),
-    cas=dict(block=_condition),
-    cas_attn_feat=dict(block=_condition),
-    no_weakening=dict(block=_fusion),
-    blend=dict(block=_fusion),
-    add=dict(block=_fusion),
-    suppress=None,
-    mixture=dict(
-        config=_config,
-        family='ours',
-        block=_fusion,
-        label='mixture',
-        options={'model.fusion.mode': 'mixture'}),
-    gate_feat=dict(block=_fusion),
-    more_masked=dict(
-        block=_block,
-        label='ratio 4',
-        options={'model.mask_generator.ratio': 4}),
-    less_masked=dict(
-        block=_block,
-        label='ratio 14',
-        options={'model.mask_generator.ratio': 14}),
-    voted=dict(
-        block=_block,
-        label='ratios 4, 7, 14 vote',
-        options={'model.mask_generator.ratio': [4, 7, 14]}),
-    mass=dict(block=_block, options={'model.mask_generator.max_ratio': 16}),
-    ignore_band=dict(block=_block),
-    own_masks=None,
-    mask_teacher=dict(
-        config=_config,
-        family='ours',
-        block=_block,
-        label='masks of an averaged teacher',
-        options={'model.mask_teacher': dict(momentum=0.01)}),
-    samples=dict(
-        label='4 samples (1)', options={'model.diffusion_head.num_samples':
-                                        4}),
-    attention_thrs=dict(
-        label='no attention thresholds',
-        options={'model.proposal_generator.attention_thrs': []}))
+    _delete_=True,
+    control=dict(
+        config='configs/baselines/selftrain_{data}.py',
+        family='control',
+        block=_parts,
+        label='Self-training, no diffusion'),
+    base=dict(
+        config='configs/baselines/base_{data}.py',
+        family='wtal',
+        block=_parts,
+        label='Base branch'),
+    **{
+        name:
+        dict(
+            config=_config,
+            family='ours',
+            block=block,
+            label=label,
+            options=options)
+        for name, (block, label, options) in _trained.items()
+    },
+    **{
+        name:
+        dict(
+            config=_config,
+            family='ours',
+            block=_testing,
+            label=label,
+            options=options,
+            weights='actiondiff')
+        for name, (label, options) in _judged.items()
+    })

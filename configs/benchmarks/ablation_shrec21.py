@@ -78,31 +78,46 @@ entries = dict(
         family='ours',
         block='Fusion (mixture)',
         label='none: diffusion loss, no weakening',
-        options={'model.fusion.mode': 'none'}),
+        options={
+            'model.fusion.mode': 'none',
+            'model.fusion.train_mode': None
+        }),
     blend=dict(
         config=_config,
         family='ours',
         block='Fusion (mixture)',
         label='blend',
-        options={'model.fusion.mode': 'blend'}),
+        options={
+            'model.fusion.mode': 'blend',
+            'model.fusion.train_mode': None
+        }),
     add=dict(
         config=_config,
         family='ours',
         block='Fusion (mixture)',
         label='add',
-        options={'model.fusion.mode': 'add'}),
+        options={
+            'model.fusion.mode': 'add',
+            'model.fusion.train_mode': None
+        }),
     suppress=dict(
         config=_config,
         family='ours',
         block='Fusion (mixture)',
         label='suppress',
-        options={'model.fusion.mode': 'suppress'}),
+        options={
+            'model.fusion.mode': 'suppress',
+            'model.fusion.train_mode': None
+        }),
     gate_feat=dict(
         config=_config,
         family='ours',
         block='Fusion (mixture)',
         label='gate_feat',
-        options={'model.fusion.mode': 'gate_feat'}),
+        options={
+            'model.fusion.mode': 'gate_feat',
+            'model.fusion.train_mode': None
+        }),
     more_masked=dict(
         config=_config,
         family='ours',

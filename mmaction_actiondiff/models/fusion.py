@@ -90,9 +90,7 @@ class Fusion(nn.Module):
     ============= ========================================================
 
     The background logit stays the base's except for ``mixture`` and
-    ``gate_feat``. The
-    attention becomes ``(1 - w_a) attention + w_a p_any``, so that the
-    diffusion reaches the boundaries of the proposals.
+    ``gate_feat``. The attention becomes ``(1 - w_a) attention + w_a p_any``.
 
     Args:
         mode (str): At test time, see the table. Defaults to 'mixture'.
@@ -105,7 +103,8 @@ class Fusion(nn.Module):
             ``gate_feat`` only.
 
     Raises:
-        ValueError: For an unknown mode or missing channels.
+        ValueError: For an unknown mode, missing channels, or ``gate_feat`` at
+            test time that no training has taught.
     """
 
     def __init__(self,
@@ -121,6 +120,10 @@ class Fusion(nn.Module):
             if name not in MODES:
                 raise ValueError(
                     f'fusion mode must be one of {MODES}, got {name}')
+        if mode == 'gate_feat' != train_mode:
+            raise ValueError("fusion mode 'gate_feat' has weights to learn: "
+                             'set train_mode=None (the same in training), got '
+                             f'train_mode={train_mode!r}')
         self.mode = mode
         self.train_mode = train_mode
         self.weight = weight

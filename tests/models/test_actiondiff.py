@@ -75,7 +75,7 @@ def features(lengths=(20, 31)):
 @pytest.mark.parametrize('condition', CONDITION_MODES)
 def test_every_fusion_and_condition_steps_and_predicts(fusion, condition):
     model = build(
-        fusion=dict(type='Fusion', mode=fusion),
+        fusion=dict(type='Fusion', mode=fusion, train_mode=None),
         condition=dict(type='ActionCondition', mode=condition))
     model.train()
     losses = model(features(), samples(), mode='loss')
@@ -106,7 +106,10 @@ def test_a_pass_without_gradient_changes_no_gradient(mode, attention_weight,
     model = shake(
         build(
             fusion=dict(
-                type='Fusion', mode=mode, attention_weight=attention_weight)))
+                type='Fusion',
+                mode=mode,
+                train_mode=None,
+                attention_weight=attention_weight)))
 
     def gradients():
         model.zero_grad()
@@ -126,10 +129,10 @@ def test_a_pass_without_gradient_changes_no_gradient(mode, attention_weight,
 
 def test_erasing_alone_teaches_nothing():
     build_fusion = type(build().fusion)
-    assert not build_fusion('suppress', attention_weight=0.).teaches
-    assert not build_fusion('none').teaches
-    assert build_fusion('suppress', attention_weight=0.3).teaches
-    assert build_fusion('mixture', attention_weight=0.).teaches
+    assert not build_fusion(train_mode='suppress').teaches
+    assert not build_fusion(train_mode='none').teaches
+    assert build_fusion(train_mode='suppress', attention_weight=0.3).teaches
+    assert build_fusion(train_mode='mixture').teaches
 
 
 def predictions(model, inputs, data_samples):
@@ -139,7 +142,8 @@ def predictions(model, inputs, data_samples):
 
 @pytest.mark.parametrize('fusion', ['blend', 'gate_feat'])
 def test_a_video_does_not_depend_on_its_batch(fusion):
-    model = shake(build(fusion=dict(type='Fusion', mode=fusion)))
+    model = shake(
+        build(fusion=dict(type='Fusion', mode=fusion, train_mode=None)))
     model.dump_snippets = True
     lengths, labels = (20, 31, 7), ((0, ), (1, ), (2, ))
     inputs = features(lengths)
@@ -188,13 +192,23 @@ def test_untrained_diffusion_leaves_the_base_alone():
                            b.pred_instances.segments)
 
 
+@pytest.mark.parametrize('mode', ['mixture', 'suppress'])
+def test_the_base_names_the_classes(mode):
+    fused = shake(build(fusion=dict(type='Fusion', mode=mode)))
+    base = shake(build(fusion=dict(type='Fusion', mode='none')))
+    for a, b in zip(
+            predictions(fused, features(), samples()),
+            predictions(base, features(), samples())):
+        assert torch.equal(a.pred_score, b.pred_score)
+
+
 def test_weak_localizer_is_the_base_alone():
     cfg = config(type='WeakLocalizer')
     for part in ('condition', 'diffusion_head', 'fusion', 'mask_generator'):
         cfg.pop(part)
     torch.manual_seed(0)
     weak = MODELS.build(cfg).eval()
-    full = build(fusion=dict(type='Fusion', mode='none'))
+    full = build(fusion=dict(type='Fusion', mode='none', train_mode=None))
     full.base_branch.load_state_dict(weak.base_branch.state_dict())
     for a, b in zip(
             predictions(weak, features(), samples()),
@@ -251,7 +265,9 @@ def test_without_a_runner_the_warmup_counts_as_over():
 
 
 def test_every_parameter_gets_a_gradient():
-    model = shake(build(fusion=dict(type='Fusion', mode='gate_feat'))).train()
+    fusion = dict(
+        type='Fusion', mode='gate_feat', train_mode=None, attention_weight=0.3)
+    model = shake(build(fusion=fusion)).train()
     losses = model(features(), samples(), mode='loss')
     sum(v for k, v in losses.items() if 'loss' in k).backward()
     assert [n for n, p in model.named_parameters() if p.grad is None] == []
@@ -297,7 +313,7 @@ def test_state_dict_holds_learned_tensors_only():
 def test_loss_leaves_no_gradient_through_masks_and_condition():
     model = shake(
         build(
-            fusion=dict(type='Fusion', mode='none'),
+            fusion=dict(type='Fusion', mode='none', train_mode=None),
             loss=dict(
                 type='ActionDiffLoss',
                 mil_weight=0.,

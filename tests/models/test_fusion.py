@@ -26,7 +26,8 @@ def batch():
 
 def fuse(mode, logits=None, ramp=1., **kwargs):
     branch, drawn, hidden = batch()
-    fusion = Fusion(mode, hidden_channels=6, embed_channels=5, **kwargs)
+    fusion = Fusion(
+        mode, train_mode=None, hidden_channels=6, embed_channels=5, **kwargs)
     return branch, fusion(branch,
                           denoise(drawn if logits is None else logits, hidden),
                           LABEL, VALID, lambda x, valid: x[:, :4] * 2, ramp)
@@ -79,10 +80,8 @@ def test_attention_reaches_the_present_classes_only():
 def test_suppress_lowers_peaks_and_passes_no_gradient_to_the_denoiser():
     branch, logits, hidden = batch()
     logits.requires_grad_()
-    fused = Fusion(
-        'suppress', weight=.8, attention_weight=0.)(branch,
-                                                    denoise(logits, hidden),
-                                                    LABEL, VALID, None)
+    fused = Fusion(weight=.8)(branch, denoise(logits, hidden), LABEL, VALID,
+                              None)
     assert not fused.cas.requires_grad
     assert (fused.cas <= branch.cas).all() and (fused.cas < branch.cas).any()
     before = peak_ratio(branch.cas[:, :3].exp(), LABEL, VALID)
@@ -99,7 +98,8 @@ def test_blend_with_a_smooth_sequence_lowers_the_peak_ratio():
     branch = BranchOutput(torch.zeros(1, 1, 20), cas, torch.ones(1, 1, 20))
     valid = torch.ones(1, 1, 20, dtype=torch.bool)
     label = torch.ones(1, 1)
-    fused = Fusion('blend')(branch, denoise(smooth, None), label, valid, None)
+    fused = Fusion('blend').eval()(branch, denoise(smooth, None), label, valid,
+                                   None)
     before = peak_ratio(branch.snippet_score(), label, valid)
     after = peak_ratio(fused.snippet_score(), label, valid)
     assert after < before
@@ -123,11 +123,26 @@ def test_peak_ratio_by_hand():
     assert peak_ratio(score, torch.zeros(1, 2), valid) == 0
 
 
+def test_training_erases_and_testing_averages():
+    branch, logits, hidden = batch()
+    for default, mode in ((Fusion().train(), 'suppress'), (Fusion().eval(),
+                                                           'mixture')):
+        expected = Fusion(mode, train_mode=None)
+        found, other = (
+            x(branch, denoise(logits, hidden), LABEL, VALID, None)
+            for x in (default, expected))
+        assert torch.equal(found.cas, other.cas)
+
+
 def test_bad_arguments():
+    with pytest.raises(ValueError, match='got magic'):
+        Fusion(train_mode='magic')
+    with pytest.raises(ValueError, match='set train_mode=None'):
+        Fusion('gate_feat', hidden_channels=6, embed_channels=5)
     with pytest.raises(ValueError, match='got magic'):
         Fusion('magic')
     with pytest.raises(ValueError, match='needs hidden_channels'):
-        Fusion('gate_feat')
+        Fusion('gate_feat', train_mode=None)
 
 
 def test_mixture_averages_two_distributions():
@@ -135,7 +150,7 @@ def test_mixture_averages_two_distributions():
     prob = logits.softmax(1) * .8
     denoised = SimpleNamespace(logits=logits, prob=prob, hidden=hidden)
     fused = Fusion(
-        'mixture', weight=.5, attention_weight=0.)(
+        'mixture', weight=.5).eval()(
             branch, denoised, LABEL, VALID, None, ramp=.5)
     expected = .75 * branch.class_score() + .25 * prob
     torch.testing.assert_close(

@@ -1,6 +1,7 @@
 """DDIM and its schedule."""
 from __future__ import annotations
 
+import copy
 import math
 
 import pytest
@@ -180,3 +181,12 @@ def test_errors_name_the_value():
     x = torch.zeros(1, 2, 3)
     with pytest.raises(ValueError, match='timestep 50 is not .*set_timesteps'):
         scheduler.step(x, 50, x)
+
+
+def test_a_copy_has_steps_of_its_own_and_shares_the_tables():
+    scheduler = DDIMScheduler(100)
+    scheduler.set_timesteps(4)
+    other = copy.deepcopy(scheduler)
+    other.set_timesteps(10)
+    assert len(scheduler.timesteps) == 4 and len(other.timesteps) == 10
+    assert other.alphas_cumprod is scheduler.alphas_cumprod
