@@ -12,6 +12,7 @@ from mmaction.registry import DATASETS, MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.config import Config
 from mmengine.fileio import dump, load
+from mmengine.optim import build_optim_wrapper
 from mmengine.structures import InstanceData
 
 import mmaction_actiondiff  # noqa: F401
@@ -63,6 +64,22 @@ def test_config_builds_steps_and_predicts(name):
     for sample in model.eval()(inputs, samples, mode='predict'):
         assert sample.pred_score.shape == (cfg.num_classes, )
         assert sample.pred_instances.segments.isfinite().all()
+
+
+@pytest.mark.parametrize('data', ['demo', *FULL_SIZE])
+def test_the_diffusion_branch_does_not_decay(data):
+    # With the base's decay the denoiser learns hardly anything.
+    cfg = Config.fromfile(ROOT / f'configs/actiondiff_{data}.py')
+    model = MODELS.build(cfg.model)
+    decay = {
+        parameter: group['weight_decay']
+        for group in build_optim_wrapper(model,
+                                         cfg.optim_wrapper).param_groups
+        for parameter in group['params']
+    }
+    for name, parameter in model.named_parameters():
+        free = name.startswith(('diffusion_head', 'condition'))
+        assert (decay[parameter] == 0) == free, name
 
 
 @pytest.mark.parametrize('name', OURS)

@@ -30,21 +30,12 @@ _trained = dict(
         dict(
             _delete_=True, type='TemporalDenoiser', channels=64, num_layers=3)
     }),
-    input=(_condition, 'input', {
-        'model.condition.mode': 'input'
-    }),
-    attn_feat=(_condition, 'attn_feat', {
-        'model.condition.mode': 'attn_feat'
-    }),
-    topk_feat=(_condition, 'topk_feat', {
-        'model.condition.mode': 'topk_feat'
-    }),
-    class_feat=(_condition, 'class_feat', {
-        'model.condition.mode': 'class_feat'
-    }),
-    cas=(_condition, 'cas', {
-        'model.condition.mode': 'cas'
-    }),
+    **{
+        mode: (_condition, mode, {
+            'model.condition.mode': mode
+        })
+        for mode in ('input', 'attn_feat', 'topk_feat', 'class_feat', 'cas')
+    },
     no_weakening=(_training, 'none', {
         'model.fusion.train_mode': 'none'
     }),

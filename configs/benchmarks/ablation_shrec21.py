@@ -4,191 +4,115 @@ base = 'actiondiff'  # what differences are taken to
 ceiling = None
 
 _config = 'configs/actiondiff_{data}.py'
-_same = 'Sampling and post-processing (same weights)'
+_parts, _condition = 'Parts', 'Condition (input)'
+_fusion = 'Fusion, in training and at test time (mixture)'
+_mask = 'Mask (ratio 40, averaged teacher)'
+_testing = 'Sampling and post-processing (same weights)'
+# name: block, label, what changes
+_trained = dict(
+    actiondiff=(_parts, 'ActionDiff', {}),
+    actiondiff_no_ema=(_parts, 'ActionDiff, weights not averaged', {
+        'custom_hooks': []
+    }),
+    no_mask_loss=(_parts,
+                  'the branch learns from the video labels alone, no masks', {
+                      'model.loss.diffusion_weight': 0.
+                  }),
+    no_fused_loss=(_parts, 'the branch learns from the masks alone', {
+        'model.loss.fused_weight': 0.
+    }),
+    **{
+        mode: (_condition, mode, {
+            'model.condition.mode': mode
+        })
+        for mode in ('attn_input', 'attn_feat', 'topk_feat', 'class_feat',
+                     'cas', 'cas_attn_feat')
+    },
+    no_weakening=(_fusion, 'none: diffusion loss, no fusion', {
+        'model.fusion.mode': 'none',
+        'model.fusion.train_mode': None
+    }),
+    **{
+        mode: (_fusion, mode, {
+            'model.fusion.mode': mode,
+            'model.fusion.train_mode': None
+        })
+        for mode in ('blend', 'add', 'suppress', 'gate_feat')
+    },
+    erase=(_fusion, 'suppress in training, mixture at test time', {
+        'model.fusion.train_mode': 'suppress'
+    }),
+    more_masked=(_mask, 'ratio 20', {
+        'model.mask_generator.ratio': 20
+    }),
+    less_masked=(_mask, 'ratio 80', {
+        'model.mask_generator.ratio': 80
+    }),
+    voted=(_mask, 'ratios 20, 40, 80 vote', {
+        'model.mask_generator.ratio': [20, 40, 80]
+    }),
+    mass=(_mask, 'k by mass', {
+        'model.mask_generator.k_mode': 'mass',
+        'model.mask_generator.max_ratio': 80
+    }),
+    ignore_band=(_mask, 'ignore band', {
+        'model.mask_generator.ignore_band': True
+    }),
+    own_masks=(_mask, 'masks of the branch itself', {
+        'model.mask_teacher': None
+    }))
+_judged = dict(
+    one_step=('1 sampling step (8)', {
+        'model.diffusion_head.num_inference_steps': 1
+    }),
+    samples=('1 sample (4)', {
+        'model.diffusion_head.num_samples': 1
+    }),
+    pad=('no half snippet added to each side', {
+        'model.proposal_generator.boundary_pad': 0.
+    }),
+    min_length=('proposals of one snippet, too', {
+        'model.proposal_generator.min_length': 0.
+    }),
+    attention_thrs=('attention thresholds, too', {
+        'model.proposal_generator.attention_thrs': None
+    }))
 entries = dict(
     _delete_=True,
-    actiondiff=dict(
-        config=_config, family='ours', block='Parts', label='ActionDiff'),
-    actiondiff_no_ema=dict(
-        config=_config,
-        family='ours',
-        block='Parts',
-        label='ActionDiff, weights not averaged',
-        options={'custom_hooks': []}),
     control=dict(
         config='configs/baselines/selftrain_{data}.py',
         family='control',
-        block='Parts',
+        block=_parts,
         label='Self-training, no diffusion'),
     base=dict(
         config='configs/baselines/base_{data}.py',
         family='wtal',
-        block='Parts',
+        block=_parts,
         label='Base branch'),
     base_no_ema=dict(
         config='configs/baselines/base_{data}.py',
         family='wtal',
-        block='Parts',
+        block=_parts,
         label='Base branch, weights not averaged',
         options={'custom_hooks': []}),
-    no_mask_loss=dict(
-        config=_config,
-        family='ours',
-        block='Parts',
-        label='the branch learns from the video labels alone, no masks',
-        options={'model.loss.diffusion_weight': 0.}),
-    no_fused_loss=dict(
-        config=_config,
-        family='ours',
-        block='Parts',
-        label='the branch learns from the masks alone',
-        options={'model.loss.fused_weight': 0.}),
-    attn_feat=dict(
-        config=_config,
-        family='ours',
-        block='Condition (input)',
-        label='attn_feat',
-        options={'model.condition.mode': 'attn_feat'}),
-    topk_feat=dict(
-        config=_config,
-        family='ours',
-        block='Condition (input)',
-        label='topk_feat',
-        options={'model.condition.mode': 'topk_feat'}),
-    class_feat=dict(
-        config=_config,
-        family='ours',
-        block='Condition (input)',
-        label='class_feat',
-        options={'model.condition.mode': 'class_feat'}),
-    cas=dict(
-        config=_config,
-        family='ours',
-        block='Condition (input)',
-        label='cas',
-        options={'model.condition.mode': 'cas'}),
-    cas_attn_feat=dict(
-        config=_config,
-        family='ours',
-        block='Condition (input)',
-        label='cas_attn_feat',
-        options={'model.condition.mode': 'cas_attn_feat'}),
-    no_weakening=dict(
-        config=_config,
-        family='ours',
-        block='Fusion (mixture)',
-        label='none: diffusion loss, no weakening',
-        options={
-            'model.fusion.mode': 'none',
-            'model.fusion.train_mode': None
-        }),
-    blend=dict(
-        config=_config,
-        family='ours',
-        block='Fusion (mixture)',
-        label='blend',
-        options={
-            'model.fusion.mode': 'blend',
-            'model.fusion.train_mode': None
-        }),
-    add=dict(
-        config=_config,
-        family='ours',
-        block='Fusion (mixture)',
-        label='add',
-        options={
-            'model.fusion.mode': 'add',
-            'model.fusion.train_mode': None
-        }),
-    suppress=dict(
-        config=_config,
-        family='ours',
-        block='Fusion (mixture)',
-        label='suppress',
-        options={
-            'model.fusion.mode': 'suppress',
-            'model.fusion.train_mode': None
-        }),
-    gate_feat=dict(
-        config=_config,
-        family='ours',
-        block='Fusion (mixture)',
-        label='gate_feat',
-        options={
-            'model.fusion.mode': 'gate_feat',
-            'model.fusion.train_mode': None
-        }),
-    more_masked=dict(
-        config=_config,
-        family='ours',
-        block='Mask (ratio 40, averaged teacher)',
-        label='ratio 20',
-        options={'model.mask_generator.ratio': 20}),
-    less_masked=dict(
-        config=_config,
-        family='ours',
-        block='Mask (ratio 40, averaged teacher)',
-        label='ratio 80',
-        options={'model.mask_generator.ratio': 80}),
-    voted=dict(
-        config=_config,
-        family='ours',
-        block='Mask (ratio 40, averaged teacher)',
-        label='ratios 20, 40, 80 vote',
-        options={'model.mask_generator.ratio': [20, 40, 80]}),
-    mass=dict(
-        config=_config,
-        family='ours',
-        block='Mask (ratio 40, averaged teacher)',
-        label='k by mass',
-        options={
-            'model.mask_generator.k_mode': 'mass',
-            'model.mask_generator.max_ratio': 80
-        }),
-    ignore_band=dict(
-        config=_config,
-        family='ours',
-        block='Mask (ratio 40, averaged teacher)',
-        label='ignore band',
-        options={'model.mask_generator.ignore_band': True}),
-    own_masks=dict(
-        config=_config,
-        family='ours',
-        block='Mask (ratio 40, averaged teacher)',
-        label='masks of the branch itself',
-        options={'model.mask_teacher': None}),
-    one_step=dict(
-        config=_config,
-        family='ours',
-        block=_same,
-        label='1 sampling step (8)',
-        weights='actiondiff',
-        options={'model.diffusion_head.num_inference_steps': 1}),
-    samples=dict(
-        config=_config,
-        family='ours',
-        block=_same,
-        label='1 sample (4)',
-        weights='actiondiff',
-        options={'model.diffusion_head.num_samples': 1}),
-    pad=dict(
-        config=_config,
-        family='ours',
-        block=_same,
-        label='no half snippet added to each side',
-        weights='actiondiff',
-        options={'model.proposal_generator.boundary_pad': 0.}),
-    min_length=dict(
-        config=_config,
-        family='ours',
-        block=_same,
-        label='proposals of one snippet, too',
-        weights='actiondiff',
-        options={'model.proposal_generator.min_length': 0.}),
-    attention_thrs=dict(
-        config=_config,
-        family='ours',
-        block=_same,
-        label='attention thresholds, too',
-        weights='actiondiff',
-        options={'model.proposal_generator.attention_thrs': None}))
+    **{
+        name:
+        dict(
+            config=_config,
+            family='ours',
+            block=block,
+            label=label,
+            options=options)
+        for name, (block, label, options) in _trained.items()
+    },
+    **{
+        name:
+        dict(
+            config=_config,
+            family='ours',
+            block=_testing,
+            label=label,
+            options=options,
+            weights='actiondiff')
+        for name, (label, options) in _judged.items()
+    })
