@@ -73,8 +73,7 @@ def test_the_diffusion_branch_does_not_decay(data):
     model = MODELS.build(cfg.model)
     decay = {
         parameter: group['weight_decay']
-        for group in build_optim_wrapper(model,
-                                         cfg.optim_wrapper).param_groups
+        for group in build_optim_wrapper(model, cfg.optim_wrapper).param_groups
         for parameter in group['params']
     }
     for name, parameter in model.named_parameters():

@@ -38,6 +38,7 @@ from mmaction_actiondiff.datasets import LengthSampler
 from mmaction_actiondiff.evaluation import Instances, average_precision
 from mmaction_actiondiff.hooks import keep_freed_memory
 from mmaction_actiondiff.models.branches.base import BaseBranch, BranchOutput
+from mmaction_actiondiff.models.mask_generator import PseudoMask
 from mmaction_actiondiff.proposals import ProposalGenerator, soft_nms
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -372,15 +373,15 @@ def measure_inference(args: argparse.Namespace, device: str) -> dict:
             1, sum(cfg.model.stream_channels), length, device=device)
         valid = torch.ones(1, 1, length, dtype=torch.bool, device=device)
         branch = model.base_branch(inputs, valid)
-        label = model.predict_labels(branch, valid)
-        mask = model.mask_generator(branch.snippet_score(), label, valid).mask
+        label = model.predict_labels(model.video_score(branch, valid))
+        pseudo = model.mask_generator(branch.snippet_score(), label, valid)
 
-        def conditioned(branch: BranchOutput = branch,
-                        mask: Tensor = mask,
+        def conditioned(inputs: Tensor = inputs,
+                        branch: BranchOutput = branch,
+                        pseudo: PseudoMask = pseudo,
                         label: Tensor = label,
                         valid: Tensor = valid) -> Tensor:
-            return model.condition(branch.feature, branch.cas,
-                                   branch.attention, mask, label, valid)
+            return model.guide(inputs, branch, pseudo, label, valid)
 
         condition = conditioned()
         curves = (smooth_scores(rng, cfg.num_classes,
