@@ -1,6 +1,6 @@
-# The plain branch, as on SHREC'21: a fifteenth of the training time of CO2-Net's
-# (docs/benchmark/speed.md). On the data that run on a CPU it is as good or
-# better (docs/benchmark/experiments.md).
+# The plain branch, as on SHREC'21: a fifteenth of the training time of
+# CO2-Net's (docs/benchmark/speed.md). On the data that run on a CPU it is as
+# good or better (docs/benchmark/experiments.md).
 _base_ = ['./actiondiff_thumos14.py']
 
 model = dict(
