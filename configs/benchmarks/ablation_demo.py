@@ -88,16 +88,8 @@ _judged = dict(
     }))
 entries = dict(
     _delete_=True,
-    control=dict(
-        config='configs/baselines/selftrain_{data}.py',
-        family='control',
-        block=_parts,
-        label='Self-training, no diffusion'),
-    base=dict(
-        config='configs/baselines/base_{data}.py',
-        family='wtal',
-        block=_parts,
-        label='Base branch'),
+    control={{_base_.entries.control}},
+    base={{_base_.entries.base}},
     **{
         name:
         dict(
