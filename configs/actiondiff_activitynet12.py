@@ -10,7 +10,7 @@ model = dict(
     stream_channels={{_base_.stream_channels}},
     warmup_iters=4000,
     base_branch=dict(embed_channels=1536, pool_kernel=13),
-    mask_generator=dict(ratio=5),
+    mask_generator=dict(k_mode='ratio', ratio=5),
     diffusion_head=dict(denoiser=dict(num_layers=3)),
     loss=dict(mil_ratio=5),
     proposal_generator=dict(

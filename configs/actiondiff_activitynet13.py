@@ -10,7 +10,7 @@ model = dict(
     stream_channels={{_base_.stream_channels}},
     warmup_iters=4000,
     base_branch=dict(embed_channels=1536, pool_kernel=13),
-    mask_generator=dict(ratio=3),
+    mask_generator=dict(k_mode='ratio', ratio=3),
     diffusion_head=dict(denoiser=dict(num_layers=3)),
     loss=dict(mil_ratio=10),
     proposal_generator=dict(

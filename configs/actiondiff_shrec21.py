@@ -20,7 +20,7 @@ model = dict(
         hidden_layers=3,
         kernel_size=5,
         dropout=0.3),
-    mask_generator=dict(ratio=40),
+    mask_generator=dict(k_mode='ratio', ratio=40, ignore_ratio=None),
     mask_teacher=dict(momentum=0.02),
     condition=dict(mode='input', condition_channels=64),
     diffusion_head=dict(

@@ -5,7 +5,7 @@ _base_ = ['./actiondiff_thumos14.py']
 
 model = dict(
     base_branch=dict(embed_channels=2048),
-    mask_generator=dict(ratio=7),
+    mask_generator=dict(k_mode='ratio', ratio=7, ignore_ratio=None),
     condition=dict(mode='topk_feat'),
     diffusion_head=dict(
         denoiser=dict(_delete_=True, type='TemporalDenoiser'),

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
@@ -10,6 +11,8 @@ import pytest  # noqa: E402
 import torch  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
+# The tools import each other by name, as scripts of one folder.
+sys.path.append(str(ROOT / 'tools'))
 
 
 def pytest_collection_modifyitems(items):

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
+import importlib
 import json
 import os
 import subprocess
@@ -11,24 +11,15 @@ import sys
 import pytest
 from mmengine.config import Config
 
+tool = importlib.import_module('benchmark')
+report_tool = importlib.import_module('_benchmark_report')
+
 BENCHMARKS = ('shrec21', 'demo', 'demo_thumos14', 'thumos14', 'activitynet12',
               'activitynet13')
 ABLATIONS = ('ablation_shrec21', 'ablation_demo')
 
 
-@pytest.fixture(scope='module')
-def tool(root):
-    """The tool as a module."""
-    spec = importlib.util.spec_from_file_location(
-        'benchmark', root / 'tools' / 'benchmark.py')
-    module = importlib.util.module_from_spec(spec)
-    sys.modules['benchmark'] = module  # for its dataclass
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules['benchmark']
-
-
-def make_plan(tool, root, tmp_path, name, **changes):
+def make_plan(root, tmp_path, name, **changes):
     bench = tool.load_benchmark(
         str(root / 'configs' / 'benchmarks' / f'{name}.py'))
     args = dict(
@@ -41,8 +32,8 @@ def make_plan(tool, root, tmp_path, name, **changes):
 
 
 @pytest.mark.parametrize('name', BENCHMARKS + ABLATIONS)
-def test_plan(tool, root, tmp_path, name):
-    bench, plan = make_plan(tool, root, tmp_path, name)
+def test_plan(root, tmp_path, name):
+    bench, plan = make_plan(root, tmp_path, name)
     assert {'actiondiff', 'base', 'control'} <= set(bench.entries)
     assert ('supervised' in bench.entries) == (name in BENCHMARKS)
     keys = {run.key for run in plan.runs.values()}
@@ -65,10 +56,10 @@ def test_plan(tool, root, tmp_path, name):
         ]).get(name, [])
 
 
-def test_plan_follows_what_matters(tool, root, tmp_path):
-    _, plan = make_plan(tool, root, tmp_path, 'demo')
+def test_plan_follows_what_matters(root, tmp_path):
+    _, plan = make_plan(root, tmp_path, 'demo')
     _, moved = make_plan(
-        tool, root, tmp_path / 'elsewhere', 'demo', entries=['tcanet'])
+        root, tmp_path / 'elsewhere', 'demo', entries=['tcanet'])
     assert {
         k: r.key
         for k, r in plan.runs.items()
@@ -78,29 +69,29 @@ def test_plan_follows_what_matters(tool, root, tmp_path):
     }
     assert [r.name for r in moved.wanted] == ['base', 'bmn', 'tcanet']
     _, other = make_plan(
-        tool, root, tmp_path, 'demo', cfg_options={'train_cfg.max_iters': 7})
+        root, tmp_path, 'demo', cfg_options={'train_cfg.max_iters': 7})
     assert not ({r.key
                  for r in plan.runs.values()}
                 & {r.key
                    for r in other.runs.values()})
     assert other.runs['base', 0].checkpoint.name == 'iter_7.pth'
     with pytest.raises(ValueError, match=r"not \['nobody'\]"):
-        make_plan(tool, root, tmp_path, 'demo', entries=['nobody'])
+        make_plan(root, tmp_path, 'demo', entries=['nobody'])
 
 
-def test_entries_share_the_protocol(tool, root, tmp_path):
-    bench, plan = make_plan(tool, root, tmp_path, 'demo')
+def test_entries_share_the_protocol(root, tmp_path):
+    bench, plan = make_plan(root, tmp_path, 'demo')
     bench.protocol = 'anet'
     with pytest.raises(ValueError, match="judged by 'seconds'.*by 'anet'"):
         plan.check_protocol('base', plan.runs['base', 0].configs['train'])
 
 
-def test_statistics(tool):
+def test_statistics():
     # deviations -2, 0, 2: variance 8 / 2
-    assert tool.mean_std([1., 3., 5.]) == dict(mean=3., std=2.)
-    assert tool.mean_std([4.]) == dict(mean=4., std=None)
+    assert report_tool.mean_std([1., 3., 5.]) == dict(mean=3., std=2.)
+    assert report_tool.mean_std([4.]) == dict(mean=4., std=None)
     # differences 1, 3, 2 on the common seeds: std 1, over sqrt(3)
-    found = tool.paired_difference({
+    found = report_tool.paired_difference({
         0: 5.,
         1: 8.,
         2: 4.,
@@ -112,11 +103,12 @@ def test_statistics(tool):
     })
     assert found['seeds'] == [0, 1, 2] and found['mean'] == 2
     assert found['standard_error'] == pytest.approx(3**-0.5)
-    assert tool.paired_difference({0: 1.}, {1: 1.}) is None
-    assert tool.paired_difference({0: 3.}, {0: 1.})['standard_error'] is None
-    assert tool.share_of_gap(25, 20, 40) == 25
-    assert tool.share_of_gap(15, 20, 40) == -25
-    assert tool.share_of_gap(25, 40, 40) is None
+    assert report_tool.paired_difference({0: 1.}, {1: 1.}) is None
+    assert report_tool.paired_difference({0: 3.},
+                                         {0: 1.})['standard_error'] is None
+    assert report_tool.share_of_gap(25, 20, 40) == 25
+    assert report_tool.share_of_gap(15, 20, 40) == -25
+    assert report_tool.share_of_gap(25, 40, 40) is None
 
 
 def a_result(average, iteration=4, **metrics):
@@ -145,7 +137,7 @@ def a_result(average, iteration=4, **metrics):
         versions=dict(python='3.11'))
 
 
-def test_report(tool, root, tmp_path):
+def test_report(root, tmp_path):
     bench = tool.load_benchmark(
         str(root / 'configs' / 'benchmarks' / 'demo.py'))
     results = dict(
@@ -162,7 +154,7 @@ def test_report(tool, root, tmp_path):
     results['supervised'][0]['versions'] = dict(python='3.12')
     # no class-aware metric there
     del results['tcanet'][0]['metrics']['det/mAP@0.10:0.70']
-    report = tool.summarise(bench, results, [0, 1])
+    report = report_tool.summarise(bench, results, [0, 1])
     json.dumps(report)
     ours = report['entries']['actiondiff']
     assert ours['family'] == 'ours' and ours['seeds'] == [0, 1]
@@ -182,15 +174,43 @@ def test_report(tool, root, tmp_path):
     assert report['versions'] == dict(python='3.11 / 3.12')
     assert [(d['first'], d['second'])
             for d in report['differences']] == [('actiondiff', 'base')]
-    text = tool.markdown(bench, report)
+    text = report_tool.markdown(bench, report)
     row, = [line for line in text.splitlines() if '**28.0 ± 4.2**' in line]
     assert row == ('| ActionDiff | ours | 29.0 | **28.0 ± 4.2** | +7.0 ± 2.0 '
                    '| 25 % | 50.0 ± 0.0 | 33.0 ± 4.2 |')
     assert text.index('| ActionDiff |') < text.index('| Base branch |')
     assert 'Protocol `seconds`: 2 videos, 3 instances' in text
     assert '1.50 M' in text and 'supervised (seeds [1])' in text
-    tool.chart(bench, report, tmp_path / 'chart.png')
+    report_tool.chart(bench, report, tmp_path / 'chart.png')
     assert (tmp_path / 'chart.png').stat().st_size > 10000
+
+
+def test_rows_of_an_earlier_report_are_kept(root):
+    bench = tool.load_benchmark(
+        str(root / 'configs' / 'benchmarks' / 'demo.py'))
+    before = report_tool.summarise(
+        bench,
+        dict(
+            actiondiff={0: a_result(25.)},
+            base={0: a_result(20.)},
+            cola={0: a_result(19.)}), [0])
+    before = json.loads(json.dumps(before))
+    new = dict(actiondiff={0: a_result(30.)}, control={0: a_result(28.)})
+    new['actiondiff'][0]['versions'] = dict(python='3.12')
+    report = report_tool.summarise(bench, new, [0], before)
+    assert report['kept'] == ['base', 'cola']
+    assert report['entries']['cola'] == before['entries']['cola']
+    assert report['entries']['actiondiff']['minus_base']['mean'] == 10
+    assert [d['mean'] for d in report['differences']] == [10, 2]
+    assert report['versions'] == dict(python='3.11 / 3.12')
+    assert 'control' not in report['missing']
+    text = report_tool.markdown(bench, report)
+    assert 'not trained again: "Base branch", "CoLA style".' in text
+    # nothing is kept where all was run, nor without being asked for
+    assert not report_tool.summarise(bench, new, [0])['kept']
+    before['num_videos'] = 3
+    with pytest.raises(ValueError, match='num_videos=3, the runs 2'):
+        report_tool.summarise(bench, new, [0], before)
 
 
 def write_benchmark(root, path, **base_options):

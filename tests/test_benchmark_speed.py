@@ -1,27 +1,18 @@
 """The speed tool at tiny shapes: what it writes, never how fast it was."""
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
 import math
-from pathlib import Path
 
 import pytest
 import torch
 from mmengine.registry import DefaultScope
 
-TOOL = Path(__file__).resolve().parents[1] / 'tools/benchmark_speed.py'
+tool = importlib.import_module('benchmark_speed')
 
 
-@pytest.fixture(scope='module')
-def tool():
-    spec = importlib.util.spec_from_file_location('benchmark_speed', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def run(tool, out, *parts):
+def run(out, *parts):
     with DefaultScope.overwrite_default_scope('mmaction'):
         tool.main([
             '--tiny', '--rounds', '1', '--out',
@@ -31,8 +22,8 @@ def run(tool, out, *parts):
     return json.loads((out / 'new/speed.json').read_text()), text
 
 
-def test_writes_ratios_and_tables(tool, tmp_path):
-    result, text = run(tool, tmp_path, 'step', 'inference', 'evaluation')
+def test_writes_ratios_and_tables(tmp_path):
+    result, text = run(tmp_path, 'step', 'inference', 'evaluation')
     ratios = result['ratios']
     assert {
         'step_vs_co2', 'compact_step_vs_co2', 'diffusion_share_of_step',
@@ -64,20 +55,20 @@ def test_writes_ratios_and_tables(tool, tmp_path):
 
 
 @pytest.mark.slow
-def test_loader_part_alone(tool, tmp_path):
-    result, text = run(tool, tmp_path, 'loader')
+def test_loader_part_alone(tmp_path):
+    result, text = run(tmp_path, 'loader')
     assert result['ratios'].keys() == {'loader_over_model'}
     assert len(result['loader']['videos']) == 2
     assert '## Loader' in text
 
 
-def test_yardstick_has_the_size_of_the_published_network(tool):
+def test_yardstick_has_the_size_of_the_published_network():
     with torch.device('meta'):
         branch = tool.PaperBranch(20, 1024, 512)
     assert tool.million(branch) == pytest.approx(34.1, abs=0.05)
 
 
-def test_share_of_work(tool):
+def test_share_of_work():
     """Ours needs less arithmetic than the paper's, the compact a tenth."""
     flops = {}
     shape = tool.Shape('actiondiff_thumos14', 2, 32)

@@ -21,16 +21,16 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Iterable, Mapping, Sequence
+from typing import Iterable, Mapping
 
 import numpy as np
+from _benchmark_report import FAMILIES, chart, markdown, summarise
 from mmengine.config import Config
 
 import mmaction_actiondiff
 from mmaction_actiondiff import cli
 
 ROOT = Path(__file__).resolve().parents[1]
-FAMILIES = ('ours', 'control', 'wtal', 'supervised')
 _TRAIN = [
     'tools/train.py', '{run}/train.py', '--work-dir', '{run}/train', '--resume'
 ]
@@ -57,6 +57,10 @@ def parse_args() -> argparse.Namespace:
         '--report-only',
         action='store_true',
         help='run nothing, report what is finished')
+    parser.add_argument(
+        '--keep-rows',
+        action='store_true',
+        help='an entry without a finished run keeps its row of OUT/NAME.json')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -452,384 +456,6 @@ def versions() -> dict[str, str]:
 # -- Reporting ----------------------------------------------------------------
 
 
-def mean_std(values: Sequence[float]) -> dict[str, float | None]:
-    """Mean and standard deviation of the sample (None for one value)."""
-    std = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return dict(mean=float(np.mean(values)), std=std)
-
-
-def paired_difference(first: Mapping[int, float],
-                      second: Mapping[int, float]) -> dict | None:
-    """Difference of two entries, seed by seed.
-
-    Args:
-        first, second (Mapping[int, float]): Value by seed.
-
-    Returns:
-        dict, optional: ``seeds`` that both have, ``mean`` of the differences
-        and its ``standard_error`` (standard deviation of the sample over
-        ``sqrt(n)``; None for one seed). None without a common seed.
-    """
-    seeds = sorted(set(first) & set(second))
-    if not seeds:
-        return None
-    found = mean_std([first[seed] - second[seed] for seed in seeds])
-    error = found['std'] and found['std'] / len(seeds)**0.5
-    return dict(seeds=seeds, mean=found['mean'], standard_error=error)
-
-
-def share_of_gap(value: float, base: float, ceiling: float) -> float | None:
-    """Part of the gap from base to ceiling that is closed, in percent; None
-    where the ceiling is not above the base."""
-    if ceiling <= base:
-        return None
-    return 100 * (value - base) / (ceiling - base)
-
-
-def merged(results: Iterable[Mapping], part: str) -> dict[str, Any]:
-    """One description of all runs; ``a / b`` shows where they differ."""
-    found: dict[str, set] = {}
-    for result in results:
-        for key, value in result[part].items():
-            found.setdefault(key, set()).add(value)
-    return {
-        key:
-        values.pop() if len(values) == 1 else ' / '.join(
-            sorted(map(str, values)))
-        for key, values in found.items()
-    }
-
-
-def summarise(bench: Config, results: Mapping[str, Mapping[int, dict]],
-              seeds: Sequence[int]) -> dict:
-    """All numbers of the report.
-
-    Args:
-        bench (Config): The benchmark.
-        results (Mapping): Results of finished runs by entry and seed; no
-            entry without a run.
-        seeds (Sequence[int]): Those asked for.
-
-    Returns:
-        dict: For json; see ``docs/benchmark``.
-    """
-    averages = {
-        name: {
-            seed: run['metrics'][bench.main_metric]
-            for seed, run in sorted(runs.items())
-            if run['metrics'].get(bench.main_metric) is not None
-        }
-        for name, runs in results.items()
-    }
-    means = {name: np.mean([*v.values()]) for name, v in averages.items() if v}
-    every = [run for runs in results.values() for run in runs.values()]
-    protocol: dict = next(
-        (run['protocol'] for run in every if run['protocol']), {})
-    entries = {}
-    for name, runs in results.items():
-        entry = bench.entries[name]
-        runs = dict(sorted(runs.items()))
-        metrics: dict[str, dict] = {}
-        for key in entry.get('metrics') or dict.fromkeys(
-                k for run in runs.values() for k in run['metrics']):
-            values = [
-                run['metrics'][key] for run in runs.values()
-                if run['metrics'].get(key) is not None
-            ]
-            metrics[key] = mean_std(values)
-
-        def pick(prefix: str) -> dict[str, dict]:
-            return {
-                key[len(prefix):]: value
-                for key, value in metrics.items() if key.startswith(prefix)
-            }
-
-        def cost(key: str) -> dict | None:
-            values = [
-                run[key] for run in runs.values() if run[key] is not None
-            ]
-            return mean_std(values) if values else None
-
-        best = [
-            max(run['history'].values()) for run in runs.values()
-            if run['history']
-        ]
-        precision = pick('det/mAP@')
-        gap = None
-        if bench.ceiling in means and bench.base in means and name in means:
-            gap = share_of_gap(means[name], means[bench.base],
-                               means[bench.ceiling])
-        entries[name] = dict(
-            family=entry.family,
-            label=entry.label,
-            block=entry.get('block'),
-            note=entry.get('note'),
-            config=entry.config.format(data=bench.data),
-            seeds=list(runs),
-            missing_seeds=[seed for seed in seeds if seed not in runs],
-            iteration=next(iter(runs.values()))['iteration'],
-            average=list(averages[name].values()),
-            **(mean_std([*averages[name].values()])
-               if averages[name] else dict(mean=None, std=None)),
-            mAP={
-                k: v
-                for k, v in precision.items() if ':' not in k
-            },
-            averages={
-                k: v
-                for k, v in precision.items() if ':' in k
-            },
-            video_acc=metrics.get('det/video_acc'),
-            other_averages={
-                k: v
-                for k, v in metrics.items()
-                if '/mAP@' in k and ':' in k and not k.startswith('det/')
-            },
-            minus_base=paired_difference(averages[name],
-                                         averages.get(bench.base, {}))
-            if name != bench.base else None,
-            share_of_gap=gap,
-            best_on_test=mean_std(best) if best else None,
-            parameters=next(iter(runs.values()))['parameters'],
-            train_seconds=cost('train_seconds'),
-            inference_ms=cost('inference_ms'),
-            peak_memory_mb=cost('peak_memory_mb'),
-            peak_gpu_memory_mb=cost('peak_gpu_memory_mb'))
-        entries[name]['AR@AN'] = pick('proposal/AR@')
-    return dict(
-        name=bench.name,
-        protocol=bench.protocol,
-        protocol_settings=protocol.get('settings'),
-        num_videos=protocol.get('num_videos'),
-        num_gt=protocol.get('num_gt'),
-        main_metric=bench.main_metric,
-        iteration='the last one of each config, never chosen on the test set',
-        seeds=list(seeds),
-        base=bench.base,
-        ceiling=bench.ceiling,
-        missing=[name for name in bench.entries if name not in results],
-        differences=[
-            dict(first=first, second=second, **found)
-            for first, second in bench.compare if (found := paired_difference(
-                averages.get(first, {}), averages.get(second, {})))
-        ],
-        versions=merged(every, 'versions'),
-        machine=merged(every, 'machine'),
-        entries=entries)
-
-
-def number(found: Mapping | None, digits: int = 1, sign: str = '') -> str:
-    """``mean ± deviation`` of any of the dictionaries above."""
-    if not found or found['mean'] is None:
-        return '–'
-    spread = found.get('standard_error', found.get('std'))
-    text = f'{found["mean"]:{sign}.{digits}f}'
-    return text if spread is None else f'{text} ± {spread:.{digits}f}'
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    lines = ['| ' + ' | '.join(head) + ' |', '|---' * len(head) + '|']
-    return lines + ['| ' + ' | '.join(row) + ' |' for row in rows]
-
-
-def ordered(report: Mapping) -> list[tuple[str | None, list[dict]]]:
-    """Entries by block, then by family."""
-    entries = list(report['entries'].values())
-    blocks = dict.fromkeys(entry['block'] for entry in entries)
-    return [(block,
-             sorted((e for e in entries if e['block'] == block),
-                    key=lambda entry: FAMILIES.index(entry['family'])))
-            for block in blocks]
-
-
-def markdown(bench: Config, report: Mapping) -> str:
-    """The report to read."""
-    average = bench.main_metric.partition('@')[2]
-    entries = list(report['entries'].values())
-    thrs = bench.get('columns') or list(
-        dict.fromkeys(thr for entry in entries for thr in entry['mAP']))
-    with_gap = report['ceiling'] in report['entries']
-    seeds = ' '.join(map(str, report['seeds']))
-    lines = [
-        f'# Benchmark: {report["name"]}', '',
-        f'Protocol `{report["protocol"]}`: {report["num_videos"]} videos, '
-        f'{report["num_gt"]} instances. Seeds {seeds}. Every run is judged at '
-        'the last iteration of its config. Made by', '', '```bash',
-        f'python tools/benchmark.py configs/benchmarks/{report["name"]}.py '
-        f'--seeds {seeds}', '```', '',
-        f'mAP (%) by tIoU, **{average}** their mean ± standard deviation over '
-        'the seeds.', ''
-    ]
-    head = [
-        'method', 'family', *thrs, f'**{average}**', f'− {report["base"]}',
-        *(['gap closed'] if with_gap else []), 'AR@100',
-        'best on test (test-selected)'
-    ]
-    costs = []
-    for block, members in ordered(report):
-        rows = []
-        for entry in members:
-            gap = entry['share_of_gap']
-            rows.append([
-                entry['label'], entry['family'],
-                *(number(entry['mAP'].get(thr)
-                         and dict(mean=entry['mAP'][thr]['mean']))
-                  for thr in thrs), f'**{number(entry)}**',
-                number(entry['minus_base'], sign='+'),
-                *([f'{gap:.0f} %' if gap is not None else '–']
-                  if with_gap else []),
-                number(entry['AR@AN'].get('100')),
-                number(entry['best_on_test'])
-            ])
-            costs.append([
-                entry['label'],
-                str(len(entry['seeds'])),
-                str(entry['iteration']),
-                *(number(entry['AR@AN'].get(n)) for n in ('1', '5', '10')),
-                number(entry['video_acc']), '; '.join(
-                    f'{key} {number(value)}'
-                    for group in (entry['averages'], entry['other_averages'])
-                    for key, value in group.items() if key != average) or '–',
-                f'{entry["parameters"] / 1e6:.2f} M',
-                number(entry['train_seconds'], 0),
-                number(entry['inference_ms']),
-                number(entry['peak_memory_mb'], 0)
-            ])
-            gpu = entry['peak_gpu_memory_mb']
-            if gpu:
-                costs[-1][-1] += f' + {gpu["mean"]:.0f} on the GPU'
-        lines += [f'**{block}**', ''] if block else []
-        lines += [*table(head, rows), '']
-    for found in report['differences']:
-        first, second = (
-            report['entries'][found[key]]['label']
-            for key in ('first', 'second'))
-        lines.append(f'* {first} − {second}, paired by seed: '
-                     f'**{number(found, 2, "+")}** (standard error; '
-                     f'{len(found["seeds"])} seeds)')
-    lines += [''] if report['differences'] else []
-    lines += [
-        '## Recall, other averages, cost', '', *table([
-            'method', 'seeds', 'iterations', 'AR@1', 'AR@5', 'AR@10',
-            'video accuracy', 'other averages', 'parameters', 'training (s)',
-            'inference (ms/video)', 'peak memory (MB)'
-        ], costs), '', '## Columns', '',
-        f'* **− {report["base"]}**: mean difference to it, paired by seed, ± '
-        'its standard error.'
-    ]
-    if with_gap:
-        labels = [
-            report['entries'][report[k]]['label']
-            if report[k] in report['entries'] else report[k]
-            for k in ('base', 'ceiling')
-        ]
-        lines.append('* **gap closed**: part of the way from '
-                     f'"{labels[0]}" to "{labels[1]}".')
-    lines += [
-        '* **AR@n**: recall of n proposals per video, whatever their class, '
-        'averaged over tIoU 0.50 to 0.95.',
-        '* **best on test**: the best of all validations, which are on the '
-        'test videos: how much selection would add. Never used elsewhere.',
-        '* **other averages**: over other ranges of tIoU, and by other '
-        'protocols; "oracle" pairs proposals of no class with the true '
-        'classes.',
-        '* **training**: iterations alone; **inference**: median over the '
-        'videos, one at a time, features in memory, proposals and suppression '
-        'included; **peak memory**: resident, of the training process. Times '
-        'are wall-clock times beside whatever else the machine does.'
-    ]
-    lines += [
-        f'* {entry["label"]}: {entry["note"]}' for entry in entries
-        if entry['note']
-    ]
-    missing = report['missing'] + [
-        f'{name} (seeds {entry["missing_seeds"]})'
-        for name, entry in report['entries'].items() if entry['missing_seeds']
-    ]
-    if missing:
-        lines += ['', f'Not finished: {", ".join(missing)}.']
-    machine, used = report['machine'], report['versions']
-    lines += [
-        '', f'{machine["cpu_count"]} CPU cores, {machine["threads"]} thread'
-        f' per run, device {machine["device"]}. ' +
-        ', '.join(f'{name} {version}' for name, version in used.items()) + '.',
-        '', f'![mean mAP and mAP by tIoU]({report["name"]}.png)', ''
-    ]
-    return '\n'.join(lines)
-
-
-def chart(bench: Config, report: Mapping, path: Path) -> None:
-    """Bars of the mean average, and mAP by tIoU."""
-    import matplotlib
-    matplotlib.use('Agg')
-    import matplotlib.pyplot as plt
-
-    groups = ordered(report)
-    entries = [e for _, group in groups for e in group if e['average']]
-    if not entries:
-        return
-    few = len(entries) <= 12
-    figure, axes = plt.subplots(
-        1,
-        1 + few,
-        figsize=(12 if few else 8, 1.5 + 0.36 * max(len(entries), 8)),
-        squeeze=False,
-        layout='constrained')
-    colours = dict(
-        zip(FAMILIES, ('tab:red', 'tab:orange', 'tab:blue', 'tab:gray')))
-    bars = axes[0][0]
-    for family in FAMILIES:
-        rows = [i for i, e in enumerate(entries) if e['family'] == family]
-        if rows:
-            bars.barh(
-                rows, [entries[i]['mean'] for i in rows],
-                xerr=[entries[i]['std'] or np.nan for i in rows],
-                color=colours[family],
-                alpha=0.8,
-                capsize=3,
-                label=family)
-    bars.set_yticks(
-        range(len(entries)), [e['label'] for e in entries], fontsize=9)
-    bars.invert_yaxis()
-    for i, entry in enumerate(entries):
-        bars.annotate(
-            f'{entry["mean"]:.1f}', (entry['mean'] + (entry['std'] or 0), i),
-            (5, 0),
-            textcoords='offset points',
-            va='center',
-            fontsize=9)
-    bars.margins(x=0.12, y=0.01)
-    bars.set_xlabel(f'mAP@{bench.main_metric.partition("@")[2]} (%), '
-                    'mean ± std over seeds')
-    figure.legend(
-        *bars.get_legend_handles_labels(),
-        fontsize=8,
-        ncols=4,
-        loc='outside lower left')
-    if few:
-        lines = axes[0][1]
-        markers = 'osD^v<>Pp*Xh'
-        others = [f'C{i}' for i in range(12) if i != 3]  # red is ours
-        for marker, colour, entry in zip(markers, others + ['k'], entries):
-            is_ours = entry is report['entries'].get(bench.ours)
-            lines.plot([float(thr) for thr in entry['mAP']],
-                       [value['mean'] for value in entry['mAP'].values()],
-                       marker=marker,
-                       markersize=5,
-                       color=colours['ours'] if is_ours else colour,
-                       zorder=3 if is_ours else 2,
-                       linewidth=2.5 if is_ours else 1.3,
-                       label=entry['label'])
-        lines.set_xlabel('tIoU')
-        lines.set_ylabel('mAP (%)')
-        lines.grid(alpha=0.3)
-        lines.legend(fontsize=8)
-    figure.suptitle(f'{report["name"]}, protocol {report["protocol"]}, seeds '
-                    f'{" ".join(map(str, report["seeds"]))}')
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
-
-
 def write_report(bench: Config, plan: Plan, args: argparse.Namespace) -> None:
     results: dict[str, dict[int, dict]] = {}
     for name in bench.entries:
@@ -843,10 +469,13 @@ def write_report(bench: Config, plan: Plan, args: argparse.Namespace) -> None:
     if not results:
         print('No run has finished: there is nothing to report.')
         return
-    report = summarise(bench, results, args.seeds)
     out = Path(args.out)
+    published = out / f'{bench.name}.json'
+    report = summarise(
+        bench, results, args.seeds,
+        json.loads(published.read_text()) if args.keep_rows else None)
     out.mkdir(parents=True, exist_ok=True)
-    write(out / f'{bench.name}.json', json.dumps(report, indent=1) + '\n')
+    write(published, json.dumps(report, indent=1) + '\n')
     write(out / f'{bench.name}.md', markdown(bench, report))
     chart(bench, report, out / f'{bench.name}.png')
     print(f'Report: {out / bench.name}.md, .json, .png')

@@ -4,7 +4,7 @@ data = 'demo'
 _config = 'configs/actiondiff_{data}.py'
 _decay = 'optim_wrapper.paramwise_cfg.custom_keys.'
 _parts, _condition = 'Parts', 'Condition (attn_input)'
-_mask = 'Mask (ratio 4)'
+_mask = 'Mask (k by mass, ignore band)'
 _training, _testing = 'Fusion in training (suppress)', 'Same weights'
 # name: block, label, what changes
 _trained = dict(
@@ -46,17 +46,21 @@ _trained = dict(
         'model.fusion.mode': 'gate_feat',
         'model.fusion.train_mode': 'gate_feat'
     }),
-    less_masked=(_mask, 'ratio 7', {
+    binary=(_mask, 'k = T / 4, no ignore band', {
+        'model.mask_generator.k_mode': 'ratio',
+        'model.mask_generator.ratio': 4,
+        'model.mask_generator.ignore_ratio': None
+    }),
+    fixed=(_mask, 'k = T / 4', {
+        'model.mask_generator.k_mode': 'ratio',
+        'model.mask_generator.ratio': 4
+    }),
+    fixed_less=(_mask, 'k = T / 7', {
+        'model.mask_generator.k_mode': 'ratio',
         'model.mask_generator.ratio': 7
     }),
-    voted=(_mask, 'ratios 2, 4, 7 vote', {
-        'model.mask_generator.ratio': [2, 4, 7]
-    }),
-    mass=(_mask, 'k by mass', {
-        'model.mask_generator.k_mode': 'mass'
-    }),
-    ignore_band=(_mask, 'ignore band', {
-        'model.mask_generator.ignore_band': True
+    no_ignore_band=(_mask, 'no ignore band', {
+        'model.mask_generator.ignore_ratio': None
     }),
     mask_teacher=(_mask, 'masks of an averaged teacher', {
         'model.mask_teacher': dict(momentum=0.02)

@@ -48,15 +48,12 @@ _trained = dict(
     less_masked=(_mask, 'ratio 80', {
         'model.mask_generator.ratio': 80
     }),
-    voted=(_mask, 'ratios 20, 40, 80 vote', {
-        'model.mask_generator.ratio': [20, 40, 80]
-    }),
     mass=(_mask, 'k by mass', {
         'model.mask_generator.k_mode': 'mass',
         'model.mask_generator.max_ratio': 80
     }),
     ignore_band=(_mask, 'ignore band', {
-        'model.mask_generator.ignore_band': True
+        'model.mask_generator.ignore_ratio': 2
     }),
     own_masks=(_mask, 'masks of the branch itself', {
         'model.mask_teacher': None

@@ -4,7 +4,6 @@ Dimension letters: N videos, C classes, T snippets.
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -38,39 +37,40 @@ class TopKMaskGenerator:
     over time, classes or videos.
 
     Args:
-        ratio (float | Sequence[float]): r. With several, a snippet is chosen
-            when more than half of the masks agree. Defaults to 7.
+        ratio (float): r. Defaults to 7.
         k_mode (str): 'ratio'; or 'mass', where k follows the class and the
             video: the effective number of snippets that carry its score,
             ``(sum_T s)^2 / sum_T s^2``, clipped to ``[n / max_ratio,
             n / min_ratio]``. Defaults to 'ratio'.
         min_ratio, max_ratio (float): Bounds of ``k_mode='mass'``. Default to
             2 and 16.
-        ignore_band (bool): Trust only the chosen snippets and the lower half
-            of the ranking; what lies between is neither action nor
-            background. Defaults to False, the abstract's binary mask.
+        ignore_ratio (float, optional): A second, wider mask of
+            ``floor(n / ignore_ratio)`` snippets. Where the two agree they are
+            trusted; what only the wider one chooses is neither action nor
+            background, the ignore band. Defaults to None, the abstract's
+            binary mask.
 
     Raises:
         ValueError: For a ratio below 1 or an unknown ``k_mode``.
     """
 
     def __init__(self,
-                 ratio: float | Sequence[float] = 7,
+                 ratio: float = 7,
                  k_mode: str = 'ratio',
                  min_ratio: float = 2,
                  max_ratio: float = 16,
-                 ignore_band: bool = False) -> None:
-        self.ratios = (ratio, ) if isinstance(ratio,
-                                              (int, float)) else tuple(ratio)
-        if not self.ratios or min(*self.ratios, min_ratio, max_ratio, 1) < 1:
+                 ignore_ratio: float | None = None) -> None:
+        if min(ratio, min_ratio, max_ratio, ignore_ratio or 1) < 1:
             raise ValueError(f'ratio must be >= 1, got ratio={ratio}, '
-                             f'min_ratio={min_ratio}, max_ratio={max_ratio}')
+                             f'min_ratio={min_ratio}, max_ratio={max_ratio}, '
+                             f'ignore_ratio={ignore_ratio}')
         if k_mode not in ('ratio', 'mass'):
             raise ValueError(f"k_mode must be 'ratio' or 'mass', got {k_mode}")
+        self.ratio = ratio
         self.k_mode = k_mode
         self.min_ratio = min_ratio
         self.max_ratio = max_ratio
-        self.ignore_band = ignore_band
+        self.ignore_ratio = ignore_ratio
 
     @torch.no_grad()
     def __call__(self,
@@ -99,28 +99,26 @@ class TopKMaskGenerator:
         rank = self._rank(score, valid)
         length = valid.sum(-1, keepdim=True)  # (N, 1, 1)
 
-        votes = torch.stack([(rank < k)
-                             for k in self._k(score, length, valid)])
-        chosen = (votes.float().mean(0) > 0.5) & present
+        chosen = (rank < self._k(score, length, valid)) & present
         trusted = present
-        if self.ignore_band:
-            background = rank >= length - length // 2
+        if self.ignore_ratio is not None:
+            background = rank >= (length / self.ignore_ratio).floor()
             trusted = present & (chosen | background)
         return PseudoMask(
             mask=chosen.to(score.dtype),
             weight=trusted.to(score.dtype),
             agnostic=chosen.any(1, keepdim=True).to(score.dtype))
 
-    def _k(self, score: Tensor, length: Tensor, valid: Tensor) -> list[Tensor]:
-        """One k (N, 1 or C, 1) for each ratio."""
-        if self.k_mode == 'mass':
-            score = score * valid
-            mass = score.sum(
-                -1, keepdim=True)**2 / (score**2).sum(
-                    -1, keepdim=True).clamp(min=1e-12)
-            k = mass.round().minimum((length / self.min_ratio).floor())
-            return [k.maximum((length / self.max_ratio).floor()).clamp(min=1)]
-        return [(length / ratio).floor().clamp(min=1) for ratio in self.ratios]
+    def _k(self, score: Tensor, length: Tensor, valid: Tensor) -> Tensor:
+        """(N, 1 or C, 1)."""
+        if self.k_mode == 'ratio':
+            return (length / self.ratio).floor().clamp(min=1)
+        score = score * valid
+        mass = score.sum(
+            -1, keepdim=True)**2 / (score**2).sum(
+                -1, keepdim=True).clamp(min=1e-12)
+        k = mass.round().minimum((length / self.min_ratio).floor())
+        return k.maximum((length / self.max_ratio).floor()).clamp(min=1)
 
     @staticmethod
     def _rank(score: Tensor, valid: Tensor) -> Tensor:

@@ -2,7 +2,11 @@
 model = dict(
     type='ActionDiff',
     base_branch=dict(type='CrossModalBranch'),
-    mask_generator=dict(type='TopKMaskGenerator', ratio=4),
+    # How much of a video its actions take differs from video to video, so k
+    # follows the scores. Up to half of the snippets may be action: what the
+    # mask leaves of that half is not taught as background.
+    mask_generator=dict(
+        type='TopKMaskGenerator', k_mode='mass', ignore_ratio=2),
     condition=dict(type='ActionCondition', mode='attn_input'),
     diffusion_head=dict(
         type='DiffusionHead',
