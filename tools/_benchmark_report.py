@@ -41,7 +41,7 @@ def share_of_gap(value: float, base: float, ceiling: float) -> float | None:
     where the ceiling is not above the base."""
     if ceiling <= base:
         return None
-    return 100 * (value - base) / (ceiling - base)
+    return float(100 * (value - base) / (ceiling - base))
 
 
 def merged(descriptions: Iterable[Mapping]) -> dict[str, Any]:
@@ -127,15 +127,12 @@ def entry_row(bench: Config, name: str, runs: Mapping[int, dict],
     """What the runs of one entry have found."""
     entry = bench.entries[name]
     runs = dict(sorted(runs.items()))
-    metrics: dict[str, dict] = {}
-    for key in entry.get('metrics') or dict.fromkeys(k
-                                                     for run in runs.values()
-                                                     for k in run['metrics']):
-        values = [
-            run['metrics'][key] for run in runs.values()
-            if run['metrics'].get(key) is not None
-        ]
-        metrics[key] = mean_std(values)
+    every = [run['metrics'] for run in runs.values()]
+    found = {key: None for own in every for key in own}
+    metrics: dict[str, dict] = {
+        key: mean_std([own[key] for own in every if own.get(key) is not None])
+        for key in entry.get('metrics') or found
+    }
 
     def pick(prefix: str) -> dict[str, dict]:
         return {
@@ -148,46 +145,44 @@ def entry_row(bench: Config, name: str, runs: Mapping[int, dict],
         return mean_std(values) if values else None
 
     average = [
-        run['metrics'][bench.main_metric] for run in runs.values()
-        if run['metrics'].get(bench.main_metric) is not None
+        own[bench.main_metric] for own in every
+        if own.get(bench.main_metric) is not None
     ]
     best = [
         max(run['history'].values()) for run in runs.values() if run['history']
     ]
     precision = pick('det/mAP@')
-    return {
-        'family': entry.family,
-        'label': entry.label,
-        'block': entry.get('block'),
-        'note': entry.get('note'),
-        'config': entry.config.format(data=bench.data),
-        'seeds': list(runs),
-        'missing_seeds': [seed for seed in seeds if seed not in runs],
-        'iteration': next(iter(runs.values()))['iteration'],
-        'average': average,
-        **(mean_std(average) if average else dict(mean=None, std=None)), 'mAP':
-        {
-            k: v
-            for k, v in precision.items() if ':' not in k
-        },
-        'averages': {
-            k: v
-            for k, v in precision.items() if ':' in k
-        },
-        'video_acc': metrics.get('det/video_acc'),
-        'other_averages': {
-            k: v
-            for k, v in metrics.items()
-            if '/mAP@' in k and ':' in k and not k.startswith('det/')
-        },
-        'best_on_test': mean_std(best) if best else None,
-        'parameters': next(iter(runs.values()))['parameters'],
-        'train_seconds': cost('train_seconds'),
-        'inference_ms': cost('inference_ms'),
-        'peak_memory_mb': cost('peak_memory_mb'),
-        'peak_gpu_memory_mb': cost('peak_gpu_memory_mb'),
-        'AR@AN': pick('proposal/AR@')
+    singles = {k: v for k, v in precision.items() if ':' not in k}
+    ranges = {k: v for k, v in precision.items() if ':' in k}
+    others = {
+        k: v
+        for k, v in metrics.items()
+        if '/mAP@' in k and ':' in k and not k.startswith('det/')
     }
+    first = next(iter(runs.values()))
+    row = dict(
+        family=entry.family,
+        label=entry.label,
+        block=entry.get('block'),
+        note=entry.get('note'),
+        config=entry.config.format(data=bench.data),
+        seeds=list(runs),
+        missing_seeds=[seed for seed in seeds if seed not in runs],
+        iteration=first['iteration'],
+        average=average,
+        **(mean_std(average) if average else dict(mean=None, std=None)),
+        mAP=singles,
+        averages=ranges,
+        video_acc=metrics.get('det/video_acc'),
+        other_averages=others,
+        best_on_test=mean_std(best) if best else None,
+        parameters=first['parameters'],
+        train_seconds=cost('train_seconds'),
+        inference_ms=cost('inference_ms'),
+        peak_memory_mb=cost('peak_memory_mb'),
+        peak_gpu_memory_mb=cost('peak_gpu_memory_mb'))
+    row['AR@AN'] = pick('proposal/AR@')
+    return row
 
 
 def compare(bench: Config, entries: Mapping[str, dict]) -> list[dict]:
@@ -196,16 +191,16 @@ def compare(bench: Config, entries: Mapping[str, dict]) -> list[dict]:
         name: dict(zip(row['seeds'], row['average']))
         for name, row in entries.items()
     }
-    base, ceiling = (
-        entries.get(name, {}).get('mean')
-        for name in (bench.base, bench.ceiling))
+    base = averages.get(bench.base, {})
+    ceiling = averages.get(bench.ceiling, {})
     for name, row in entries.items():
-        row['minus_base'] = paired_difference(
-            averages[name], averages.get(bench.base,
-                                         {})) if name != bench.base else None
-        row['share_of_gap'] = None if None in (row['mean'], base,
-                                               ceiling) else share_of_gap(
-                                                   row['mean'], base, ceiling)
+        own = averages[name]
+        row['minus_base'] = (None if name == bench.base else paired_difference(
+            own, base))
+        seeds = own.keys() & base.keys() & ceiling.keys()
+        row['share_of_gap'] = share_of_gap(
+            *(np.mean([values[seed] for seed in seeds])
+              for values in (own, base, ceiling))) if seeds else None
     return [
         dict(first=first, second=second, **found)
         for first, second in bench.compare if (found := paired_difference(
@@ -319,7 +314,7 @@ def markdown(bench: Config, report: Mapping) -> str:
             for k in ('base', 'ceiling')
         ]
         lines.append('* **gap closed**: part of the way from '
-                     f'"{labels[0]}" to "{labels[1]}".')
+                     f'"{labels[0]}" to "{labels[1]}", on common seeds.')
     lines += [
         '* **AR@n**: recall of n proposals per video, whatever their class, '
         'averaged over tIoU 0.50 to 0.95.',

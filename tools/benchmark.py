@@ -497,6 +497,10 @@ def load_benchmark(path: str) -> Config:
 def main() -> int:
     args = parse_args()
     bench = load_benchmark(args.config)
+    published = Path(args.out, f'{bench.name}.json')
+    if args.keep_rows and not published.is_file():
+        sys.exit(f'Error: --keep-rows takes rows from {published}, which is '
+                 'not there')
     plan = Plan(bench, args)
     pool = Pool([] if args.report_only else plan.wanted, args.jobs)
     kept = sum(run.result() is not None for run in plan.wanted)
