@@ -81,6 +81,18 @@ def test_the_diffusion_branch_does_not_decay(data):
         assert (decay[parameter] == 0) == free, name
 
 
+@pytest.mark.parametrize('name, banded', [('demo', True), ('thumos14', True),
+                                          ('activitynet12', True),
+                                          ('activitynet13', True),
+                                          ('shrec21', False),
+                                          ('thumos14_abstract', False)])
+def test_which_configs_ignore_the_middle_of_the_ranking(name, banded):
+    # The abstract's masks are binary: every snippet is one or the other.
+    cfg = Config.fromfile(ROOT / f'configs/actiondiff_{name}.py')
+    pseudo = MODELS.build(cfg.model.mask_generator)(torch.rand(1, 1, 60)**8)
+    assert (pseudo.weight == 0).any() == banded
+
+
 @pytest.mark.parametrize('name', OURS)
 def test_missing_data_says_what_to_do(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
