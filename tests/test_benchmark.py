@@ -173,6 +173,9 @@ def test_report(root, tmp_path):
     assert report['entries']['supervised']['missing_seeds'] == [1]
     assert 'control' in report['missing']
     assert report['versions'] == dict(python='3.11 / 3.12')
+    by_tiou = report['differences'][0]['by_tiou']
+    assert by_tiou['0.50']['mean'] == 7
+    assert by_tiou['0.50']['standard_error'] == pytest.approx(2.)
     assert [(d['first'], d['second'])
             for d in report['differences']] == [('actiondiff', 'base')]
     text = report_tool.markdown(bench, report)
@@ -181,6 +184,8 @@ def test_report(root, tmp_path):
                    '| 17 % | 50.0 ± 0.0 | 33.0 ± 4.2 |')
     assert text.index('| ActionDiff |') < text.index('| Base branch |')
     assert 'Protocol `seconds`: 2 videos, 3 instances' in text
+    assert ('**+7.00 ± 2.00** (standard error; 2 seeds); '
+            'by tIoU: 0.50 +7.0 ± 2.0') in text
     assert '1.50 M' in text and 'supervised (seeds [1])' in text
     report_tool.chart(bench, report, tmp_path / 'chart.png')
     assert (tmp_path / 'chart.png').stat().st_size > 10000
@@ -209,9 +214,23 @@ def test_rows_of_an_earlier_report_are_kept(root):
     assert 'not trained again: "Base branch", "CoLA style".' in text
     # nothing is kept where all was run, nor without being asked for
     assert not report_tool.summarise(bench, new, [0])['kept']
+    # nor is a row given up for a part of its seeds
+    partly = report_tool.summarise(bench, new, [0, 1], before)
+    assert partly['entries']['actiondiff']['average'] == [25.]
+    assert 'actiondiff' in partly['kept']
     before['num_videos'] = 3
     with pytest.raises(ValueError, match='num_videos=3, the runs 2'):
         report_tool.summarise(bench, new, [0], before)
+
+
+def test_descriptions_are_merged():
+    merged = report_tool.merged
+    both = merged([dict(cores=2, cpu='a'), dict(cores=4, cpu='a')])
+    assert both == dict(cores='2 / 4', cpu='a')
+    # with that of an earlier report
+    assert merged([dict(cores=2, cpu='b'), both]) == dict(
+        cores='2 / 4', cpu='a / b')
+    assert merged([dict(cores=2)]) == dict(cores=2)
 
 
 def test_rows_to_keep_must_be_there(root, tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """What tools/benchmark.py writes of its runs: numbers, table and chart."""
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Iterable, Mapping, Sequence
 
@@ -45,16 +46,19 @@ def share_of_gap(value: float, base: float, ceiling: float) -> float | None:
 
 
 def merged(descriptions: Iterable[Mapping]) -> dict[str, Any]:
-    """One description of all runs; ``a / b`` shows where they differ."""
-    found: dict[str, list] = {}
+    """One description of all runs; ``a / b`` shows where they differ.
+
+    A description may itself be one of several runs.
+    """
+    found: dict[str, dict[str, Any]] = {}
     for description in descriptions:
         for key, value in description.items():
-            values = value.split(' / ') if isinstance(value, str) else [value]
-            found.setdefault(key, []).extend(values)
-    unique = {key: sorted(set(values)) for key, values in found.items()}
+            for text in str(value).split(' / '):
+                found.setdefault(key, {})[text] = value
     return {
-        key: values[0] if len(values) == 1 else ' / '.join(map(str, values))
-        for key, values in unique.items()
+        key:
+        ' / '.join(sorted(values)) if len(values) > 1 else values.popitem()[1]
+        for key, values in found.items()
     }
 
 
@@ -69,47 +73,46 @@ def summarise(bench: Config,
         results (Mapping): Results of finished runs by entry and seed; no
             entry without a run.
         seeds (Sequence[int]): Those asked for.
-        published (Mapping, optional): An earlier report; its entries stand
-            where there is no result.
+        published (Mapping, optional): An earlier report; its rows stand
+            until every seed asked for has a result.
 
     Returns:
         dict: For json; see ``docs/benchmark``.
 
     Raises:
-        ValueError: If the earlier report was judged by another protocol.
+        ValueError: If the earlier report was judged in another way.
     """
     every = [run for runs in results.values() for run in runs.values()]
     protocol: dict = next(
         (run['protocol'] for run in every if run['protocol']), {})
-    kept: dict[str, dict] = {}
-    earlier: list[Mapping] = []
-    if published:
-        for key in ('protocol', 'main_metric', 'num_videos', 'num_gt'):
-            now = {**protocol, **bench}.get(key, published[key])
-            if published[key] != now:
-                raise ValueError(
-                    f'the published report of {bench.name} has {key}='
-                    f'{published[key]!r}, the runs {now!r}: its rows cannot '
-                    'stand beside them')
-        kept = {
-            name: dict(row)
-            for name, row in published['entries'].items()
-            if name in bench.entries and name not in results
-        }
-        earlier = [published] if kept else []
-    entries = {
-        name:
-        kept[name]
-        if name in kept else entry_row(bench, name, results[name], seeds)
-        for name in bench.entries if name in results or name in kept
-    }
-    return dict(
-        name=bench.name,
+    judged = dict(
         protocol=bench.protocol,
         protocol_settings=protocol.get('settings'),
         num_videos=protocol.get('num_videos'),
         num_gt=protocol.get('num_gt'),
-        main_metric=bench.main_metric,
+        main_metric=bench.main_metric)
+    kept: dict[str, dict] = {}
+    if published:
+        for key, value in judged.items():
+            if published[key] != value:
+                raise ValueError(
+                    f'the published report of {bench.name} has {key}='
+                    f'{published[key]!r}, the runs {value!r}: its rows cannot '
+                    'stand beside them, so run again without --keep-rows')
+        kept = {
+            name: dict(row, **described(bench, name))
+            for name, row in published['entries'].items()
+            if name in bench.entries and set(seeds) -
+            set(results.get(name, ()))
+        }
+    entries = {
+        name: kept.get(name) or entry_row(bench, name, results[name], seeds)
+        for name in bench.entries if name in kept or name in results
+    }
+    sources = [*every, published] if published and kept else every
+    return dict(
+        name=bench.name,
+        **judged,
         iteration='the last one of each config, never chosen on the test set',
         seeds=list(seeds),
         base=bench.base,
@@ -117,21 +120,31 @@ def summarise(bench: Config,
         missing=[name for name in bench.entries if name not in entries],
         kept=list(kept),
         differences=compare(bench, entries),
-        versions=merged(run['versions'] for run in [*every, *earlier]),
-        machine=merged(run['machine'] for run in [*every, *earlier]),
+        versions=merged(source['versions'] for source in sources),
+        machine=merged(source['machine'] for source in sources),
         entries=entries)
+
+
+def described(bench: Config, name: str) -> dict:
+    """What the benchmark says of an entry."""
+    entry = bench.entries[name]
+    return dict(
+        family=entry.family,
+        label=entry.label,
+        block=entry.get('block'),
+        note=entry.get('note'),
+        config=entry.config.format(data=bench.data))
 
 
 def entry_row(bench: Config, name: str, runs: Mapping[int, dict],
               seeds: Sequence[int]) -> dict:
     """What the runs of one entry have found."""
-    entry = bench.entries[name]
     runs = dict(sorted(runs.items()))
     every = [run['metrics'] for run in runs.values()]
     found = {key: None for own in every for key in own}
     metrics: dict[str, dict] = {
         key: mean_std([own[key] for own in every if own.get(key) is not None])
-        for key in entry.get('metrics') or found
+        for key in bench.entries[name].get('metrics') or found
     }
 
     def pick(prefix: str) -> dict[str, dict]:
@@ -161,17 +174,17 @@ def entry_row(bench: Config, name: str, runs: Mapping[int, dict],
     }
     first = next(iter(runs.values()))
     row = dict(
-        family=entry.family,
-        label=entry.label,
-        block=entry.get('block'),
-        note=entry.get('note'),
-        config=entry.config.format(data=bench.data),
+        **described(bench, name),
         seeds=list(runs),
         missing_seeds=[seed for seed in seeds if seed not in runs],
         iteration=first['iteration'],
         average=average,
         **(mean_std(average) if average else dict(mean=None, std=None)),
         mAP=singles,
+        mAP_by_seed={
+            thr: [own.get(f'det/mAP@{thr}') for own in every]
+            for thr in singles
+        },
         averages=ranges,
         video_acc=metrics.get('det/video_acc'),
         other_averages=others,
@@ -188,24 +201,55 @@ def entry_row(bench: Config, name: str, runs: Mapping[int, dict],
 def compare(bench: Config, entries: Mapping[str, dict]) -> list[dict]:
     """Relate each row to base and ceiling; the differences asked for."""
     averages = {
-        name: dict(zip(row['seeds'], row['average']))
+        name: by_seed(row, row['average'])
         for name, row in entries.items()
     }
     base = averages.get(bench.base, {})
     ceiling = averages.get(bench.ceiling, {})
     for name, row in entries.items():
         own = averages[name]
-        row['minus_base'] = (None if name == bench.base else paired_difference(
-            own, base))
+        row['minus_base'] = None
+        if name != bench.base:
+            row['minus_base'] = paired_difference(own, base)
         seeds = own.keys() & base.keys() & ceiling.keys()
         row['share_of_gap'] = share_of_gap(
             *(np.mean([values[seed] for seed in seeds])
               for values in (own, base, ceiling))) if seeds else None
-    return [
-        dict(first=first, second=second, **found)
-        for first, second in bench.compare if (found := paired_difference(
-            averages.get(first, {}), averages.get(second, {})))
-    ]
+
+    differences = []
+    for first, second in bench.compare:
+        found = paired_difference(
+            averages.get(first, {}), averages.get(second, {}))
+        if found:
+            # rows of older reports lack the single seeds
+            one, other = (
+                entries[name].get('mAP_by_seed', {})
+                for name in (first, second))
+            by_tiou = {
+                thr:
+                paired_difference(
+                    by_seed(entries[first], one[thr]),
+                    by_seed(entries[second], other[thr]))
+                for thr in one if thr in other
+            }
+            differences.append(
+                dict(first=first, second=second, **found, by_tiou=by_tiou))
+    return differences
+
+
+def by_seed(row: Mapping, values: Sequence[float | None]) -> dict[int, float]:
+    """The values of a row's runs, where there are any."""
+    return {
+        seed: value
+        for seed, value in zip(row['seeds'], values) if value is not None
+    }
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file as a whole or not at all."""
+    new = path.with_suffix(path.suffix + '.new')
+    new.write_text(text, encoding='utf-8')
+    os.replace(new, path)
 
 
 def number(found: Mapping | None, digits: int = 1, sign: str = '') -> str:
@@ -297,6 +341,10 @@ def markdown(bench: Config, report: Mapping) -> str:
         lines.append(f'* {first} − {second}, paired by seed: '
                      f'**{number(found, 2, "+")}** (standard error; '
                      f'{len(found["seeds"])} seeds)')
+        if found['by_tiou']:
+            lines[-1] += '; by tIoU: ' + ', '.join(
+                f'{thr} {number(value, 1, "+")}'
+                for thr, value in found['by_tiou'].items())
     lines += [''] if report['differences'] else []
     lines += [
         '## Recall, other averages, cost', '', *table([

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Iterable, Mapping
 
 import numpy as np
-from _benchmark_report import FAMILIES, chart, markdown, summarise
+from _benchmark_report import FAMILIES, chart, markdown, summarise, write
 from mmengine.config import Config
 
 import mmaction_actiondiff
@@ -60,7 +60,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--keep-rows',
         action='store_true',
-        help='an entry without a finished run keeps its row of OUT/NAME.json')
+        help='an entry keeps its row of OUT/NAME.json until all its seeds are '
+        'finished')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -357,13 +358,6 @@ def prepare(run: Run) -> None:
         write(run.folder / f'{part}.py', cfg.pretty_text)
 
 
-def write(path: Path, text: str) -> None:
-    """Write a file as a whole or not at all."""
-    new = path.with_suffix(path.suffix + '.new')
-    new.write_text(text, encoding='utf-8')
-    os.replace(new, path)
-
-
 def note_memory(run: Run, peak: int) -> None:
     """Keep the largest memory of the processes that train."""
     if not run.trained or run.commands[run.step][0] == 'tools/measure.py':
@@ -456,7 +450,8 @@ def versions() -> dict[str, str]:
 # -- Reporting ----------------------------------------------------------------
 
 
-def write_report(bench: Config, plan: Plan, args: argparse.Namespace) -> None:
+def write_report(bench: Config, plan: Plan, args: argparse.Namespace,
+                 published: dict | None) -> None:
     results: dict[str, dict[int, dict]] = {}
     for name in bench.entries:
         runs = {
@@ -469,13 +464,10 @@ def write_report(bench: Config, plan: Plan, args: argparse.Namespace) -> None:
     if not results:
         print('No run has finished: there is nothing to report.')
         return
+    report = summarise(bench, results, args.seeds, published)
     out = Path(args.out)
-    published = out / f'{bench.name}.json'
-    report = summarise(
-        bench, results, args.seeds,
-        json.loads(published.read_text()) if args.keep_rows else None)
     out.mkdir(parents=True, exist_ok=True)
-    write(published, json.dumps(report, indent=1) + '\n')
+    write(out / f'{bench.name}.json', json.dumps(report, indent=1) + '\n')
     write(out / f'{bench.name}.md', markdown(bench, report))
     chart(bench, report, out / f'{bench.name}.png')
     print(f'Report: {out / bench.name}.md, .json, .png')
@@ -497,10 +489,13 @@ def load_benchmark(path: str) -> Config:
 def main() -> int:
     args = parse_args()
     bench = load_benchmark(args.config)
-    published = Path(args.out, f'{bench.name}.json')
-    if args.keep_rows and not published.is_file():
-        sys.exit(f'Error: --keep-rows takes rows from {published}, which is '
-                 'not there')
+    published = None
+    if args.keep_rows:
+        path = Path(args.out, f'{bench.name}.json')
+        if not path.is_file():
+            sys.exit(f'Error: --keep-rows takes rows from {path}, which is '
+                     'not there')
+        published = json.loads(path.read_text())
     plan = Plan(bench, args)
     pool = Pool([] if args.report_only else plan.wanted, args.jobs)
     kept = sum(run.result() is not None for run in plan.wanted)
@@ -514,7 +509,7 @@ def main() -> int:
         print('Stopped; the same command goes on from here.')
         return 130
     finally:
-        write_report(bench, plan, args)
+        write_report(bench, plan, args, published)
     return 1 if pool.failed else 0
 
 

@@ -22,8 +22,7 @@ from typing import Any, Mapping, Sequence
 
 import mmengine
 import numpy as np
-from _benchmark_report import mean_std, number, table
-from benchmark import write
+from _benchmark_report import mean_std, number, table, write
 from mmaction.registry import DATASETS
 from mmengine.registry import init_default_scope
 

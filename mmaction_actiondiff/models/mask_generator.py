@@ -60,7 +60,10 @@ class TopKMaskGenerator:
                  min_ratio: float = 2,
                  max_ratio: float = 16,
                  ignore_ratio: float | None = None) -> None:
-        if min(ratio, min_ratio, max_ratio, ignore_ratio or 1) < 1:
+        given = [ratio, min_ratio, max_ratio]
+        if ignore_ratio is not None:
+            given.append(ignore_ratio)
+        if min(given) < 1:
             raise ValueError(f'ratio must be >= 1, got ratio={ratio}, '
                              f'min_ratio={min_ratio}, max_ratio={max_ratio}, '
                              f'ignore_ratio={ignore_ratio}')
@@ -110,7 +113,7 @@ class TopKMaskGenerator:
             agnostic=chosen.any(1, keepdim=True).to(score.dtype))
 
     def _k(self, score: Tensor, length: Tensor, valid: Tensor) -> Tensor:
-        """(N, 1 or C, 1)."""
+        """k of each video (N, 1, 1), or of each of its classes (N, C, 1)."""
         if self.k_mode == 'ratio':
             return (length / self.ratio).floor().clamp(min=1)
         score = score * valid

@@ -80,6 +80,7 @@ def test_mass_follows_class_and_video():
 @pytest.mark.parametrize('kwargs, match', [
     (dict(ratio=0), 'ratio must be >= 1, got ratio=0'),
     (dict(ignore_ratio=.5), 'ignore_ratio=0.5'),
+    (dict(ignore_ratio=0), 'ignore_ratio=0'),
     (dict(k_mode='magic'), "got magic"),
 ])
 def test_errors_name_the_value(kwargs, match):
