@@ -277,9 +277,10 @@ def _check_unit_range(name: str, value: np.ndarray) -> np.ndarray:
 class ProposalGenerator:
     """Turn the scores of one video into scored segments.
 
-    For each class that the localizer has chosen, runs above many thresholds of two signals become candidates: (i) the class-agnostic
-    attention (as CO2-Net), whose runs every chosen class shares, and (ii)
-    class score times attention, min-max normalised over the video (as CoLA).
+    For each class that the localizer has chosen, runs above many thresholds
+    of two signals become candidates: (i) the class-agnostic attention (as
+    CO2-Net), whose runs every chosen class shares, and (ii) class score times
+    attention, min-max normalised over the video (as CoLA).
     A candidate scores the outer-inner contrast of ``score_curve`` plus
     ``video_score_weight`` times the video-level score. Seconds appear in the
     last step only.
