@@ -12,8 +12,6 @@ import torch.nn.functional as F
 from mmaction.registry import MODELS
 from torch import Tensor, nn
 
-from ..dropout import Dropout
-
 
 @MODELS.register_module()
 class ConvDenoiser(nn.Module):
@@ -67,7 +65,7 @@ class ConvDenoiser(nn.Module):
             nn.Conv1d(
                 channels, channels, kernel_size, padding=kernel_size // 2)
             for _ in range(num_layers))
-        self.dropout = Dropout(dropout)
+        self.dropout = nn.Dropout(dropout)
         self.head = nn.Conv1d(channels, num_classes, 1)
         # Masks are sparse: zero logits would have a long way to go.
         nn.init.constant_(

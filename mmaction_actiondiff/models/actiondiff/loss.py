@@ -98,8 +98,9 @@ def diffusion_loss(logits: Tensor, pseudo: PseudoMask, label: Tensor,
 
     ``sum_t w_t CE_t / sum_t w_t`` over the snippets of the batch, with the
     softmax over the classes and a background of logit 0. The classes that
-    claim a snippet share it, the background gets the rest. A snippet weighs 0
-    where a present class ignores it; absent classes are known to be absent.
+    claim a snippet share it, the background gets the rest. A snippet that no
+    class claims weighs 0 where a present class ignores it; absent classes are
+    known to be absent.
 
     Args:
         logits (Tensor): (N, C, T).
@@ -113,7 +114,8 @@ def diffusion_loss(logits: Tensor, pseudo: PseudoMask, label: Tensor,
     log_prob = F.pad(logits, (0, 0, 0, 1)).log_softmax(1)
     loss = -(target * log_prob).sum(1, keepdim=True)
     absent = (label <= 0).unsqueeze(-1) & valid
-    weight = (pseudo.weight + absent).amin(1, keepdim=True)
+    trusted = (pseudo.weight + absent).amin(1, keepdim=True)
+    weight = trusted.maximum(mask.amax(1, keepdim=True))
     return (loss * weight).sum() / weight.sum().clamp(min=1)
 
 

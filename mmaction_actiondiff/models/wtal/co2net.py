@@ -21,7 +21,6 @@ from mmaction.registry import MODELS
 from torch import Tensor, nn
 
 from ..branch import BaseBranch, BranchOutput, MaskedConv
-from ..dropout import Dropout
 from ..objective import with_background
 from ..pooling import masked_avg_pool, masked_mean, suppress_background
 from .mil import MILLoss
@@ -58,7 +57,7 @@ class StreamAttention(nn.Module):
         self.conv2 = MaskedConv(channels, channels, 3)
         self.score = MaskedConv(channels, 1)
         self.act = nn.LeakyReLU(SLOPE)
-        self.dropout = Dropout(dropout)
+        self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
         """(N, d, T) -> (N, 1, T) in [0, 1]."""
@@ -126,7 +125,7 @@ class CrossModalBranch(BaseBranch):
             for _ in range(hidden_layers))
         self.classifier = MaskedConv(embed_channels, num_classes + 1)
         self.act = nn.LeakyReLU(SLOPE)
-        self.dropout = Dropout(dropout)
+        self.dropout = nn.Dropout(dropout)
 
     def forward(self, inputs: Tensor, valid: Tensor) -> BranchOutput:
         """(N, D, T), (N, 1, T) bool -> :class:`BranchOutput`."""

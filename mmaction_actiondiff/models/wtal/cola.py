@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from ..branch import (BaseBranch, BranchOutput, MaskedConv, Scores,
                       append_background)
-from ..dropout import Dropout
 from ..objective import WTALLoss, mil_loss
 from ..pooling import topk_pool
 
@@ -52,7 +51,7 @@ class CoLABranch(BaseBranch):
         self.embed = MaskedConv(
             sum(stream_channels), embed_channels, kernel_size)
         self.classifier = nn.Conv1d(embed_channels, num_classes, 1, bias=False)
-        self.dropout = Dropout(dropout)
+        self.dropout = nn.Dropout(dropout)
 
     def forward(self, inputs: Tensor, valid: Tensor) -> BranchOutput:
         """(N, D, T), (N, 1, T) bool -> :class:`BranchOutput`."""

@@ -17,7 +17,6 @@ from mmaction.registry import MODELS
 from torch import Tensor, nn
 
 from ..branch import BaseBranch, BranchOutput, MaskedConv, Scores
-from ..dropout import Dropout
 from ..objective import WTALLoss, mil_loss, with_background
 from ..pooling import topk_pool
 
@@ -52,7 +51,7 @@ class ConvBranch(BaseBranch):
             MaskedConv(embed_channels, embed_channels, kernel_size)
             for _ in range(hidden_layers))
         self.classifier = MaskedConv(embed_channels, num_classes + 1)
-        self.dropout = Dropout(dropout)
+        self.dropout = nn.Dropout(dropout)
 
     def forward(self, inputs: Tensor, valid: Tensor) -> BranchOutput:
         """(N, D, T), (N, 1, T) bool -> :class:`BranchOutput`; the attention
