@@ -4,129 +4,77 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mmaction_actiondiff.models.condition import (MODES, ActionCondition,
-                                                  class_similarity,
-                                                  hidden_snippets)
+from mmaction_actiondiff.models import ActionCondition
+from mmaction_actiondiff.models.actiondiff.condition import (MODES,
+                                                             hidden_snippets)
 
-C, E = 3, 6
-
-
-def build(mode='attn_feat', **kwargs):
-    return ActionCondition(
-        C, E, condition_channels=5, input_channels=4, mode=mode, **kwargs)
+E, D = 6, 4
 
 
-def inputs(num_videos=2, length=12):
+def build(mode='attn_input', **kwargs):
+    return ActionCondition(E, D, condition_channels=5, mode=mode,
+                           **kwargs).eval()
+
+
+def batch(num_videos=2, length=12):
     return dict(
-        inputs=torch.randn(num_videos, 4, length),
+        inputs=torch.randn(num_videos, D, length),
         feature=torch.randn(num_videos, E, length),
-        cas=torch.randn(num_videos, C + 1, length),
         attention=torch.rand(num_videos, 1, length),
-        mask=(torch.rand(num_videos, C, length) > 0.6).float(),
-        label=torch.ones(num_videos, C))
-
-
-def pad(batch, value):
-    return {
-        k:
-        v if k == 'label' else torch.nn.functional.pad(
-            v, (0, 50), value=0 if k == 'mask' else value)
-        for k, v in batch.items()
-    }
+        union=(torch.rand(num_videos, 1, length) > 0.6).float(),
+        valid=torch.ones(num_videos, 1, length, dtype=torch.bool))
 
 
 @pytest.mark.parametrize('mode', MODES)
 def test_padding_is_not_seen(mode):
-    module = build(mode).eval()
-    batch = inputs()
-    expected = module(**batch)
+    module, given = build(mode), batch()
+    expected = module(**given)
     assert expected.shape == (2, 5, 12) and expected.abs().sum() > 0
-    valid = (torch.arange(62) < 12).expand(2, 1, 62)
-    padded = module(**pad(batch, 7.), valid=valid)
+    padded = module(
+        **{
+            k: torch.nn.functional.pad(
+                v, (0, 50), value=0 if k in ('union', 'valid') else 7)
+            for k, v in given.items()
+        })
     torch.testing.assert_close(padded[..., :12], expected)
     assert (padded[..., 12:] == 0).all()
 
 
 @pytest.mark.parametrize('mode', MODES)
-@pytest.mark.parametrize('detach', [True, False])
-def test_gradient_into_the_base(mode, detach):
-    module = build(mode, detach=detach)
-    batch = inputs()
-    sources = [batch[k].requires_grad_() for k in ('feature', 'cas')]
-    module.eval()(**batch).square().sum().backward()
-    reached = any(x.grad is not None for x in sources)
-    assert reached is (not detach and 'input' not in mode)
+def test_no_gradient_into_the_base(mode):
+    module, given = build(mode), batch()
+    for name in ('feature', 'attention'):
+        given[name].requires_grad_()
+    module(**given).square().sum().backward()
+    assert given['feature'].grad is None and given['attention'].grad is None
     assert all(p.grad is not None for p in module.parameters())
 
 
-def test_attention_gates_the_features():
-    module = build().eval()
-    batch = inputs()
-    full = module(**dict(batch, attention=torch.ones(2, 1, 12)))
-    torch.testing.assert_close(module(**batch), full * batch['attention'])
+def test_attention_gates_normalised_inputs():
+    plain, gated = build('input'), build('attn_input')
+    gated.load_state_dict(plain.state_dict())
+    given = batch()
+    full = plain(**given)
+    torch.testing.assert_close(gated(**given), full * given['attention'])
     # Scale of the features does not matter, the gate's does.
     mean, std = full.mean(1), full.std(1, unbiased=False)
     torch.testing.assert_close(mean, torch.zeros(2, 12), atol=1e-5, rtol=0)
     torch.testing.assert_close(std, torch.ones(2, 12), atol=1e-2, rtol=0)
+    # The base's features, which may be wrong, are not looked at.
+    given['feature'] = given['feature'] + 1
+    torch.testing.assert_close(plain(**given), full)
 
 
 def test_token_stands_outside_the_mask():
-    module = build('topk_feat').eval()
-    batch = inputs()
-    batch['mask'] = torch.zeros(2, C, 12)
-    batch['mask'][:, 1, 3:5] = 1
-    condition = module(**batch)
-    token = module.token.expand(2, 5, 10)
+    module, given = build('topk_feat'), batch()
+    given['union'] = torch.zeros(2, 1, 12)
+    given['union'][..., 3:5] = 1
+    condition = module(**given)
     outside = [0, 1, 2, *range(5, 12)]
-    torch.testing.assert_close(condition[..., outside], token)
+    torch.testing.assert_close(condition[..., outside],
+                               module.token.expand(2, 5, 10))
     torch.testing.assert_close(condition[..., 3:5],
-                               module.embed(batch['feature'])[..., 3:5])
-
-
-def test_background_is_not_a_condition():
-    module = build('cas').eval()
-    batch = inputs()
-    expected = module(**batch)
-    batch['cas'][:, -1] += 5
-    torch.testing.assert_close(module(**batch), expected)
-    batch['cas'][:, 0] += 5
-    assert (module(**batch) - expected).abs().max() > 0.1
-
-
-def test_class_similarity_by_hand():
-    feature = torch.tensor([[[1., 0., 3., 9.], [0., 1., 4., 9.]]])
-    # Class 0 looks at snippet 0 only, class 1 at 0 and 1 alike.
-    cas = torch.tensor([[[50., 0., 0., 99.], [50., 50., 0., 99.]]])
-    valid = torch.tensor([[[True, True, True, False]]])
-    expected = torch.tensor([[1., 0., 0.6], [0.5**.5, 0.5**.5, 0.7 * 2**.5]])
-    found = class_similarity(feature, cas, valid)[0, :, :3]
-    torch.testing.assert_close(found, expected)
-
-
-def test_absent_classes_do_not_matter():
-    module = build('class_feat').eval()
-    batch = inputs()
-    batch['label'] = torch.tensor([[1., 0., 0.], [0., 1., 1.]])
-    expected = module(**batch)
-    changed = dict(batch, cas=batch['cas'].clone())
-    changed['cas'][0, 1] = torch.randn(12)
-    torch.testing.assert_close(module(**changed), expected)
-    changed['cas'][0, 0] = torch.randn(12)
-    assert (module(**changed) - expected).abs().max() > 1e-4
-
-
-def test_label_noise():
-    module = build('class_feat', label_noise=0.25)
-    label = torch.zeros(20000, C)
-    label[:, 1] = 1
-    noisy = module.corrupt(label, torch.Generator().manual_seed(0))
-    rate = noisy.mean(0)
-    # Kept unless dropped (3/4), or drawn again (1/4 of 1/3).
-    assert float(rate[1]) == pytest.approx(1 - 0.25 * (1 - 0.25 / 3), abs=.01)
-    assert float(rate[0]) == pytest.approx(0.25 / 3, abs=0.01)
-    assert float(rate[2]) == pytest.approx(0.25 / 3, abs=0.01)
-    silent = build('class_feat', label_noise=0.).corrupt(label, None)
-    assert torch.equal(silent, label)
+                               module.embed(given['feature'])[..., 3:5])
 
 
 def bits(text):
@@ -179,65 +127,18 @@ def test_shares_of_what_is_hidden():
 
 def test_hides_only_while_training():
     module = build(zero_prob=1., boundary_prob=0., segment_prob=0.)
-    batch = inputs()
-    condition = module(**batch)
-    assert condition.abs().sum() > 0
-    union = batch['mask'].amax(1, keepdim=True)
-    valid = torch.ones_like(union, dtype=torch.bool)
-    assert (module.hide(condition, union, valid) == 0).all()
-    assert torch.equal(module.eval().hide(condition, union, valid), condition)
-
-
-def test_hides_the_same_in_every_share():
-    module = build(zero_prob=0.5, boundary_prob=0.3, segment_prob=0.2)
-    batch = inputs(num_videos=16)
-    condition, union = module(**batch), batch['mask'].amax(1, keepdim=True)
-    valid = torch.ones_like(union, dtype=torch.bool)
-    shares = (condition, 2 * condition[:, :3])
-
-    def hide(what):
-        return module.hide(
-            what, union, valid, generator=torch.Generator().manual_seed(0))
-
-    first, second = hide(shares)
-    expected = hide(condition)
-    assert (expected == 0).any() and (expected != 0).any()
-    assert torch.equal(first, expected)
-    assert torch.equal(second, 2 * expected[:, :3])
-
-
-def test_generator_decides():
-    module = build()
-    batch = inputs(num_videos=16)
-    condition, union = module(**batch), batch['mask'].amax(1, keepdim=True)
-    valid = torch.ones_like(union, dtype=torch.bool)
-    first, again, other = (
-        module.hide(
-            condition,
-            union,
-            valid,
-            generator=torch.Generator().manual_seed(i)) for i in (0, 0, 1))
-    assert torch.equal(first, again) and not torch.equal(first, other)
+    given = batch()
+    condition, rest = module(**given), (given['union'], given['valid'])
+    assert torch.equal(module.hide(condition, *rest), condition)
+    assert (module.train().hide(condition, *rest) == 0).all()
 
 
 def test_errors_name_the_value():
     with pytest.raises(ValueError, match="got 'feat'"):
         build('feat')
-    with pytest.raises(ValueError, match=r'got \(0.5, 0.4, 0.2\)'):
-        build(zero_prob=0.5, boundary_prob=0.4, segment_prob=0.2)
-    batch = inputs()
-    with pytest.raises(ValueError, match=r'cas \(N, 4, T\).*\(2, 3, 12\)'):
-        build()(**dict(batch, cas=batch['cas'][:, 1:]))
-
-
-def test_input_modes_look_past_the_base():
-    batch = inputs()
-    module = build('input').eval()
-    expected = module(**batch)
-    batch['feature'] = batch['feature'] + 1
-    torch.testing.assert_close(module(**batch), expected)
-    gated = build('attn_input').eval()
-    gated.load_state_dict(module.state_dict())
-    torch.testing.assert_close(gated(**batch), expected * batch['attention'])
-    with pytest.raises(ValueError, match="'input' needs input_channels"):
-        ActionCondition(C, E, mode='input')
+    for probs in ((.5, .4, .2), (-.1, .4, .2)):
+        with pytest.raises(ValueError, match=rf'got \({probs[0]}, 0.4, 0.2'):
+            build(
+                zero_prob=probs[0],
+                boundary_prob=probs[1],
+                segment_prob=probs[2])

@@ -1,373 +1,323 @@
-"""The localizers: contracts, warm-up, teacher, and that they learn."""
+"""ActionDiff: every combination works, warm-up, teacher, no hidden state."""
+from __future__ import annotations
+
 import copy
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from mmaction.registry import MODELS
-from mmaction.structures import ActionDataSample
+from mmengine.config import Config
 from mmengine.logging import MessageHub
 
-import mmaction_actiondiff  # noqa: F401
+from mmaction_actiondiff.models import ActionDiff
+from mmaction_actiondiff.models.actiondiff.condition import MODES
+from mmaction_actiondiff.models.actiondiff.fusion import TRAIN_MODES
 
-FUSION_MODES = ('mixture', 'blend', 'add', 'suppress', 'gate_feat', 'none')
-CONDITION_MODES = ('attn_feat', 'topk_feat', 'class_feat', 'cas',
-                   'cas_attn_feat', 'input', 'attn_input')
-
-
-def config(**kwargs):
-    cfg = dict(
-        type='ActionDiff',
-        num_classes=3,
-        stream_channels=[6, 6],
-        base_branch=dict(
-            type='CrossModalBranch', embed_channels=16, attention_channels=8),
-        mask_generator=dict(type='TopKMaskGenerator', ratio=4),
-        condition=dict(type='ActionCondition'),
-        diffusion_head=dict(
-            type='DiffusionHead',
-            num_inference_steps=3,
-            denoiser=dict(type='TemporalDenoiser', channels=16, num_layers=2)),
-        fusion=dict(type='Fusion'),
-        loss=dict(type='ActionDiffLoss', mil_ratio=4),
-        proposal_generator=dict(type='ProposalGenerator'))
-    cfg.update(kwargs)
-    return cfg
+PRESET = (
+    Path(__file__).parents[3] / 'configs' / '_base_' / 'models' /
+    'actiondiff.py')
 
 
-def build(**kwargs):
-    torch.manual_seed(0)
-    return MODELS.build(config(**kwargs)).eval()
+def total(losses):
+    """What the optimizer minimises."""
+    return sum(v for k, v in losses.items() if k.startswith('loss_'))
 
 
-def shake(model):
-    """Move away from the zero-initialised outputs, or nothing would show."""
-    torch.manual_seed(5)
-    with torch.no_grad():
-        for p in model.parameters():
-            p.add_(torch.randn_like(p) * .1)
-    return model
-
-
-def samples(lengths=(20, 31), labels=((0, ), (0, 2))):
-    out = []
-    for i, (length, label) in enumerate(zip(lengths, labels)):
-        sample = ActionDataSample(
-            metainfo=dict(
-                video_name=f'video_{i}',
-                num_snippets=length,
-                seconds_per_snippet=.5,
-                duration=length * .5))
-        sample.set_gt_label(np.array(label, dtype=np.int64))
-        out.append(sample)
-    return out
-
-
-def features(lengths=(20, 31)):
-    torch.manual_seed(1)
-    inputs = torch.zeros(len(lengths), 12, max(lengths))
-    for x, length in zip(inputs, lengths):
-        x[:, :length] = torch.randn(12, length)
-    return inputs
-
-
-@pytest.mark.parametrize('fusion', FUSION_MODES)
-@pytest.mark.parametrize('condition', CONDITION_MODES)
-def test_every_fusion_and_condition_steps_and_predicts(fusion, condition):
-    model = build(
-        fusion=dict(type='Fusion', mode=fusion, train_mode=None),
-        condition=dict(type='ActionCondition', mode=condition))
-    model.train()
-    losses = model(features(), samples(), mode='loss')
-    total = sum(v for k, v in losses.items() if k.startswith('loss_'))
-    assert total.isfinite()
-    total.backward()
-    grads = {
-        n: p.grad
-        for n, p in model.named_parameters() if p.grad is not None
+def gradients(model):
+    return {
+        name: torch.zeros_like(p) if p.grad is None else p.grad.clone()
+        for name, p in model.named_parameters()
     }
-    assert all(g.isfinite().all() for g in grads.values())
-    assert any(n.startswith('diffusion_head') for n in grads)
-    model.eval()
-    for sample in model(features(), samples(), mode='predict'):
-        found = sample.pred_instances
-        assert len(found) > 0 and found.segments.shape[1] == 2
-        assert (found.segments[:, 0] < found.segments[:, 1]).all()
-        assert found.segments.max() <= sample.duration
-        assert (found.scores[:-1] >= found.scores[1:]).all()
-        assert sample.pred_score.shape == (3, )
 
 
-@pytest.mark.parametrize('mode', FUSION_MODES)
-@pytest.mark.parametrize('attention_weight', [0., 0.3])
-def test_a_pass_without_gradient_changes_no_gradient(mode, attention_weight,
-                                                     monkeypatch):
-    """What is generated has one only where a loss learns from it."""
-    model = shake(
-        build(
+@pytest.mark.parametrize('head', ['DiffusionHead', 'SelfTrainingHead'])
+@pytest.mark.parametrize('train_mode', TRAIN_MODES)
+def test_every_branch_fusion_and_head_trains_and_predicts(
+        build, videos, branch, train_mode, head):
+    cfg = dict(type=head, denoiser=dict(channels=16))
+    for mode, attention_weight in zip(MODES, (0., .5, 0.)):
+        model = build(
+            branch,
+            dump_snippets=True,
+            condition=dict(mode=mode),
             fusion=dict(
-                type='Fusion',
-                mode=mode,
-                train_mode=None,
-                attention_weight=attention_weight)))
-
-    def gradients():
-        model.zero_grad()
-        torch.manual_seed(3)
-        losses = model(features(), samples(), mode='loss')
-        sum(v for k, v in losses.items() if k.startswith('loss_')).backward()
-        return {
-            name: torch.zeros_like(p) if p.grad is None else p.grad
-            for name, p in model.named_parameters()
-        }
-
-    found = gradients()
-    monkeypatch.setattr(type(model.fusion), 'teaches', True)
-    for name, expected in gradients().items():
-        torch.testing.assert_close(found[name], expected, msg=name)
-
-
-def test_erasing_alone_teaches_nothing():
-    build_fusion = type(build().fusion)
-    assert not build_fusion(train_mode='suppress').teaches
-    assert not build_fusion(train_mode='none').teaches
-    assert build_fusion(train_mode='suppress', attention_weight=0.3).teaches
-    assert build_fusion(train_mode='mixture').teaches
+                train_mode=train_mode, attention_weight=attention_weight))
+        model.diffusion_head = MODELS.build(
+            dict(num_classes=3, condition_channels=8, **cfg))
+        losses = model.train()(*videos(), mode='loss')
+        assert all(v.isfinite() for v in losses.values())
+        total(losses).backward()
+        # (The control feeds its mask layer zeros: a gradient of zero.)
+        for name, parameter in model.named_parameters():
+            assert parameter.grad.isfinite().all(), name
+        denoiser = model.diffusion_head.denoiser
+        for parameter in (denoiser.head.weight, denoiser.condition.weight,
+                          model.condition.feature.weight):
+            assert parameter.grad.abs().sum() > 0
+        for sample in model.eval()(*videos(), mode='predict'):
+            assert len(sample.pred_instances) > 0
+            score = sample.pred_snippets.score
+            assert score.amin() >= 0 and score.amax() <= 1
+            chosen = score[:, sample.pred_classes]
+            assert (chosen.amax(0) > .1).all() and (chosen.std(0) > 0).all()
+            assert sample.pred_snippets.attention.amax() > .1
 
 
-def predictions(model, inputs, data_samples):
-    with torch.no_grad():
-        return model(inputs, data_samples, mode='predict')
+def settings(module):
+    """Every setting of a model's parts, by the path of its owner."""
+    owners = dict(
+        module.named_modules(),
+        proposals=module.proposal_generator,
+        masks=module.mask_generator,
+        scheduler=module.diffusion_head.scheduler)
+    return {
+        f'{path}.{name}': repr(value)
+        for path, owner in owners.items()
+        for name, value in [('class', type(owner)), *vars(owner).items()]
+        if name == 'nms'
+        or not (isinstance(value, dict) or 'object at' in repr(value))
+    }
 
 
-@pytest.mark.parametrize('fusion', ['blend', 'gate_feat'])
-def test_a_video_does_not_depend_on_its_batch(fusion):
-    model = shake(
-        build(fusion=dict(type='Fusion', mode=fusion, train_mode=None)))
-    model.dump_snippets = True
-    lengths, labels = (20, 31, 7), ((0, ), (1, ), (2, ))
-    inputs = features(lengths)
-    together = predictions(model, inputs, samples(lengths, labels))
-    order = [2, 0, 1]
-    shuffled = predictions(model, inputs[order],
-                           [samples(lengths, labels)[i] for i in order])
-    for i, length in enumerate(lengths):
-        alone = predictions(model, inputs[i:i + 1, :, :length],
-                            samples(lengths, labels)[i:i + 1])[0]
-        for other in (together[i], shuffled[order.index(i)]):
-            for name in ('score', 'attention', 'denoised', 'mask'):
-                torch.testing.assert_close(
-                    alone.pred_snippets[name],
-                    other.pred_snippets[name],
-                    atol=1e-5,
-                    rtol=1e-4)
-            torch.testing.assert_close(
-                alone.pred_score, other.pred_score, atol=1e-5, rtol=1e-4)
-
-
-def test_predictions_follow_the_seed_only():
-    model = shake(build())
-    model.dump_snippets = True
-    first, again = (
-        predictions(model, features(), samples()) for _ in range(2))
-    torch.manual_seed(99)
-    third = predictions(model, features(), samples())
-    model.seed = 1
-    other = predictions(model, features(), samples())
-    for a, b, c, d in zip(first, again, third, other):
-        assert torch.equal(a.pred_instances.scores, b.pred_instances.scores)
-        assert torch.equal(a.pred_instances.scores, c.pred_instances.scores)
-        assert not torch.equal(a.pred_snippets.denoised,
-                               d.pred_snippets.denoised)
-
-
-def test_untrained_diffusion_leaves_the_base_alone():
-    # The denoiser starts at zero: adding its logits changes nothing.
-    plain = dict(type='Fusion', mode='none')
-    add = dict(type='Fusion', mode='add', attention_weight=0.)
-    base = predictions(build(fusion=plain), features(), samples())
-    fused = predictions(build(fusion=add), features(), samples())
-    for a, b in zip(base, fused):
-        assert torch.equal(a.pred_instances.segments,
-                           b.pred_instances.segments)
-
-
-@pytest.mark.parametrize('mode', ['mixture', 'suppress'])
-def test_the_base_names_the_classes(mode):
-    fused = shake(build(fusion=dict(type='Fusion', mode=mode)))
-    base = shake(build(fusion=dict(type='Fusion', mode='none')))
-    for a, b in zip(
-            predictions(fused, features(), samples()),
-            predictions(base, features(), samples())):
-        assert torch.equal(a.pred_score, b.pred_score)
-
-
-def test_weak_localizer_is_the_base_alone():
-    cfg = config(type='WeakLocalizer')
-    for part in ('condition', 'diffusion_head', 'fusion', 'mask_generator'):
-        cfg.pop(part)
-    torch.manual_seed(0)
-    weak = MODELS.build(cfg).eval()
-    full = build(fusion=dict(type='Fusion', mode='none', train_mode=None))
-    full.base_branch.load_state_dict(weak.base_branch.state_dict())
-    for a, b in zip(
-            predictions(weak, features(), samples()),
-            predictions(full, features(), samples())):
-        assert torch.equal(a.pred_instances.scores, b.pred_instances.scores)
-    losses = weak(features(), samples(), mode='loss')
-    assert not {k for k in losses if 'diffusion' in k or 'fused' in k}
-
-
-@pytest.mark.parametrize('length', [1, 2, 3])
-@pytest.mark.parametrize('label', [(), (0, 1, 2)])
-def test_degenerate_videos(length, label):
-    model = build().train()
-    data = samples((length, ), (label, ))
-    losses = model(features((length, )), data, mode='loss')
-    assert all(v.isfinite() for v in losses.values())
-    model.eval()
-    found = predictions(model, features((length, )), data)[0].pred_instances
-    assert found.segments.isfinite().all()
-
-
-@pytest.fixture
-def iteration():
-    """Pretend that a runner is at this iteration."""
-    hub = MessageHub.get_current_instance()
-
-    def set_iteration(value):
-        hub.update_info('iter', value)
-
-    yield set_iteration
-    hub.runtime_info.pop('iter', None)
-
-
-def test_warmup_trains_the_base_then_ramps(iteration):
-    model = build(warmup_iters=10).train()
-    iteration(9)
-    losses = model(features(), samples(), mode='loss')
-    assert losses['loss_diffusion'] == 0
-    assert 'loss_mil_fused' not in losses
-    sum(v for k, v in losses.items() if 'loss' in k).backward()
-    assert all(p.grad is not None for p in model.parameters())
-    ramps = []
-    for step in (10, 15, 20, 99):
-        iteration(step)
-        ramps.append(model.warmup_ramp())
-        losses = model(features(), samples(), mode='loss')
-        assert losses['loss_diffusion'] > 0 and 'loss_mil_fused' in losses
-    assert ramps == sorted(ramps) and 0 < ramps[0] < .01
-    assert ramps[2:] == [1, 1]
-
-
-def test_without_a_runner_the_warmup_counts_as_over():
-    assert build(warmup_iters=10).warmup_ramp() == 1
-
-
-def test_every_parameter_gets_a_gradient():
-    fusion = dict(
-        type='Fusion', mode='gate_feat', train_mode=None, attention_weight=0.3)
-    model = shake(build(fusion=fusion)).train()
-    losses = model(features(), samples(), mode='loss')
-    sum(v for k, v in losses.items() if 'loss' in k).backward()
-    assert [n for n, p in model.named_parameters() if p.grad is None] == []
-
-
-def test_what_is_fused_does_not_give_the_labels_away():
-    # Only the labels of the second call differ; the fused scores must not.
-    model = shake(build(condition=dict(type='ActionCondition'))).train()
-    fused = []
-    model.fusion.register_forward_hook(lambda *args: fused.append(args[2]))
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.
-    for labels in (((0, ), (1, )), ((2, ), (0, 2))):
-        torch.manual_seed(3)
-        model(features(), samples(labels=labels), mode='loss')
-    torch.testing.assert_close(fused[0].cas, fused[1].cas)
-
-
-def test_teacher_averages_the_base_and_never_trains():
-    model = build(mask_teacher=dict(momentum=.25)).train()
-    student = model.base_branch.classifier.bias
-    teacher = model.teacher.module.classifier.bias
-    model(features(), samples(), mode='loss')  # the first call copies
-    before = teacher.clone()
-    assert torch.equal(before, student)
-    with torch.no_grad():
-        student.add_(1.)
-    losses = model(features(), samples(), mode='loss')
-    torch.testing.assert_close(teacher, before + .25)
-    assert not model.teacher.training and not teacher.requires_grad
-    assert losses['loss_consistency'] > 0
-    assert any(k.startswith('teacher.') for k in model.state_dict())
-
-
-def test_state_dict_holds_learned_tensors_only():
-    names = {n for n, _ in build().named_parameters()}
-    state = build().state_dict()
-    assert set(state) == names
-    assert all(v.dtype == torch.float32 for v in state.values())
-
-
-def test_loss_leaves_no_gradient_through_masks_and_condition():
-    model = shake(
-        build(
-            fusion=dict(type='Fusion', mode='none', train_mode=None),
-            loss=dict(
-                type='ActionDiffLoss',
-                mil_weight=0.,
-                norm_weight=0.,
-                guide_weight=0.,
-                mutual_weight=0.,
-                co_activity_weight=0.,
-                consistency_weight=0.))).train()
-    losses = model(features(), samples(), mode='loss')
-    (losses['loss_diffusion'] + losses['loss_smooth']).backward()
-    assert all(p.grad is None for p in model.base_branch.parameters())
-
-
-def test_tensor_mode_and_wrong_modes():
-    model = build()
-    out = model(features())
-    assert out.cas.shape == (2, 4, 31) and out.attention.shape == (2, 1, 31)
-    with pytest.raises(ValueError, match="got 'magic'"):
-        model(features(), samples(), mode='magic')
-    with pytest.raises(ValueError, match='needs data_samples'):
-        model(features(), mode='loss')
-
-
-def test_dumped_snippets_have_one_row_each():
-    model = build()
-    model.dump_snippets = True
-    dumped = predictions(model, features(), samples())[1].pred_snippets
-    assert len(dumped) == 31
-    assert {
-        k: tuple(dumped[k].shape)
-        for k in dumped.keys()
-    } == dict(
-        score=(31, 3),
-        attention=(31, ),
-        base_score=(31, 3),
-        base_attention=(31, ),
-        mask=(31, 3),
-        denoised=(31, 3))
+def test_defaults_are_the_shipped_preset():
+    given = dict(num_classes=4, stream_channels=(8, 8))
+    preset = MODELS.build(dict(Config.fromfile(PRESET).model, **given))
+    found, expected = settings(ActionDiff(**given)), settings(preset)
+    assert len(found) > 150
+    assert {k: v for k, v in found.items() if expected.get(k) != v} == {}
+    assert found.keys() == expected.keys()
+    shapes = [{n: p.shape
+               for n, p in m.named_parameters()}
+              for m in (preset, ActionDiff(**given))]
+    assert shapes[0] == shapes[1]
 
 
 def test_building_leaves_the_config_as_it_was():
-    cfg = config()
+    cfg = dict(Config.fromfile(PRESET).model, num_classes=4)
     kept = copy.deepcopy(cfg)
     MODELS.build(cfg)
     assert cfg == kept
 
 
-def test_shared_snippets_need_shared_probabilities():
-    loss = dict(
-        type='ActionDiffLoss',
-        mil_ratio=4,
-        diffusion_kind='ce',
-        num_negatives=None)
-    head = config()['diffusion_head']
-    build(loss=loss, diffusion_head=dict(head, x_0_activation='softmax'))
-    with pytest.raises(ValueError, match="x_0_activation='softmax', got 'sig"):
-        build(loss=loss)
+def test_the_loss_is_a_function_of_inputs_and_weights(build, videos):
+    """Nor does it move anything, nor ask who is running."""
+    model = build(warmup_iters=10, mask_teacher=dict(momentum=.25)).train()
+    model.begin_iteration(25, 100)
+    state = {k: v.clone() for k, v in model.state_dict().items()}
+    hub = MessageHub.get_instance('another_run')
+    hub.update_info('iter', 1)
+    hub.update_info('max_iters', 10)
+    answers = []
+    for _ in range(3):
+        torch.manual_seed(3)
+        answers.append(model(*videos(), mode='loss'))
+    for other in answers[1:]:
+        for name, value in answers[0].items():
+            assert torch.equal(value, other[name]), name
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, state[name]), name
+
+
+def test_predictions_follow_the_seed_only(build, shake, videos):
+    model = shake(build(dump_snippets=True))
+    first = model(*videos(), mode='predict')
+    torch.manual_seed(99)
+    again = model(*videos(), mode='predict')
+    model.seed = 1
+    other = model(*videos(), mode='predict')
+    for a, b, c in zip(first, again, other):
+        assert torch.equal(a.pred_instances.scores, b.pred_instances.scores)
+        assert not torch.equal(a.pred_snippets.denoised,
+                               c.pred_snippets.denoised)
+
+
+def test_the_base_names_the_classes(build, shake, videos, branch):
+    weak = shake(build(branch, type='WeakLocalizer'))
+    full = build(branch)
+    full.base_branch.load_state_dict(weak.base_branch.state_dict())
+    for a, b in zip(
+            weak(*videos(), mode='predict'), full(*videos(), mode='predict')):
+        assert torch.equal(a.pred_score, b.pred_score)
+
+
+def test_weight_zero_is_the_base_alone(build, shake, videos, branch):
+    full = shake(build(branch, fusion=dict(weight=0.), dump_snippets=True))
+    weak = build(branch, type='WeakLocalizer', dump_snippets=True)
+    weak.base_branch.load_state_dict(full.base_branch.state_dict())
+    for a, b in zip(
+            weak(*videos(), mode='predict'), full(*videos(), mode='predict')):
+        torch.testing.assert_close(a.pred_snippets.score,
+                                   b.pred_snippets.score)
+        torch.testing.assert_close(a.pred_snippets.score,
+                                   b.pred_snippets.base_score)
+    losses = weak(*videos(), mode='loss')
+    assert not {k for k in losses if 'diffusion' in k or 'fused' in k}
+
+
+@pytest.mark.parametrize('length', [1, 2, 3])
+@pytest.mark.parametrize('label', [(), (0, 1, 2)])
+def test_degenerate_videos(build, videos, branch, length, label):
+    model = build(branch).train()
+    inputs, samples = videos((length, ), (label, ))
+    losses = model(inputs, samples, mode='loss')
+    assert all(v.isfinite() for v in losses.values())
+    sample, = model.eval()(inputs, samples, mode='predict')
+    assert sample.pred_instances.segments.isfinite().all()
+
+
+def test_warmup_trains_the_base_then_ramps(build, videos):
+    model = build(warmup_iters=10).train()
+    assert model.warmup_ramp() == 1  # nobody says where the training stands
+    model.begin_iteration(9, 100)
+    losses = model(*videos(), mode='loss')
+    assert losses['loss_diffusion'] == 0
+    assert 'loss_mil_fused' not in losses
+    total(losses).backward()
+    assert all(p.grad is not None for p in model.parameters())
+    ramps = []
+    for step in (10, 15, 20, 99):
+        model.begin_iteration(step, 100)
+        ramps.append(model.warmup_ramp())
+        losses = model(*videos(), mode='loss')
+        assert losses['loss_diffusion'] > 0 and 'loss_mil_fused' in losses
+    # exp(-5 (1 - x)^2) at x = 0, 1/2, 1
+    assert ramps == pytest.approx([np.exp(-5), np.exp(-1.25), 1, 1])
+
+
+@pytest.mark.parametrize('loss', [
+    dict(diffusion_weight=0.),
+    dict(diffusion_weight=0., fused_weight=0.),
+    dict(fused_weight=0.),
+    dict(consistency_weight=.5),
+])
+@pytest.mark.parametrize('train_mode', TRAIN_MODES)
+def test_no_parameter_is_without_a_gradient(build, videos, loss, train_mode):
+    """Distributed training would wait for it."""
+    model = build(loss=loss, fusion=dict(train_mode=train_mode)).train()
+    total(model(*videos(), mode='loss')).backward()
+    assert [n for n, p in model.named_parameters() if p.grad is None] == []
+
+
+@pytest.mark.parametrize('train_mode', TRAIN_MODES)
+@pytest.mark.parametrize('attention_weight', [0., 0.3])
+def test_a_pass_without_gradient_changes_no_gradient(build, shake, videos,
+                                                     train_mode,
+                                                     attention_weight,
+                                                     monkeypatch):
+    """What is generated has one only where a loss learns from it."""
+    model = shake(
+        build(
+            fusion=dict(
+                train_mode=train_mode, attention_weight=attention_weight)))
+
+    def step():
+        model.zero_grad()
+        torch.manual_seed(3)
+        total(model(*videos(), mode='loss')).backward()
+        return gradients(model)
+
+    found = step()
+    monkeypatch.setattr(type(model.fusion), 'teaches', True)
+    for name, expected in step().items():
+        torch.testing.assert_close(found[name], expected, msg=name)
+
+
+def test_what_is_fused_does_not_give_the_labels_away(build, shake, videos,
+                                                     monkeypatch):
+    # Only the labels of the second call differ; the fused scores must not.
+    model = shake(build(fusion=dict(train_mode='mixture')))
+    fused = []
+    weaken = model.fusion.weaken
+
+    def spy(*args):
+        fused.append(weaken(*args))
+        return fused[-1]
+
+    monkeypatch.setattr(model.fusion, 'weaken', spy)
+    for labels in (((0, ), (1, )), ((2, ), (0, 2))):
+        torch.manual_seed(3)
+        model(*videos(labels=labels), mode='loss')
+    torch.testing.assert_close(fused[0].cas, fused[1].cas)
+
+
+def test_diffusion_teaches_the_base_nothing_by_itself(build, shake, videos):
+    """No gradient passes the masks, the condition or the fusion."""
+    model = shake(build(fusion=dict(train_mode='none'))).train()
+    model(*videos(), mode='loss')['loss_diffusion'].backward()
+    assert all(p.grad is None for p in model.base_branch.parameters())
+
+
+def test_teacher_follows_the_weights_between_iterations(build, videos):
+    model = build(
+        mask_teacher=dict(momentum=.25),
+        loss=dict(consistency_weight=1.)).train()
+    student = model.base_branch.classifier.bias
+    teacher = model.teacher.module.classifier.bias
+    model.begin_iteration(0, 100)  # the first call copies
+    before = teacher.clone()
+    assert torch.equal(before, student)
+    with torch.no_grad():
+        student.add_(1.)
+    losses = model(*videos(), mode='loss')
+    assert torch.equal(teacher, before)  # the loss moves nothing
+    assert losses['loss_consistency'] > 0
+    model.begin_iteration(1, 100)
+    torch.testing.assert_close(teacher, before + .25)
+    assert not model.teacher.training and not teacher.requires_grad
+    assert any(k.startswith('teacher.') for k in model.state_dict())
+
+
+def test_empty_settings_of_a_teacher_mean_the_defaults(build):
+    assert build(mask_teacher=None).teacher is None
+    assert build(mask_teacher=dict()).teacher.momentum == .0002
+
+
+def test_the_teacher_makes_the_masks(build, videos, monkeypatch):
+    model = build(mask_teacher=dict(), mask_generator=dict(k_mode='ratio'))
+    for parameter in model.teacher.module.parameters():
+        parameter.data.mul_(-1)
+    masks = []
+    generate = model.mask_generator
+    monkeypatch.setattr(
+        model, 'mask_generator',
+        lambda *args: masks.append(generate(*args)) or masks[-1])
+    model(*videos(), mode='loss')
+    model.teacher = None
+    model(*videos(), mode='loss')
+    assert not torch.equal(masks[0].mask, masks[1].mask)
+
+
+def test_state_dict_holds_learned_tensors_only(build):
+    model = build()
+    assert set(model.state_dict()) == {n for n, _ in model.named_parameters()}
+    assert all(v.dtype == torch.float32 for v in model.state_dict().values())
+
+
+def test_the_logged_peak_ratios_are_those_of_base_and_fused(
+        build, shake, videos):
+    losses = shake(build())(*videos(), mode='loss')
+    # Erasing weakens the peaks; a mean is never above its peak.
+    assert 1 <= losses['peak_ratio_fused'] <= losses['peak_ratio_base']
+    assert not losses['peak_ratio_base'].requires_grad
+
+
+def test_it_learns_where_the_actions_are(build, videos):
+    """The whole method on six videos whose class has its own channel."""
+    inputs, samples = videos((40, ) * 6, ((0, ), (1, ), (2, )) * 2)
+    inputs *= .3
+    for i, row in enumerate(inputs):
+        row[[i % 3, 6 + i % 3], 5 + i:17 + i] += 3
+    model = build('mil', warmup_iters=40, dump_snippets=True)
+    optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
+    for step in range(120):
+        model.begin_iteration(step, 120)
+        optimizer.zero_grad()
+        total(model(inputs, samples, mode='loss')).backward()
+        optimizer.step()
+    for i, sample in enumerate(model(inputs, samples, mode='predict')):
+        assert int(sample.pred_score.argmax()) == i % 3
+        denoised = sample.pred_snippets.denoised[:, i % 3]
+        rest = torch.cat([denoised[:5 + i], denoised[17 + i:]])
+        assert denoised[5 + i:17 + i].mean() > rest.mean() + .2
