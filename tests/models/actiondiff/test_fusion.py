@@ -1,118 +1,133 @@
-from types import SimpleNamespace
+"""The fusion: what training sees, what a test is made of."""
+from __future__ import annotations
 
 import pytest
 import torch
 
-from mmaction_actiondiff.models.branches.base import BranchOutput
-from mmaction_actiondiff.models.fusion import (Fusion, peak_ratio,
-                                               standardise_like, with_rest)
+from mmaction_actiondiff.models import ActionDiffFusion, BranchOutput, Scores
+from mmaction_actiondiff.models.actiondiff.diffusion_head import DenoisedOutput
+from mmaction_actiondiff.models.actiondiff.fusion import peak_ratio
 
 VALID = torch.ones(2, 1, 8, dtype=torch.bool)
 LABEL = torch.tensor([[1., 0., 0.], [0., 1., 1.]])
 
 
-def denoise(logits, hidden):
-    return SimpleNamespace(logits=logits, prob=logits.sigmoid(), hidden=hidden)
-
-
-def batch():
+def base():
     torch.manual_seed(0)
-    branch = BranchOutput(
+    return BranchOutput(
         feature=torch.randn(2, 5, 8),
         cas=torch.randn(2, 4, 8),
         attention=torch.rand(2, 1, 8))
-    return branch, torch.randn(2, 3, 8), torch.randn(2, 6, 8)
 
 
-def fuse(mode, logits=None, ramp=1., **kwargs):
-    branch, drawn, hidden = batch()
-    fusion = Fusion(
-        mode, train_mode=None, hidden_channels=6, embed_channels=5, **kwargs)
-    return branch, fusion(branch,
-                          denoise(drawn if logits is None else logits, hidden),
-                          LABEL, VALID, lambda x, valid: x[:, :4] * 2, ramp)
+def denoise(prob=None):
+    torch.manual_seed(1)
+    if prob is None:
+        prob = torch.randn(2, 4, 8).softmax(1)[:, :-1]
+    return DenoisedOutput(prob, prob, prob)
 
 
-def test_standardise_like_takes_mean_and_spread():
-    torch.manual_seed(0)
-    x, reference = torch.randn(2, 3, 50) * 7 + 3, torch.randn(2, 3, 50)
-    valid = torch.ones(2, 1, 50, dtype=torch.bool)
-    out = standardise_like(x, reference, valid)
-    torch.testing.assert_close(
-        out.mean(-1), reference.mean(-1), atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(
-        out.std(-1), reference.std(-1), atol=1e-2, rtol=1e-2)
+def weaken(train_mode, prob=None, ramp=1., **kwargs):
+    fusion = ActionDiffFusion(train_mode, **kwargs)
+    return fusion.weaken(base(), denoise(prob), LABEL, VALID, ramp)
 
 
 def test_none_returns_the_base():
-    branch, fused = fuse('none')
-    assert fused is branch
+    output = base()
+    assert ActionDiffFusion('none').weaken(output, denoise(), LABEL,
+                                           VALID) is output
 
 
-def test_add_by_hand():
-    branch, fused = fuse('add', weight=.5, ramp=.5, attention_weight=0.)
-    logits = batch()[1]
-    torch.testing.assert_close(fused.cas[:, :3],
-                               branch.cas[:, :3] + .25 * logits)
-    assert torch.equal(fused.cas[:, 3], branch.cas[:, 3])
-    assert torch.equal(fused.attention, branch.attention)
-
-
-@pytest.mark.parametrize('mode', ['blend', 'add', 'suppress'])
-def test_zero_logits_keep_the_ranking(mode):
-    branch, fused = fuse(mode, logits=torch.zeros(2, 3, 8), weight=.3)
-    assert torch.equal(fused.cas[:, :3].argsort(-1),
-                       branch.cas[:, :3].argsort(-1))
-    if mode == 'add':
-        assert torch.equal(fused.cas, branch.cas)
-
-
-def test_attention_reaches_the_present_classes_only():
-    logits = torch.full((2, 3, 8), -20.)
-    logits[0, 1] = 20.  # absent in the first video
-    logits[1, 2, 4] = 20.  # present in the second
-    branch, fused = fuse('add', logits=logits, attention_weight=.5)
-    expected = branch.attention / 2
-    expected[1, 0, 4] += .5
-    torch.testing.assert_close(fused.attention, expected)
+def test_suppress_by_hand():
+    cas = torch.tensor([[[3., 0., 0.], [5., 1., 9.]]])  # mean_T of class 0: 1
+    output = BranchOutput(cas, cas, torch.ones(1, 1, 3))
+    prob = torch.tensor([[[.5, 1., 1.]]])
+    fused = ActionDiffFusion(weight=.8).weaken(
+        output, denoise(prob), torch.ones(1, 1), VALID[:1, :, :3], ramp=.5)
+    # 3 - .8 * .5 * .5 * (3 - 1); below the mean, and the background: nothing
+    torch.testing.assert_close(
+        fused.cas, torch.tensor([[[2.6, 0., 0.], [5., 1., 9.]]]))
+    assert torch.equal(fused.attention, output.attention)
 
 
 def test_suppress_lowers_peaks_and_passes_no_gradient_to_the_denoiser():
-    branch, logits, hidden = batch()
-    logits.requires_grad_()
-    fused = Fusion(weight=.8)(branch, denoise(logits, hidden), LABEL, VALID,
-                              None)
+    prob = denoise().prob.requires_grad_()
+    fused, output = weaken('suppress', prob, weight=.8), base()
     assert not fused.cas.requires_grad
-    assert (fused.cas <= branch.cas).all() and (fused.cas < branch.cas).any()
-    before = peak_ratio(branch.cas[:, :3].exp(), LABEL, VALID)
-    after = peak_ratio(fused.cas[:, :3].exp(), LABEL, VALID)
-    assert after <= before
+    assert (fused.cas <= output.cas).all() and (fused.cas < output.cas).any()
+    before = peak_ratio(output.cas[:, :3].exp(), LABEL, VALID)
+    assert peak_ratio(fused.cas[:, :3].exp(), LABEL, VALID) <= before
 
 
-def test_blend_with_a_smooth_sequence_lowers_the_peak_ratio():
-    cas = torch.full((1, 2, 20), -3.)
-    cas[0, 0, 9] = 5.  # one discriminative snippet
-    cas[0, 1] = 0.  # background
-    smooth = torch.full((1, 1, 20), -3.)
-    smooth[..., 5:14] = 3.  # inside a whole action
-    branch = BranchOutput(torch.zeros(1, 1, 20), cas, torch.ones(1, 1, 20))
-    valid = torch.ones(1, 1, 20, dtype=torch.bool)
-    label = torch.ones(1, 1)
-    fused = Fusion('blend').eval()(branch, denoise(smooth, None), label, valid,
-                                   None)
-    before = peak_ratio(branch.snippet_score(), label, valid)
-    after = peak_ratio(fused.snippet_score(), label, valid)
-    assert after < before
-    score = fused.snippet_score()[0, 0]  # the ambiguous part emerges
+def test_mixture_averages_two_distributions():
+    prob = denoise().prob.requires_grad_()
+    fused, output = weaken('mixture', prob, weight=.5, ramp=.5), base()
+    rest = 1 - prob.sum(1, keepdim=True)
+    expected = .75 * output.cas.softmax(1) + .25 * torch.cat([prob, rest], 1)
+    torch.testing.assert_close(
+        fused.cas.softmax(1), expected, atol=1e-5, rtol=0)
+    assert fused.cas.requires_grad
+
+
+@pytest.mark.parametrize('train_mode', ['suppress', 'mixture'])
+def test_padding_stays_zero(train_mode):
+    output = base()
+    valid = torch.arange(8).expand(2, 1, 8) < 5
+    output = output._replace(
+        cas=output.cas * valid, attention=output.attention * valid)
+    found = denoise()
+    found = DenoisedOutput(*[x * valid for x in found])
+    fused = ActionDiffFusion(
+        train_mode, attention_weight=.3).weaken(output, found, LABEL, valid)
+    assert not fused.cas[..., 5:].any() and not fused.attention[..., 5:].any()
+    short = ActionDiffFusion(
+        train_mode, attention_weight=.3).weaken(
+            output._replace(
+                cas=output.cas[..., :5], attention=output.attention[..., :5]),
+            DenoisedOutput(*[x[..., :5] for x in found]), LABEL,
+            valid[..., :5])
+    torch.testing.assert_close(fused.cas[..., :5], short.cas)
+
+
+def test_attention_reaches_the_present_classes_only():
+    prob = torch.zeros(2, 3, 8)
+    prob[0, 1] = 1.  # absent in the first video
+    prob[1, 2, 4] = 1.  # present in the second
+    expected = base().attention / 2
+    expected[1, 0, 4] += .5
+    for train_mode in ('suppress', 'mixture'):
+        fused = weaken(train_mode, prob, attention_weight=.5)
+        torch.testing.assert_close(fused.attention, expected)
+    scores = Scores(prob, base().attention, prob[..., 0])
+    fused = ActionDiffFusion(attention_weight=.5)(scores, denoise(prob), LABEL,
+                                                  VALID)
+    torch.testing.assert_close(fused.attention, expected)
+
+
+@pytest.mark.parametrize('weight', [0., .3, 1.])
+def test_a_test_averages_the_scores(weight):
+    score, video = torch.rand(2, 3, 8), torch.rand(2, 3)
+    given = Scores(score, base().attention, video, torch.rand(2, 3, 8))
+    fused = ActionDiffFusion(weight=weight)(given, denoise(), LABEL, VALID)
+    torch.testing.assert_close(
+        fused.class_score, (1 - weight) * score + weight * denoise().prob)
+    assert torch.equal(fused.video_score, video)
+    assert torch.equal(fused.attention, given.attention)
+    assert fused.contrast is None  # that of the base alone says too little
+
+
+def test_a_smooth_answer_lowers_the_peak_ratio():
+    peaky = torch.full((1, 1, 20), .01)
+    peaky[..., 9] = .9  # one discriminative snippet
+    smooth = torch.full((1, 1, 20), .01)
+    smooth[..., 5:14] = .8  # inside a whole action
+    valid, label = torch.ones(1, 1, 20) > 0, torch.ones(1, 1)
+    given = Scores(peaky, torch.ones(1, 1, 20), label)
+    fused = ActionDiffFusion()(given, denoise(smooth), label, valid)
+    before = peak_ratio(given.snippet_score, label, valid)
+    assert peak_ratio(fused.snippet_score, label, valid) < before
+    score = fused.snippet_score[0, 0]  # the ambiguous part emerges
     assert score[5:14].min() > 2 * score[:5].max()
-
-
-def test_gate_feat_weakens_features_then_classifies_again():
-    branch, fused = fuse('gate_feat', weight=.5)
-    any_action = (batch()[1].sigmoid() * LABEL.unsqueeze(-1)).amax(1, True)
-    feature = branch.feature * (1 - .5 * any_action)
-    torch.testing.assert_close(fused.feature, feature)
-    torch.testing.assert_close(fused.cas, feature[:, :4] * 2)
 
 
 def test_peak_ratio_by_hand():
@@ -123,45 +138,18 @@ def test_peak_ratio_by_hand():
     assert peak_ratio(score, torch.zeros(1, 2), valid) == 0
 
 
-def test_training_erases_and_testing_averages():
-    branch, logits, hidden = batch()
-    for default, mode in ((Fusion().train(), 'suppress'), (Fusion().eval(),
-                                                           'mixture')):
-        expected = Fusion(mode, train_mode=None)
-        found, other = (
-            x(branch, denoise(logits, hidden), LABEL, VALID, None)
-            for x in (default, expected))
-        assert torch.equal(found.cas, other.cas)
+def test_erasing_alone_teaches_nothing():
+    assert not ActionDiffFusion('suppress').teaches
+    assert not ActionDiffFusion('none', attention_weight=0.3).teaches
+    assert ActionDiffFusion('suppress', attention_weight=0.3).teaches
+    assert ActionDiffFusion('mixture').teaches
 
 
-def test_bad_arguments():
-    with pytest.raises(ValueError, match='got magic'):
-        Fusion(train_mode='magic')
-    with pytest.raises(ValueError, match='set train_mode=None'):
-        Fusion('gate_feat', hidden_channels=6, embed_channels=5)
-    with pytest.raises(ValueError, match='got magic'):
-        Fusion('magic')
-    with pytest.raises(ValueError, match='needs hidden_channels'):
-        Fusion('gate_feat', train_mode=None)
-
-
-def test_mixture_averages_two_distributions():
-    branch, logits, hidden = batch()
-    prob = logits.softmax(1) * .8
-    denoised = SimpleNamespace(logits=logits, prob=prob, hidden=hidden)
-    fused = Fusion(
-        'mixture', weight=.5).eval()(
-            branch, denoised, LABEL, VALID, None, ramp=.5)
-    expected = .75 * branch.class_score() + .25 * prob
-    torch.testing.assert_close(
-        fused.class_score(), expected, atol=1e-5, rtol=0)
-    rest = .75 * branch.cas.softmax(1)[:, 3] + .25 * .2
-    torch.testing.assert_close(
-        fused.cas.softmax(1)[:, 3], rest, atol=1e-5, rtol=0)
-
-
-def test_independent_classes_share_a_snippet():
-    prob = torch.tensor([[[.9, .2], [.9, .3]]])
-    out = with_rest(prob)
-    torch.testing.assert_close(out,
-                               torch.tensor([[[.5, .2], [.5, .3], [0., .5]]]))
+@pytest.mark.parametrize('kwargs, message', [
+    (dict(train_mode='blend'), "got 'blend'"),
+    (dict(weight=1.5), 'weight=1.5'),
+    (dict(attention_weight=-1), 'attention_weight=-1'),
+])
+def test_refused(kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        ActionDiffFusion(**kwargs)

@@ -1,13 +1,17 @@
+"""CO2-Net's branch and every term of its loss."""
+from __future__ import annotations
+
+from math import log
+
 import pytest
 import torch
 
-from mmaction_actiondiff.models.branches import CrossModalBranch
-from mmaction_actiondiff.models.branches.base import (masked_avg_pool,
-                                                      masked_mean)
+from mmaction_actiondiff.models import (BranchOutput, CO2NetLoss,
+                                        CrossModalBranch)
+from mmaction_actiondiff.models.wtal import co2net as L
 
 
 def small_branch(**kwargs):
-    torch.manual_seed(0)
     return CrossModalBranch(
         num_classes=4,
         stream_channels=(6, 10),
@@ -16,62 +20,25 @@ def small_branch(**kwargs):
         **kwargs).eval()
 
 
-def all_valid(inputs):
-    return torch.ones_like(inputs[:, :1], dtype=torch.bool)
+def row(*values):
+    return torch.tensor([[values]], dtype=torch.float32)
 
 
-def test_masked_means_by_hand():
-    x = torch.tensor([[[1., 3., 8.]]])
-    valid = torch.tensor([[[True, True, False]]])
-    assert masked_mean(x, valid).item() == 2
-    pooled = masked_avg_pool(x, valid, 3)
-    assert pooled.tolist() == [[[2., 2., 0.]]]
-
-
-@pytest.mark.parametrize('length', [1, 2, 30])
-def test_shapes_and_ranges(length):
-    inputs = torch.randn(3, 16, length)
-    out = small_branch()(inputs, all_valid(inputs))
-    assert out.feature.shape == (3, 12, length)
-    assert out.cas.shape == (3, 5, length)
-    assert out.attention.shape == (3, 1, length)
-    assert len(out.stream_attentions) == 2
-    assert 0 <= out.attention.min() and out.attention.max() <= 1
-    score = out.snippet_score()
-    assert score.shape == (3, 4, length)
-    assert 0 <= score.min() and score.max() <= 1
+def ones(*shape):
+    return torch.ones(*shape, dtype=torch.bool)
 
 
 @pytest.mark.parametrize(
     'kwargs',
-    [{}, dict(pool_kernel=13),
+    [dict(pool_kernel=13),
      dict(hidden_layers=3, kernel_size=5)])
 def test_padding_changes_nothing(kwargs):
-    branch = small_branch(**kwargs)
-    inputs = torch.randn(2, 16, 11)
-    padded = torch.cat([inputs, torch.zeros(2, 16, 50)], -1)
+    branch, inputs = small_branch(**kwargs), torch.randn(2, 16, 11)
+    padded = torch.nn.functional.pad(inputs, (0, 50))
     valid = (torch.arange(61) < 11).expand(2, 1, 61)
-    short = branch(inputs, all_valid(inputs))
-    long = branch(padded, valid)
+    short, long = branch(inputs, ones(2, 1, 11)), branch(padded, valid)
     for a, b in zip((*short[:3], *short[3]), (*long[:3], *long[3])):
         torch.testing.assert_close(a, b[..., :11], atol=1e-6, rtol=1e-5)
-
-
-def test_second_pass_through_the_classifier_is_the_same():
-    branch = small_branch()
-    inputs = torch.randn(2, 16, 9)
-    out = branch(inputs, all_valid(inputs))
-    torch.testing.assert_close(
-        branch.classify(out.feature, all_valid(inputs)), out.cas)
-
-
-def test_every_parameter_is_used():
-    branch = small_branch()
-    inputs = torch.randn(2, 16, 9)
-    out = branch(inputs, all_valid(inputs))
-    (out.cas.square().sum() + out.attention.sum()).backward()
-    assert all(p.grad is not None and p.grad.abs().sum() > 0
-               for p in branch.parameters())
 
 
 def test_parameter_count_of_the_published_width():
@@ -84,24 +51,90 @@ def test_parameter_count_of_the_published_width():
 def test_gate_by_hand():
     gate = small_branch().rgb_gate
     main, support = torch.randn(1, 6, 5), torch.randn(1, 10, 5)
-    channel = main.mean(-1) @ gate.channel.weight[..., 0].T + gate.channel.bias
+    channel = gate.channel(main.mean(-1, keepdim=True))
     local = torch.nn.functional.conv1d(
         support, gate.local.weight, gate.local.bias, padding=1)
     torch.testing.assert_close(
-        gate(main, support, all_valid(main)),
-        torch.sigmoid(channel.unsqueeze(-1) * local) * main)
+        gate(main, support, ones(1, 1, 5)), (channel * local).sigmoid() * main)
+
+
+def test_scores_by_hand():
+    cas = torch.tensor([[[2., 0.], [0., 1.]]])  # one class, background
+    out = BranchOutput(cas, cas, row(.5, .1))
+    branch = CrossModalBranch(1, embed_channels=2, video_ratio=2)
+    scores = branch.score(out, ones(1, 1, 2))
+    torch.testing.assert_close(scores.class_score, cas.softmax(1)[:, :1])
+    # suppressed: 1, 0 and 0, .1
+    assert scores.video_score.item() == pytest.approx(
+        torch.tensor([1., .1]).softmax(0)[0])
 
 
 @pytest.mark.parametrize('kwargs, match', [
     (dict(stream_channels=(8, )), r'two streams, got stream_channels=\(8,\)'),
-    (dict(pool_kernel=4), 'must be odd, got pool_kernel=4'),
-    (dict(kernel_size=2), 'kernel_size=2'),
+    (dict(pool_kernel=4), 'pool_kernel must be odd, got 4'),
+    (dict(kernel_size=2), 'kernel_size must be odd, got 2'),
 ])
-def test_bad_arguments(kwargs, match):
+def test_refused(kwargs, match):
     with pytest.raises(ValueError, match=match):
         CrossModalBranch(4, **kwargs)
 
 
-def test_wrong_feature_channels_are_named():
-    with pytest.raises(ValueError, match=r'16 feature channels.*\(2, 20, 9\)'):
-        small_branch()(torch.randn(2, 20, 9), torch.ones(2, 1, 9).bool())
+def test_norm_loss():
+    valid = torch.tensor([[[True, True, False]]])
+    assert L.norm_loss(row(.2, .4, 9.), valid).item() == pytest.approx(.3)
+
+
+def test_guide_loss():
+    cas = torch.tensor([[[0., 0.], [log(3.), 0.]]])  # background .75 and .5
+    out = L.guide_loss(row(.5, .9), cas, ones(1, 1, 2))
+    assert out.item() == pytest.approx((.25 + .4) / 2)
+
+
+def test_mutual_loss():
+    first = row(.2, .8).requires_grad_()
+    second = row(.6, .8)
+    out = L.mutual_loss(first, second, ones(1, 1, 2))
+    assert out.item() == pytest.approx(.16 / 2)
+    out.backward()  # only through the half where the first is not the target
+    assert first.grad.flatten().tolist() == pytest.approx([-.2, 0.])
+
+
+def test_co_activity_loss():
+    # T = 2, the CAS so sharp that H is snippet 0 and L snippet 1.
+    feature = torch.tensor([[[1., 0.], [0., 1.]], [[0., 1.], [1., 0.]]])
+    cas = torch.tensor([[50., 0.]]).repeat(2, 2, 1)
+    label, valid = torch.ones(2, 1), ones(2, 1, 2)
+    # H0 = e0, L0 = e1, H1 = e1, L1 = e0: d(H,H) = 1, d(H0,L1) = 0 = d(L0,H1)
+    out = L.co_activity_loss(feature, cas, label, valid, margin=.5)
+    assert out.item() == pytest.approx(1.5)
+    alike = torch.stack([feature[0], feature[0]])
+    assert L.co_activity_loss(alike, cas, label, valid).item() == 0
+    cas3 = torch.randn(2, 3, 2)  # no class in common, or none at all
+    assert L.co_activity_loss(feature, cas3, torch.eye(2), valid) == 0
+    assert L.co_activity_loss(feature, cas3, torch.zeros(2, 2), valid) == 0
+
+
+TERMS = dict(
+    suppressed_weight='loss_mil_suppressed',
+    norm_weight='loss_norm',
+    guide_weight='loss_guide',
+    mutual_weight='loss_mutual',
+    co_activity_weight='loss_co_activity')
+
+
+@pytest.mark.parametrize('name', TERMS)
+def test_each_weight_scales_its_own_term(name):
+    attention = torch.rand(2, 1, 9)
+    output = BranchOutput(
+        torch.randn(2, 5, 9), torch.randn(2, 4, 9), attention,
+        (attention * .9, attention * .8))
+    label = torch.tensor([[1., 0, 0], [1, 0, 1]])
+    one, three, without = (
+        CO2NetLoss(mil_ratio=3, **{name: weight})(output, label, ones(2, 1, 9))
+        for weight in (1., 3., 0.))
+    assert set(one) == {'loss_mil', *TERMS.values()}
+    for key, value in one.items():
+        factor = 3 if key == TERMS[name] else 1
+        torch.testing.assert_close(three[key], factor * value)
+        assert value > 0 and value.ndim == 0
+    assert set(without) == set(one) - {TERMS[name]}
