@@ -1,13 +1,14 @@
+"""CoLA: its scores, its mining and its contrast by hand."""
+from __future__ import annotations
+
 from math import exp, log
 
 import pytest
 import torch
 
-from mmaction_actiondiff.models import cola_loss as L
-from mmaction_actiondiff.models.branches import CoLABranch
-from mmaction_actiondiff.models.branches.cola import (CoLAOutput,
-                                                      add_background,
-                                                      normalise)
+from mmaction_actiondiff.models import BranchOutput, CoLABranch
+from mmaction_actiondiff.models.branch import append_background
+from mmaction_actiondiff.models.wtal import cola as L
 
 
 def flags(text):
@@ -20,11 +21,6 @@ def text(x):
 
 def row(*values):
     return torch.tensor([[values]], dtype=torch.float32)
-
-
-def small_branch():
-    return CoLABranch(
-        4, stream_channels=(6, 10), embed_channels=12, kernel_size=3)
 
 
 def whole(x):
@@ -41,70 +37,23 @@ def test_size_of_the_published_network():
     assert 750 * (count - 2048) == pytest.approx(9.5e9, rel=4e-3)
 
 
-@pytest.mark.parametrize('length', [1, 2, 30])
-def test_shapes_ranges_and_derived_background(length):
-    inputs = torch.randn(3, 16, length)
-    out = small_branch().eval()(inputs, whole(inputs))
-    assert out.feature.shape == (3, 12, length)
-    assert out.cas.shape == (3, 5, length)
-    assert out.attention.shape == (3, 1, length)
-    assert out.stream_attentions == ()
-    prob = out.cas.softmax(1)
-    torch.testing.assert_close(1 - prob[:, -1:], out.attention)
-    torch.testing.assert_close(prob[:, :-1],
-                               out.attention * out.cas[:, :-1].softmax(1))
-    for score in (out.class_score(), out.snippet_score()):
-        assert score.shape == (3, 4, length)
-        assert 0 <= score.min() and score.max() <= 1
-    video = out.video_score(whole(inputs), 5)
-    torch.testing.assert_close(video.sum(1), torch.ones(3))
-
-
 def test_scores_by_hand():
     cas = torch.tensor([[[0., 2., 4., 2.], [0., 0., 1., 1.]]])
-    attention = normalise(cas.sum(1, keepdim=True), whole(cas))
+    attention = L.normalise(cas.sum(1, keepdim=True), whole(cas))
     assert attention.flatten().tolist() == pytest.approx([0, .4, 1, .6])
-    out = CoLAOutput(cas, add_background(cas, attention), attention)
-    assert out.class_score().tolist() == [[[0, .5, 1, .5], [0, 0, 1, 1]]]
+    out = BranchOutput(cas, append_background(cas, attention), attention)
+    branch = CoLABranch(2, embed_channels=2, video_ratio=2)
+    scores = branch.score(out, whole(cas))
+    assert scores.class_score.tolist() == [[[0, .5, 1, .5], [0, 0, 1, 1]]]
     # the best two of four: 3 and 1
-    assert out.video_score(whole(cas), 2)[0, 0].item() == pytest.approx(
+    assert scores.video_score[0, 0].item() == pytest.approx(
         exp(3) / (exp(3) + exp(1)))
-    assert out._replace(feature=cas).class_score().max() == 1  # keeps its type
 
 
 def test_normalise_knows_the_padding():
     valid = flags('1100')
-    assert normalise(row(3, 1, 0, 0), valid).tolist() == [[[1, 0, 0, 0]]]
-    assert normalise(row(2, 2, 0, 0), valid).tolist() == [[[1, 1, 0, 0]]]
-
-
-def test_padding_changes_nothing():
-    branch = small_branch().eval()
-    inputs = torch.randn(2, 16, 40)
-    padded = torch.nn.functional.pad(inputs, (0, 25))
-    valid = (torch.arange(65) < 40).expand(2, 1, 65)
-    short, long = branch(inputs, whole(inputs)), branch(padded, valid)
-    for a, b in zip(short[:3], long[:3]):
-        torch.testing.assert_close(a, b[..., :40])
-        assert not b[..., 40:].any()
-    label = torch.eye(4)[:2]
-    loss = L.CoLALoss(mining_dropout=0)
-    a, b = loss(short, label, whole(inputs)), loss(long, label, valid)
-    torch.testing.assert_close(a, b)
-    assert a['loss_contrast'] > 0
-
-
-def test_second_pass_through_the_classifier_is_the_same():
-    branch = small_branch().eval()
-    inputs = torch.randn(2, 16, 9)
-    out = branch(inputs, whole(inputs))
-    torch.testing.assert_close(
-        branch.classify(out.feature, whole(inputs)), out.cas)
-
-
-def test_wrong_feature_channels_are_named():
-    with pytest.raises(ValueError, match=r'16 feature channels.*\(2, 20, 9\)'):
-        small_branch()(torch.randn(2, 20, 9), torch.ones(2, 1, 9).bool())
+    assert L.normalise(row(3, 1, 0, 0), valid).tolist() == [[[1, 0, 0, 0]]]
+    assert L.normalise(row(2, 2, 0, 0), valid).tolist() == [[[1, 1, 0, 0]]]
 
 
 def test_dilation_and_erosion():
@@ -154,36 +103,11 @@ def test_contrast():
 
 def test_classification_by_hand():
     cas = torch.tensor([[[2., 0.], [0., 0.]]])
-    out = CoLAOutput(
-        torch.zeros(1, 3, 2), add_background(cas, row(.5, .5)), row(.5, .5))
+    out = BranchOutput(
+        torch.zeros(1, 3, 2), append_background(cas, row(.5, .5)), row(.5, .5))
     losses = L.CoLALoss(easy_ratio=2)(out, torch.tensor([[1., 0.]]),
                                       whole(cas))
     assert losses['loss_action'].item() == pytest.approx(log(1 + exp(-2)))
-
-
-def test_gradient_reaches_every_parameter():
-    branch = small_branch()
-    inputs = torch.randn(3, 16, 60)
-    losses = L.CoLALoss()(branch(inputs, whole(inputs)), torch.eye(4)[:3],
-                          whole(inputs))
-    for name, loss in losses.items():
-        branch.zero_grad()
-        loss.backward(retain_graph=True)
-        assert branch.embed.weight.grad.abs().sum() > 0, name
-    losses['loss_action'].backward()
-    assert all(p.grad.abs().sum() > 0 for p in branch.parameters())
-
-
-@pytest.mark.parametrize('length', [1, 2, 3, 7])
-def test_degenerate_videos(length):
-    branch = small_branch()
-    for inputs in (torch.randn(2, 16, length), torch.zeros(2, 16, length)):
-        for label in (torch.zeros(2, 4), torch.ones(2, 4)):
-            losses = L.CoLALoss()(branch(inputs, whole(inputs)), label,
-                                  whole(inputs))
-            sum(losses.values()).backward()
-            assert all(x.isfinite() for x in losses.values())
-    assert all(p.grad.isfinite().all() for p in branch.parameters())
 
 
 def test_mining_dropout_hides_snippets():
