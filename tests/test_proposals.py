@@ -292,9 +292,12 @@ class TestProposalGenerator:
     def test_upsampled_boundaries(self):
         # Half of 0 ... 1 ... 0 is crossed half-way between the centres.
         segments, _, _ = ProposalGenerator(
-            attention_thrs=[], class_score_thrs=[0.49],
-            upsample_factor=10, boundary_pad=0., min_length=0.)(
-                np.array([[0., 0, 1, 0, 0]]), np.ones(5), np.ones(1), [0], 1.)
+            attention_thrs=[],
+            class_score_thrs=[0.49],
+            upsample_factor=10,
+            boundary_pad=0.,
+            min_length=0.)(np.array([[0., 0, 1, 0, 0]]), np.ones(5),
+                           np.ones(1), [0], 1.)
         np.testing.assert_allclose(segments, [[2., 3.]], atol=0.11)
 
     def test_max_per_video_keeps_the_best(self):
@@ -333,9 +336,10 @@ class TestProposalGenerator:
     @pytest.mark.parametrize('factor', [1, 4])
     def test_constant_scores(self, length, value, factor):
         segments, labels, scores = ProposalGenerator(
-            upsample_factor=factor, min_length=1)(
-            np.full((3, length), value), np.full(length, value),
-            np.full(3, value), range(3), 0.5)
+            upsample_factor=factor, min_length=1)(np.full((3, length), value),
+                                                  np.full(length, value),
+                                                  np.full(3, value), range(3),
+                                                  0.5)
         assert segments.dtype == scores.dtype == np.float64
         if value:  # all there is to say: the whole video
             assert segments.tolist() == [[0, length * 0.5]] * 3

@@ -7,8 +7,7 @@ from torch.nn.functional import pad
 
 
 def run(model, inputs, length):
-    valid = (torch.arange(inputs.size(-1)) < length).expand(
-        len(inputs), 1, -1)
+    valid = (torch.arange(inputs.size(-1)) < length).expand(len(inputs), 1, -1)
     output = model.base_branch(inputs.masked_fill(~valid, 0), valid)
     return output, model.base_branch.score(output, valid), valid
 
@@ -38,7 +37,11 @@ def test_shapes_and_ranges(weak, length):
                                scores.class_score * scores.attention)
 
 
-def test_padding_is_zero_and_more_of_it_changes_nothing(weak):
+@pytest.mark.parametrize('pool_kernel', [1, 13])
+def test_padding_is_zero_and_more_of_it_changes_nothing(weak, pool_kernel):
+    for module in weak.modules():
+        if hasattr(module, 'pool_kernel'):
+            module.pool_kernel = pool_kernel
     inputs = torch.randn(2, 12, 40)
     short, long = run(weak, inputs, 40), run(weak, pad(inputs, (0, 25)), 40)
     flat = [[*x[0][:3], *x[0].stream_attentions, x[1].snippet_score]

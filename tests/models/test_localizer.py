@@ -132,9 +132,9 @@ def test_choose_classes(build, thr, expected):
 def test_a_post_processing_option_leaves_the_network_alone(
         build, shake, videos):
     first, second = (
-        shake(build(dump_snippets=True, proposal_generator=cfg))(
-            *videos(), mode='predict')[1] for cfg in (dict(),
-                                                      dict(outer_ratio=.5)))
+        shake(build(dump_snippets=True,
+                    proposal_generator=cfg))(*videos(), mode='predict')[1]
+        for cfg in (dict(), dict(outer_ratio=.5)))
     for name, value in first.pred_snippets.items():
         assert torch.equal(value, second.pred_snippets[name])
     assert first.pred_instances.scores.tolist(
@@ -186,8 +186,8 @@ def test_a_contrast_of_the_branch_scores_the_proposals(build, videos,
     score = model.base_branch.score
     curve = torch.linspace(-3, 3, 31).expand(2, 3, 31)
     monkeypatch.setattr(
-        model.base_branch, 'score', lambda output, valid: score(
-            output, valid)._replace(contrast=curve))
+        model.base_branch, 'score',
+        lambda output, valid: score(output, valid)._replace(contrast=curve))
     sample = model(*videos(), mode='predict')[1]
     assert torch.equal(sample.pred_snippets.contrast, curve[1].T)
     expected = model.proposal_generator(

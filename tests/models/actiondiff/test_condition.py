@@ -12,8 +12,8 @@ E, D = 6, 4
 
 
 def build(mode='attn_input', **kwargs):
-    return ActionCondition(E, D, condition_channels=5, mode=mode,
-                           **kwargs).eval()
+    return ActionCondition(
+        E, D, condition_channels=5, mode=mode, **kwargs).eval()
 
 
 def batch(num_videos=2, length=12):
@@ -32,7 +32,8 @@ def test_padding_is_not_seen(mode):
     assert expected.shape == (2, 5, 12) and expected.abs().sum() > 0
     padded = module(
         **{
-            k: torch.nn.functional.pad(
+            k:
+            torch.nn.functional.pad(
                 v, (0, 50), value=0 if k in ('union', 'valid') else 7)
             for k, v in given.items()
         })

@@ -1,7 +1,6 @@
 """DDIM and its schedule."""
 from __future__ import annotations
 
-import copy
 import math
 
 import pytest
@@ -50,18 +49,6 @@ def test_every_number_of_steps_is_a_schedule():
         assert (timesteps[1:] < timesteps[:-1]).all() and timesteps[-1] >= 0
 
 
-@pytest.mark.parametrize('timestep', [0, 300, 999])
-def test_noised_sample_has_the_moments_of_the_process(timestep):
-    scheduler = ActionDiffDDIM()
-    x_0 = torch.full((2, 3, 20000), 0.5)
-    x_t = add_noise(scheduler.alphas_cumprod, x_0, torch.randn_like(x_0),
-                    torch.full((2, ), timestep))
-    alpha_bar = float(scheduler.alphas_cumprod[timestep])
-    assert float(x_t.mean()) == pytest.approx(
-        0.5 * math.sqrt(alpha_bar), abs=0.015)
-    assert float(x_t.var()) == pytest.approx(1 - alpha_bar, abs=0.015)
-
-
 def test_each_sample_has_its_own_timestep():
     table = ActionDiffDDIM().alphas_cumprod
     x_0, noise = torch.randn(2, 3, 4, 5)
@@ -102,10 +89,8 @@ def test_clipping():
 def test_golden_loop():
     """A fixed network on a fixed sample; the numbers guard refactoring."""
     sample = torch.linspace(-2, 2, 60).view(1, 3, 20)
-    found = run(
-        ActionDiffDDIM(),
-        sample,
-        lambda x, t: torch.sin(3 * x) * (int(t) + 1) / 1000, 10)
+    found = run(ActionDiffDDIM(), sample, lambda x, t: torch.sin(3 * x) *
+                (int(t) + 1) / 1000, 10)
     total = float(found.abs().sum()), float((found**2).sum())
     assert total == pytest.approx((5.367309, 0.4857255), rel=1e-4)
 
@@ -119,11 +104,3 @@ def test_errors_name_the_value():
     x = torch.zeros(1, 2, 3)
     with pytest.raises(ValueError, match='timestep 50 is not .*set_timesteps'):
         scheduler.step(x, 50, x)
-
-
-def test_a_copy_has_steps_of_its_own():
-    scheduler = ActionDiffDDIM(100)
-    scheduler.set_timesteps(4)
-    other = copy.deepcopy(scheduler)
-    other.set_timesteps(10)
-    assert len(scheduler.timesteps) == 4 and len(other.timesteps) == 10

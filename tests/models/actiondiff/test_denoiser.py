@@ -39,9 +39,8 @@ def test_padding_is_not_seen():
         assert (found[..., 25:] == 0).all()
 
 
-@pytest.mark.parametrize('num_layers, kernel_size, reach', [(2, 5, 4),
-                                                            (3, 5, 6),
-                                                            (1, 3, 1)])
+@pytest.mark.parametrize('num_layers, kernel_size, reach',
+                         [(2, 5, 4), (3, 5, 6), (1, 3, 1)])
 def test_receptive_field(num_layers, kernel_size, reach):
     denoiser = build(num_layers=num_layers, kernel_size=kernel_size)
     x, t, condition, valid = inputs(1)

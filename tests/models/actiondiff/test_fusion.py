@@ -45,8 +45,8 @@ def test_suppress_by_hand():
     fused = ActionDiffFusion(weight=.8).weaken(
         output, denoise(prob), torch.ones(1, 1), VALID[:1, :, :3], ramp=.5)
     # 3 - .8 * .5 * .5 * (3 - 1); below the mean, and the background: nothing
-    torch.testing.assert_close(
-        fused.cas, torch.tensor([[[2.6, 0., 0.], [5., 1., 9.]]]))
+    torch.testing.assert_close(fused.cas,
+                               torch.tensor([[[2.6, 0., 0.], [5., 1., 9.]]]))
     assert torch.equal(fused.attention, output.attention)
 
 
@@ -109,8 +109,8 @@ def test_a_test_averages_the_scores(weight):
     score, video = torch.rand(2, 3, 8), torch.rand(2, 3)
     given = Scores(score, base().attention, video, torch.rand(2, 3, 8))
     fused = ActionDiffFusion(weight=weight)(given, denoise(), LABEL, VALID)
-    torch.testing.assert_close(
-        fused.class_score, (1 - weight) * score + weight * denoise().prob)
+    torch.testing.assert_close(fused.class_score,
+                               (1 - weight) * score + weight * denoise().prob)
     assert torch.equal(fused.video_score, video)
     assert torch.equal(fused.attention, given.attention)
     assert fused.contrast is None  # that of the base alone says too little

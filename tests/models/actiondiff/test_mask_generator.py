@@ -47,23 +47,24 @@ def test_exactly_k_ones_whatever_the_ties(ratio):
             assert not row[:, length:].any()
 
 
-@pytest.mark.parametrize('score, ratio, expected', [
-    ('111111111', 3, '000111000'),
-    ('0011111110', 10 / 3, '0000111000'),
-    ('0000000001', 10, '0000000001'),
-    ('0111001110', 5, '0010000100'),  # the middle of each of two plateaus
-    ('0111001110', 10 / 4, '0111000100'),
-    ('2111111110', 5, '1000100000'),  # after the peak the plateau's middle
-])
+@pytest.mark.parametrize(
+    'score, ratio, expected',
+    [
+        ('111111111', 3, '000111000'),
+        ('0011111110', 10 / 3, '0000111000'),
+        ('0000000001', 10, '0000000001'),
+        ('0111001110', 5, '0010000100'),  # the middle of each of two plateaus
+        ('0111001110', 10 / 4, '0111000100'),
+        ('2111111110', 5, '1000100000'),  # after the peak the plateau's middle
+    ])
 def test_a_saturated_plateau_gives_its_middle(score, ratio, expected):
     score = torch.tensor([[[float(x) for x in score]]])
     assert bits(generate(score, ratio=ratio).mask) == [expected]
     # ... of the video, not of the padded batch
     padded = torch.nn.functional.pad(score, (0, 5), value=score.max())
     length = [score.size(-1)]
-    assert bits(generate(padded, ratio=ratio, length=length).mask) == [
-        expected + '00000'
-    ]
+    assert bits(generate(padded, ratio=ratio,
+                         length=length).mask) == [expected + '00000']
 
 
 def test_without_plateaus_the_order_is_that_of_the_scores():

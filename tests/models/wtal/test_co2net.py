@@ -28,19 +28,6 @@ def ones(*shape):
     return torch.ones(*shape, dtype=torch.bool)
 
 
-@pytest.mark.parametrize(
-    'kwargs',
-    [dict(pool_kernel=13),
-     dict(hidden_layers=3, kernel_size=5)])
-def test_padding_changes_nothing(kwargs):
-    branch, inputs = small_branch(**kwargs), torch.randn(2, 16, 11)
-    padded = torch.nn.functional.pad(inputs, (0, 50))
-    valid = (torch.arange(61) < 11).expand(2, 1, 61)
-    short, long = branch(inputs, ones(2, 1, 11)), branch(padded, valid)
-    for a, b in zip((*short[:3], *short[3]), (*long[:3], *long[3])):
-        torch.testing.assert_close(a, b[..., :11], atol=1e-6, rtol=1e-5)
-
-
 def test_parameter_count_of_the_published_width():
     # CO2-Net uses 34.1 M; the gate of the pooled stream needs a third of its
     # convolution: 2 x 2 x 1024^2 weights less.

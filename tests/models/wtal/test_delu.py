@@ -90,20 +90,3 @@ def test_co2_terms_and_two_more():
     late = L.DELULoss()(out, label, valid, progress=.9)
     changed = {k for k, v in late.items() if v != losses[k]}
     assert changed == {'loss_progressive'}
-
-
-def test_padding_changes_nothing():
-    out = branch_output(2, 4, 12)
-    label = torch.tensor([[1., 0, 0], [1, 0, 1]])
-
-    def pad(x):
-        return torch.nn.functional.pad(x, (0, 8))
-
-    padded = BranchOutput(
-        pad(out.feature), pad(out.cas), pad(out.attention),
-        tuple(map(pad, out.stream_attentions)))
-    valid = (torch.arange(20) < 12).expand(2, 1, 20)
-    torch.testing.assert_close(L.DELULoss()(out, label, whole(out.cas)),
-                               L.DELULoss()(padded, label, valid))
-
-

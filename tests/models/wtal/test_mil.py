@@ -45,8 +45,8 @@ def test_loss_by_hand():
     label, valid = torch.tensor([[1., 0.]]), torch.ones(1, 1, 2) > 0
     # the best snippet: 2, 2, 0 against class 0 and the background
     expected = -(torch.tensor([2., 2., 0.]).log_softmax(0)[[0, 2]]).mean()
-    torch.testing.assert_close(MILLoss(2)(out, label, valid)['loss_mil'],
-                               expected)
+    torch.testing.assert_close(
+        MILLoss(2)(out, label, valid)['loss_mil'], expected)
 
 
 def test_several_pooling_ratios_are_averaged():
