@@ -196,10 +196,12 @@ class TestProposalGenerator:
                 # CAS normalised: 0.125, 1, 1, 0.25, 0.625, 0
                 class_score_thrs=[0.2, 0.5, 0.7],
                 score_curve='class',
+                boundary_pad=0.,
+                min_length=0.,
                 nms=None))
         segments, labels, scores = generator(
             np.stack([CAS * 0, CAS]), self.attention, np.array([0.1, 0.4]),
-            0.64)
+            [1], 0.64)
         assert labels.tolist() == [1, 1, 1] and labels.dtype == np.int64
         np.testing.assert_allclose(segments,
                                    [[0.64, 1.92], [0.64, 3.2], [2.56, 3.2]])
@@ -217,33 +219,54 @@ class TestProposalGenerator:
             class_score_thrs=[0.7],
             score_curve=curve,
             video_score_weight=0.)
-        _, _, scores = generator(CAS[None], self.attention, np.ones(1), 1.)
+        _, _, scores = generator(CAS[None], self.attention, np.ones(1), [0],
+                                 1.)
         np.testing.assert_allclose(scores, [expected])
+
+    def test_a_given_contrast_replaces_the_curve(self):
+        generator = ProposalGenerator(
+            attention_thrs=[], class_score_thrs=[0.7], video_score_weight=0.)
+        contrast = np.array([[0., 0, 0, 0, 0, 0], [2., 9, 7, 4, 0, 0]])
+        segments, labels, scores = generator(
+            np.stack([CAS * 0, CAS]),
+            self.attention,
+            np.ones(2), [1],
+            1.,
+            contrast=contrast)
+        # the run [1, 3): half of 2 and half of 4 over one snippet outside
+        assert segments.tolist() == [[0.5, 3.5]] and labels.tolist() == [1]
+        np.testing.assert_allclose(scores, [8 - 3])
 
     def test_attention_runs_serve_every_chosen_class(self):
         generator = ProposalGenerator(
-            attention_thrs=[0.4, 0.45], class_score_thrs=[], nms=None)
+            attention_thrs=[0.4, 0.45],
+            class_score_thrs=[],
+            boundary_pad=0.,
+            min_length=0.,
+            nms=None)
         segments, labels, scores = generator(
             np.stack([CAS * 0.5, CAS, CAS]), CAS, np.array([0.3, 0.1, 0.2]),
-            2.)
+            [0, 2], 2.)
         # The two thresholds give the same runs: once each.
         order = np.lexsort((segments[:, 0], labels))
         assert labels[order].tolist() == [0, 0, 2, 2]
         assert segments[order].tolist() == [[2, 6], [8, 10]] * 2
         assert (np.diff(scores) <= 0).all()
 
-    def test_argmax_where_no_class_is_likely(self):
-        labels = ProposalGenerator(video_score_thr=0.5)(np.stack([CAS, CAS]),
-                                                        self.attention,
-                                                        np.array([0.1,
-                                                                  0.2]), 1.)[1]
-        assert set(labels) == {1}
+    def test_no_class_no_proposal(self):
+        segments, labels, scores = ProposalGenerator()(CAS[None],
+                                                       self.attention,
+                                                       np.ones(1), [], 1.)
+        assert segments.shape == (0, 2) and len(labels) == len(scores) == 0
 
     def test_time(self):
         """Padding, clipping to the video, and snippets of other lengths."""
         generator = ProposalGenerator(
-            attention_thrs=[], class_score_thrs=[0.5, 0.7], boundary_pad=0.5)
-        args = CAS[None], self.attention, np.ones(1)
+            attention_thrs=[],
+            class_score_thrs=[0.5, 0.7],
+            boundary_pad=0.5,
+            min_length=1)
+        args = CAS[None], self.attention, np.ones(1), [0]
         segments, _, scores = generator(*args, 1.)
         assert segments.tolist() == [[0.5, 3.5], [3.5, 5.5]]
         clipped, _, _ = generator(*args, 1., duration=5.2)
@@ -253,6 +276,9 @@ class TestProposalGenerator:
         slow, _, slow_scores = generator(*args, 10.)
         np.testing.assert_allclose(slow, segments * 10)
         np.testing.assert_array_equal(slow_scores, scores)
+        # The first snippet starts at 2 s: the video is as much longer.
+        moved, _, _ = generator(*args, 1., offset=2.)
+        np.testing.assert_allclose(moved, segments + 2)
 
     def test_min_length_is_in_snippets(self):
         for factor in (1, 3):
@@ -260,20 +286,23 @@ class TestProposalGenerator:
                 attention_thrs=[],
                 class_score_thrs=[0.5],
                 upsample_factor=factor,
-                min_length=1.5)(CAS[None], self.attention, np.ones(1), 1.)
+                min_length=1.5)(CAS[None], self.attention, np.ones(1), [0], 1.)
             assert len(segments) == 1 and segments[0, 0] < 1.1
 
     def test_upsampled_boundaries(self):
         # Half of 0 ... 1 ... 0 is crossed half-way between the centres.
         segments, _, _ = ProposalGenerator(
-            attention_thrs=[], class_score_thrs=[0.49],
-            upsample_factor=10)(np.array([[0., 0, 1, 0, 0]]), np.ones(5),
-                                np.ones(1), 1.)
+            attention_thrs=[],
+            class_score_thrs=[0.49],
+            upsample_factor=10,
+            boundary_pad=0.,
+            min_length=0.)(np.array([[0., 0, 1, 0, 0]]), np.ones(5),
+                           np.ones(1), [0], 1.)
         np.testing.assert_allclose(segments, [[2., 3.]], atol=0.11)
 
     def test_max_per_video_keeps_the_best(self):
         scores = smooth_scores()
-        args = scores, scores.mean(0), np.full(4, 0.3), 1.
+        args = scores, scores.mean(0), np.full(4, 0.3), range(4), 1.
         for nms in (None, dict(type='gaussian', sigma=0.3)):
             every = ProposalGenerator(nms=nms, max_per_video=None)(*args)
             best = ProposalGenerator(nms=nms, max_per_video=7)(*args)
@@ -285,7 +314,8 @@ class TestProposalGenerator:
         scores = smooth_scores()
         for nms in (None, dict(type='linear')):
             generator = ProposalGenerator(nms=nms, min_score=0.3)
-            kept = generator(scores, scores.mean(0), np.full(4, 0.3), 1.)[2]
+            kept = generator(scores, scores.mean(0), np.full(4, 0.3), range(4),
+                             1.)[2]
             assert len(kept) and kept.min() >= 0.3
 
     def test_permuting_classes_commutes(self):
@@ -293,8 +323,9 @@ class TestProposalGenerator:
         attention, video = scores.max(0), np.array([0.3, 0.1, 0.25, 0.4])
         order = np.array([2, 0, 3, 1])
         generator = ProposalGenerator()
-        one = generator(scores, attention, video, 0.64)
-        two = generator(scores[order], attention, video[order], 0.64)
+        one = generator(scores, attention, video, [0, 2, 3], 0.64)
+        two = generator(scores[order], attention, video[order], [0, 1, 2],
+                        0.64)
         assert len(one[0]) > 50
         np.testing.assert_array_equal(one[0], two[0])
         np.testing.assert_array_equal(one[1], order[two[1]])
@@ -304,9 +335,11 @@ class TestProposalGenerator:
     @pytest.mark.parametrize('value', [0., 0.4, 1.])
     @pytest.mark.parametrize('factor', [1, 4])
     def test_constant_scores(self, length, value, factor):
-        segments, labels, scores = ProposalGenerator(upsample_factor=factor)(
-            np.full((3, length), value), np.full(length, value),
-            np.full(3, value), 0.5)
+        segments, labels, scores = ProposalGenerator(
+            upsample_factor=factor, min_length=1)(np.full((3, length), value),
+                                                  np.full(length, value),
+                                                  np.full(3, value), range(3),
+                                                  0.5)
         assert segments.dtype == scores.dtype == np.float64
         if value:  # all there is to say: the whole video
             assert segments.tolist() == [[0, length * 0.5]] * 3
@@ -319,7 +352,8 @@ class TestProposalGenerator:
         noise = np.random.default_rng(0).random((1, 30)) * 1e-12
         segments, _, _ = ProposalGenerator(attention_thrs=[])(0.4 + noise,
                                                               np.ones(30),
-                                                              np.ones(1), 1.)
+                                                              np.ones(1), [0],
+                                                              1.)
         assert segments.tolist() == [[0, 30]]
 
     @pytest.mark.parametrize('which, name', [
@@ -332,17 +366,17 @@ class TestProposalGenerator:
         args[which].flat[-1] = np.nan
         with pytest.raises(
                 ValueError, match=f'{name} must be finite, got nan'):
-            ProposalGenerator()(*args, 1.)
+            ProposalGenerator()(*args, [0], 1.)
         args[which].flat[-1] = 7.
         with pytest.raises(ValueError, match=rf'{name} must be in \[0, 1\]'):
-            ProposalGenerator()(*args, 1.)
+            ProposalGenerator()(*args, [0], 1.)
 
     def test_bad_shapes_and_times(self):
         with pytest.raises(ValueError, match=r'got \(1, 6\), \(5,\), \(1,\)'):
-            ProposalGenerator()(CAS[None], np.ones(5), np.ones(1), 1.)
+            ProposalGenerator()(CAS[None], np.ones(5), np.ones(1), [0], 1.)
         with pytest.raises(ValueError, match='got 1.0 and 0'):
             ProposalGenerator()(
-                CAS[None], self.attention, np.ones(1), 1., duration=0)
+                CAS[None], self.attention, np.ones(1), [0], 1., duration=0)
 
     @pytest.mark.parametrize('kwargs, message', [
         (dict(attention_thrs=[], class_score_thrs=[]), 'both'),

@@ -1,3 +1,6 @@
+"""Full supervision: what the segments say of each snippet."""
+from __future__ import annotations
+
 from math import log
 
 import numpy as np
@@ -9,9 +12,8 @@ from mmengine.structures import InstanceData
 
 from mmaction_actiondiff.datasets.transforms import (PackWTALInputs,
                                                      SampleSnippets)
-from mmaction_actiondiff.models import supervised_localizer as S
-from mmaction_actiondiff.models.branches.base import BranchOutput
-from mmaction_actiondiff.models.mask_generator import PseudoMask
+from mmaction_actiondiff.models import BranchOutput
+from mmaction_actiondiff.models import supervised as S
 
 
 def row(*values):
@@ -40,9 +42,8 @@ def localizer(**branch):
             num_classes=2,
             stream_channels=(3, 3),
             base_branch=dict(type='CrossModalBranch', **branch),
-            loss=dict(type='SupervisedLoss', mil_ratio=4),
-            proposal_generator=dict(
-                type='ProposalGenerator', video_score_thr=0.05)))
+            loss=dict(type='SnippetSupervisionLoss', mil_ratio=4),
+            video_score_thr=0.05))
 
 
 @pytest.fixture
@@ -56,6 +57,8 @@ def test_coverage():
     assert share.tolist() == [[.5, 1, .5, 0], [0, 0, .25, 0]]
     assert S.coverage([], 2., 4).shape == (0, 4)
     assert S.coverage(np.array([[-3., 99.]]), 2., 2).tolist() == [[1, 1]]
+    # the first snippet starts at half a second: it covers [.5, 2.5)
+    assert S.coverage([[1., 3.]], 2., 2, offset=.5).tolist() == [[.75, .25]]
 
 
 def test_targets(small):
@@ -65,15 +68,14 @@ def test_targets(small):
     ]
     valid = torch.arange(5) < torch.tensor([[[5]], [[3]]])
     target = small.snippet_targets(samples, valid)
-    assert target.mask[0].tolist() == [[.5, 1, 1, 0, 0], [0, 0, 1, 1, 0]]
-    assert target.agnostic[0].tolist() == [[.5, 1, 1, 1, 0]]
-    assert not target.mask[1].any()
-    assert target.weight[:, 0].tolist() == [[1, 1, 1, 1, 1], [1, 0, 1, 0, 0]]
-    assert torch.equal(target.weight[:, 0], target.weight[:, 1])
+    assert target.share[0].tolist() == [[.5, 1, 1, 0, 0], [0, 0, 1, 1, 0]]
+    assert target.action[0].tolist() == [[.5, 1, 1, 1, 0]]
+    assert not target.share[1].any()
+    assert target.trusted[:, 0].tolist() == [[1, 1, 1, 1, 1], [1, 0, 1, 0, 0]]
     # two segments of one class over one snippet count once
     twice = data_sample([[0, 2], [1, 2]], [0, 0], 2)
     both = small.snippet_targets([twice], valid[:1, :, :2])
-    assert both.mask[0, 0].tolist() == [1, 1]
+    assert both.share[0, 0].tolist() == [1, 1]
 
 
 @pytest.mark.parametrize('mode, length', [('crop', 40), ('uniform', 40),
@@ -97,29 +99,30 @@ def test_targets_follow_the_sampled_snippets(small, mode, length):
         inputs = packed['inputs'].unsqueeze(0)
         target = small.snippet_targets([packed['data_samples']],
                                        torch.ones_like(inputs[:, :1]).bool())
-        sure = (target.mask[0, 1] == 0) | (target.mask[0, 1] == 1)
+        sure = (target.share[0, 1] == 0) | (target.share[0, 1] == 1)
         assert sure.float().mean() > .85
-        assert torch.equal(target.mask[0, 1][sure], inputs[0, 0][sure])
+        assert torch.equal(target.share[0, 1][sure], inputs[0, 0][sure])
 
 
 def test_snippet_loss_by_hand():
     cas = torch.tensor([[[log(2.), 0.], [0., 0.], [0., 0.]]])
-    target = PseudoMask(
-        torch.tensor([[[1., .5], [1., 0.]]]), torch.ones(1, 2, 2), row(1, .5))
+    share = torch.tensor([[[1., .5], [1., 0.]]])
+    trusted = torch.ones(1, 1, 2).bool()
+    target = S.SnippetTarget(share, row(1, .5), trusted)
     # snippet 0: the two classes share; probabilities 1/2, 1/4, 1/4
     first = (log(2) + log(4)) / 2
     # snippet 1: half of class 0, half background, all at 1/3
-    trusted = torch.ones(1, 1, 2).bool()
-    loss = S.snippet_loss(cas, target, trusted)
+    loss = S.snippet_loss(cas, target)
     assert loss.item() == pytest.approx((first + log(3)) / 2)
     trusted[..., 1] = False
-    assert S.snippet_loss(cas, target, trusted).item() == pytest.approx(first)
+    assert S.snippet_loss(cas, target).item() == pytest.approx(first)
 
 
 def test_attention_loss_by_hand():
     attention = torch.tensor([[[.9, 1.], [.5, 0.]]])
     trusted = torch.tensor([[[True, False]]])
-    loss = S.attention_loss(attention, row(1, 0), trusted)
+    target = S.SnippetTarget(row(1, 0), row(1, 0), trusted)
+    loss = S.attention_loss(attention, target)
     assert loss.item() == pytest.approx(-(log(.9) + log(.5)) / 2)
 
 
@@ -129,8 +132,8 @@ def test_perfect_scores_cost_nothing():
     cas = 50 * torch.cat([mask, 1 - agnostic], 1)
     branch = BranchOutput(cas, cas, agnostic)
     valid = torch.ones(1, 1, 4).bool()
-    target = PseudoMask(mask, torch.ones_like(mask), agnostic)
-    loss = S.SupervisedLoss(mil_ratio=4)
+    target = S.SnippetTarget(mask, agnostic, valid)
+    loss = S.SnippetSupervisionLoss(mil_ratio=4)
     # both classes pool the logit 50: each is the video's by one half
     losses = loss(branch, torch.ones(1, 2), valid, target)
     assert losses['loss_classification'] < 1e-6
@@ -142,8 +145,8 @@ def test_padding_changes_nothing(small):
     small.eval()
     inputs = torch.randn(1, 6, 7)
     sample = data_sample([[1, 3]], [1], 7)
-    short = small.loss(inputs, [sample])
-    long = small.loss(torch.nn.functional.pad(inputs, (0, 9)), [sample])
+    padded = torch.nn.functional.pad(inputs, (0, 9), value=7.)
+    short, long = (small(x, [sample], mode='loss') for x in (inputs, padded))
     torch.testing.assert_close(short, long)
 
 
@@ -173,7 +176,7 @@ def test_degenerate_videos(small, length):
         data_sample([], [], length),
         data_sample([[0, 0], [0, 99]], [0, 1], length, ambiguous=[[0, 99]])
     ]
-    losses = small.loss(torch.zeros(2, 6, length), samples)
+    losses = small(torch.zeros(2, 6, length), samples, mode='loss')
     sum(losses.values()).backward()
     assert all(x.isfinite() for x in losses.values())
     assert all(p.grad.isfinite().all() for p in small.parameters())
