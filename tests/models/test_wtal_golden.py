@@ -5,10 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mmaction.registry import MODELS
+from mmaction.registry import MODELS, TASK_UTILS
+from mmengine.config import Config
 
+from mmaction_actiondiff.models.branch import (BranchOutput, Scores,
+                                               append_background)
 from mmaction_actiondiff.models.wtal.acrnet import pool_clusters
 from mmaction_actiondiff.models.wtal.co2net import guide_gap
+from mmaction_actiondiff.models.wtal.cola import normalise
 from mmaction_actiondiff.models.wtal.delu import (curriculum_weight,
                                                   snippet_uncertainty)
 from mmaction_actiondiff.models.wtal.official import convert_state_dict
@@ -245,3 +249,100 @@ def test_acrnet_moving_average():
         output.stream_attentions[0][0, :, ::5].detach(),
         pooled['rgb_attention'],
         atol=1e-5)
+
+
+class TestProposals:
+    """The list that the settings of our THUMOS14 configs give."""
+
+    def golden(self, method):
+        return json.loads(
+            (GOLDEN / f'{method}.json').read_text())['proposals']
+
+    def localize(self, root, config, scores, video_score=None):
+        """(label, start, end, score) by our config, in seconds."""
+        cfg = Config.fromfile(root / 'configs' / 'baselines' / config)
+        generator = TASK_UTILS.build(cfg.model.proposal_generator)
+        if video_score is None:
+            video_score = scores.video_score[0]
+        contrast = scores.contrast
+        segments, labels, confidence = generator(
+            scores.class_score[0].numpy(),
+            scores.attention[0, 0].numpy(),
+            np.asarray(video_score),
+            np.flatnonzero(
+                np.asarray(video_score) >= cfg.model.video_score_thr),
+            0.64,
+            contrast=None if contrast is None else contrast[0].numpy())
+        return np.column_stack([labels, segments, confidence])
+
+    def check(self, found, expected):
+        assert len(found) == len(expected)
+        order = [
+            np.lexsort(np.round(rows[:, [2, 1, 0, 3]], 4).T)
+            for rows in (found, np.array(expected))
+        ]
+        np.testing.assert_allclose(
+            found[order[0]], np.array(expected)[order[1]], atol=1e-5)
+
+    @pytest.mark.parametrize('method', ['co2net', 'delu'])
+    def test_co2net_and_delu(self, root, method):
+        golden = self.golden(method)
+        k, t = grid(4, 40)
+        cas = tensor(2.5 * np.sin(0.31 * t + 2.1 * k) +
+                     1.5 * np.sin(0.11 * t * (k + 1)) +
+                     np.array([2.5, 0.5, 3.2, 0])[:, None])[None]
+        t = np.arange(40)
+        attention = tensor(0.5 + 0.3 * np.sin(0.7 * t) +
+                           0.19 * np.sin(0.23 * t + 1))[None, None]
+        valid = torch.ones(1, 1, 40, dtype=torch.bool)
+        branch = MODELS.build(
+            dict(
+                type='CrossModalBranch',
+                num_classes=3,
+                stream_channels=[4, 4],
+                embed_channels=8,
+                attention_channels=3))
+        scores = branch.score(
+            BranchOutput(torch.zeros(1, 8, 40), cas, attention), valid)
+        np.testing.assert_allclose(
+            scores.video_score[0], golden['video_score'], atol=1e-5)
+        expected = np.array(golden['list'])
+        expected[:, 1:3] *= 0.64
+        self.check(
+            self.localize(root, f'{method}_thumos14.py', scores), expected)
+
+    def test_cola(self, root):
+        golden = self.golden('cola')
+        k, t = grid(3, 30)
+        cas = tensor(
+            np.maximum(
+                0.8 * np.sin(0.43 * t + 2.1 * k) + 0.6 * np.sin(0.17 * t *
+                                                                (k + 1)) +
+                np.array([1.37, -0.2, 1.1])[:, None], 0))[None]
+        valid = torch.ones(1, 1, 30, dtype=torch.bool)
+        branch = MODELS.build(
+            dict(
+                type='CoLABranch',
+                num_classes=3,
+                stream_channels=[4, 4],
+                embed_channels=8))
+        attention = normalise(cas.sum(1, keepdim=True), valid)
+        scores = branch.score(
+            BranchOutput(
+                torch.zeros(1, 8, 30), append_background(cas, attention),
+                attention), valid)
+        self.check(
+            self.localize(root, 'cola_thumos14.py', scores,
+                          golden['video_score']), golden['list'])
+
+    def test_acrnet(self, root):
+        golden = self.golden('acrnet')
+        k, t = grid(3, 24)
+        score = tensor(0.5 + 0.28 * np.sin(0.51 * t + 2.1 * k) +
+                       0.2 * np.sin(0.19 * t * (k + 1)))[None]
+        found = self.localize(root, 'acr_thumos14.py',
+                              Scores(score.clamp(0, 1), score[:, :1] * 0,
+                                     score[:, :, 0]), golden['video_score'])
+        # they count frames from 1
+        found[:, 1:3] += 1 / 25
+        self.check(found, golden['list'])
