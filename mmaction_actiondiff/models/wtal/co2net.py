@@ -85,6 +85,7 @@ def init_convolutions(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv1d):
             kaiming_init(module, mode='fan_in', distribution='uniform')
+    for module in network.modules():
         if isinstance(module, ConsensusGate):
             # as of a convolution of three taps, two of which see padding
             module.channel.weight.data /= 3**0.5
