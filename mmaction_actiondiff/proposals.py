@@ -200,7 +200,7 @@ def soft_nms(spans: np.ndarray,
             kept.append(score[best])
             score[best] = -np.inf
             inter = np.minimum(end, end[best]) - np.maximum(start, start[best])
-            union = end - start + (end[best] - start[best]) - inter
+            union = end[best] - start[best] - inter + end - start
             # Negative where disjoint, hence never above the threshold.
             tiou = inter / union
             hit = (tiou > tiou_thr) & (score > -np.inf)
