@@ -43,8 +43,34 @@ _ACRNET = {
         'aas_{}_encoder.2': '{}_heads.actionness.2',
     }.items()
 }
+# ACRNet's attention: no layers, and the same shapes.
+_RENAMED = {
+    'mca.rgb_proj': 'cross_attention.rgb',
+    'mca.flow_proj': 'cross_attention.flow',
+    'mca.atte': 'cross_attention.score',
+}
 METHODS: dict[str, dict[str, str | None]] = dict(
     co2net=_CO2NET, delu=_CO2NET, cola=_COLA, acrnet=_ACRNET)
+
+
+def convert_checkpoint(method: str, source: str | Path,
+                       target: str | Path) -> int:
+    """Convert a file; see the two functions below.
+
+    Returns:
+        int: Number of the tensors written.
+
+    Raises:
+        FileNotFoundError, ValueError: Of these functions, or if the target
+            exists.
+    """
+    if Path(target).exists():
+        raise ValueError(f'{target} exists already: choose another --out, or '
+                         'delete it')
+    state = convert_state_dict(method, load_checkpoint(source))
+    torch.save(
+        dict(state_dict=state, meta=dict(converted_from=method)), target)
+    return len(state)
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Tensor]:
@@ -90,43 +116,38 @@ def convert_state_dict(method: str,
     if method not in METHODS:
         raise ValueError(f'method must be one of {sorted(METHODS)}, got '
                          f'{method!r}')
-    converted, unknown = {}, []
     layers = METHODS[method]
+    converted: dict[str, Tensor] = {}
+    unknown = []
     for key, value in state.items():
         layer, _, kind = key.rpartition('.')
-        if method == 'acrnet' and layer == 'mca' and kind in _ATTENTION:
-            ours = _ATTENTION[kind]
-        elif layer not in layers or kind not in ('weight', 'bias'):
+        if key in _RENAMED and method == 'acrnet':
+            ours: str | None = _RENAMED[key]
+        elif layer in layers and kind in ('weight', 'bias'):
+            ours = layers[layer] and f'{layers[layer]}.{kind}'
+        else:
             unknown.append(key)
             continue
-        elif layers[layer] is None:
+        if ours is None:
             continue
-        else:
-            ours = f'{layers[layer]}.{kind}'
-            if ours.endswith('gate.channel.weight'):
-                # of a sequence of length one, the outer taps see padding
-                value = value[..., value.size(-1) // 2, None]
+        if ours.endswith('gate.channel.weight'):
+            # of a sequence of length one, the outer taps see padding
+            value = value[..., value.size(-1) // 2, None]
         converted[f'base_branch.{ours}'] = value.clone()
-    expected = {ours for ours in layers.values() if ours}
-    missing = sorted(
-        theirs for theirs, ours in layers.items()
-        if ours and f'base_branch.{ours}.weight' not in converted)
+    wanted = {
+        f'{theirs}.weight': f'{ours}.weight'
+        for theirs, ours in layers.items() if ours
+    }
     if method == 'acrnet':
-        missing += [
-            f'mca.{kind}' for kind, ours in _ATTENTION.items()
-            if f'base_branch.{ours}' not in converted
-        ]
+        wanted.update(_RENAMED)
+    missing = [
+        theirs for theirs, ours in wanted.items()
+        if f'base_branch.{ours}' not in converted
+    ]
     if unknown or missing:
         raise ValueError(
-            f'not a checkpoint of the published {method} code: '
-            f'{len(unknown)} unknown keys {unknown[:3]}, {len(missing)} '
-            f'missing layers {missing[:3]}, of {len(expected)}. Which method '
-            f'is it of? Known: {sorted(METHODS)}')
+            f'not a checkpoint of the published {method} code: it lacks '
+            f'{len(missing)} of {len(wanted)} weights (such as {missing[:2]}) '
+            f'and has {len(unknown)} unknown ones (such as {unknown[:2]}). '
+            f'The methods are {sorted(METHODS)}')
     return converted
-
-
-_ATTENTION = dict(
-    rgb_proj='cross_attention.rgb',
-    flow_proj='cross_attention.flow',
-    atte='cross_attention.score')
-
