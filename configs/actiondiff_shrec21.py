@@ -43,7 +43,7 @@ model = dict(
     proposal_generator=dict(
         video_score_thr=0.02, attention_thrs=[], outer_ratio=0.5))
 
-train_dataloader = dict(sampler=dict(num_pairs=0))
+train_dataloader = dict(batch_sampler=dict(num_pairs=0))
 train_cfg = dict(max_iters=600, val_interval=300)
 # A hundred recordings: all of the network decays, and little.
 optim_wrapper = dict(
