@@ -40,7 +40,7 @@ test_pipeline = [
 ]
 train_dataloader = dict(
     batch_size=32,
-    sampler=dict(batch_size=32, num_pairs=0),
+    batch_sampler=dict(num_pairs=0),
     dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader

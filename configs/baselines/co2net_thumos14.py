@@ -31,9 +31,7 @@ train_pipeline = [
     _base_.train_pipeline[-1]
 ]
 train_dataloader = dict(
-    batch_size=10,
-    sampler=dict(batch_size=10, num_pairs=3),
-    dataset=dict(pipeline=train_pipeline))
+    batch_size=10, dataset=dict(pipeline=train_pipeline))
 custom_hooks = []
 
 val_evaluator = [

@@ -39,7 +39,7 @@ test_pipeline = [
     dict(mode='uniform', random=False, **_sample), _base_.test_pipeline[-1]
 ]
 train_dataloader = dict(
-    sampler=dict(num_pairs=0), dataset=dict(pipeline=train_pipeline))
+    batch_sampler=dict(num_pairs=0), dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
