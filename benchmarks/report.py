@@ -1,4 +1,4 @@
-"""What tools/benchmark.py writes of its runs: numbers, table and chart."""
+"""What a benchmark reports of its runs: numbers, table and chart."""
 from __future__ import annotations
 
 import os
@@ -8,7 +8,8 @@ from typing import Any, Iterable, Mapping, Sequence
 import numpy as np
 from mmengine.config import Config
 
-FAMILIES = ('ours', 'control', 'wtal', 'supervised')
+from . import BenchmarkError
+from .plan import FAMILIES
 
 
 def mean_std(values: Sequence[float]) -> dict[str, float | None]:
@@ -65,6 +66,7 @@ def merged(descriptions: Iterable[Mapping]) -> dict[str, Any]:
 def summarise(bench: Config,
               results: Mapping[str, Mapping[int, dict]],
               seeds: Sequence[int],
+              command: str = '',
               published: Mapping | None = None) -> dict:
     """All numbers of the report.
 
@@ -73,6 +75,7 @@ def summarise(bench: Config,
         results (Mapping): Results of finished runs by entry and seed; no
             entry without a run.
         seeds (Sequence[int]): Those asked for.
+        command (str): What makes this report.
         published (Mapping, optional): An earlier report; its rows stand
             until every seed asked for has a result.
 
@@ -80,12 +83,12 @@ def summarise(bench: Config,
         dict: For json; see ``docs/benchmark``.
 
     Raises:
-        ValueError: If the earlier report was judged in another way.
+        BenchmarkError: If the earlier report was evaluated in another way.
     """
     every = [run for runs in results.values() for run in runs.values()]
     protocol: dict = next(
         (run['protocol'] for run in every if run['protocol']), {})
-    judged = dict(
+    evaluated = dict(
         protocol=bench.protocol,
         protocol_settings=protocol.get('settings'),
         num_videos=protocol.get('num_videos'),
@@ -93,9 +96,9 @@ def summarise(bench: Config,
         main_metric=bench.main_metric)
     kept: dict[str, dict] = {}
     if published:
-        for key, value in judged.items():
+        for key, value in evaluated.items():
             if published[key] != value:
-                raise ValueError(
+                raise BenchmarkError(
                     f'the published report of {bench.name} has {key}='
                     f'{published[key]!r}, the runs {value!r}: its rows cannot '
                     'stand beside them, so run again without --keep-rows')
@@ -112,7 +115,8 @@ def summarise(bench: Config,
     sources = [*every, published] if published and kept else every
     return dict(
         name=bench.name,
-        **judged,
+        **evaluated,
+        command=command,
         iteration='the last one of each config, never chosen on the test set',
         seeds=list(seeds),
         base=bench.base,
@@ -133,7 +137,7 @@ def described(bench: Config, name: str) -> dict:
         label=entry.label,
         block=entry.get('block'),
         note=entry.get('note'),
-        config=entry.config.format(data=bench.data))
+        config=entry.config.replace('{data}', bench.data))
 
 
 def entry_row(bench: Config, name: str, runs: Mapping[int, dict],
@@ -287,10 +291,9 @@ def markdown(bench: Config, report: Mapping) -> str:
     lines = [
         f'# Benchmark: {report["name"]}', '',
         f'Protocol `{report["protocol"]}`: {report["num_videos"]} videos, '
-        f'{report["num_gt"]} instances. Seeds {seeds}. Every run is judged at '
-        'the last iteration of its config. Made by', '', '```bash',
-        f'python tools/benchmark.py configs/benchmarks/{report["name"]}.py '
-        f'--seeds {seeds}', '```', '',
+        f'{report["num_gt"]} instances. Seeds {seeds}. Every run is evaluated '
+        'at the last iteration of its config. Made by', '', '```bash',
+        report['command'], '```', '',
         f'mAP (%) by tIoU, **{average}** their mean ± standard deviation over '
         'the seeds.', ''
     ]
@@ -394,8 +397,9 @@ def markdown(bench: Config, report: Mapping) -> str:
         ]
     machine, used = report['machine'], report['versions']
     lines += [
-        '', f'{machine["cpu_count"]} CPU cores, {machine["threads"]} thread'
-        f' per run, device {machine["device"]}. ' +
+        '', f'{machine.get("cpu", "CPU not recorded")}, '
+        f'{machine["cpu_count"]} cores, {machine["threads"]} thread per run, '
+        f'device {machine["device"]}. ' +
         ', '.join(f'{name} {version}' for name, version in used.items()) + '.',
         '', f'![mean mAP and mAP by tIoU]({report["name"]}.png)', ''
     ]
@@ -403,71 +407,65 @@ def markdown(bench: Config, report: Mapping) -> str:
 
 
 def chart(bench: Config, report: Mapping, path: Path) -> None:
-    """Bars of the mean average, and mAP by tIoU."""
+    """Bars of the mean average, and mAP by tIoU of a few entries."""
     import matplotlib
     matplotlib.use('Agg')
     import matplotlib.pyplot as plt
 
-    groups = ordered(report)
-    entries = [e for _, group in groups for e in group if e['average']]
+    entries = [e for _, group in ordered(report) for e in group]
+    entries = [entry for entry in entries if entry['average']]
     if not entries:
         return
     few = len(entries) <= 12
-    figure, axes = plt.subplots(
+    height = 1.5 + 0.36 * max(len(entries), 8)
+    figure, all_axes = plt.subplots(
         1,
         1 + few,
-        figsize=(12 if few else 8, 1.5 + 0.36 * max(len(entries), 8)),
+        figsize=(15 if few else 8, height),
         squeeze=False,
         layout='constrained')
     colours = dict(
         zip(FAMILIES, ('tab:red', 'tab:orange', 'tab:blue', 'tab:gray')))
-    bars = axes[0][0]
-    for family in FAMILIES:
+    axes = all_axes[0][0]
+    for family, colour in colours.items():
         rows = [i for i, e in enumerate(entries) if e['family'] == family]
         if rows:
-            bars.barh(
+            axes.barh(
                 rows, [entries[i]['mean'] for i in rows],
                 xerr=[entries[i]['std'] or np.nan for i in rows],
-                color=colours[family],
+                color=colour,
                 alpha=0.8,
                 capsize=3,
                 label=family)
-    bars.set_yticks(
-        range(len(entries)), [e['label'] for e in entries], fontsize=9)
-    bars.invert_yaxis()
+    axes.set_yticks(range(len(entries)), [e['label'] for e in entries])
+    axes.invert_yaxis()
     for i, entry in enumerate(entries):
-        bars.annotate(
+        axes.annotate(
             f'{entry["mean"]:.1f}', (entry['mean'] + (entry['std'] or 0), i),
             (5, 0),
             textcoords='offset points',
-            va='center',
-            fontsize=9)
-    bars.margins(x=0.12, y=0.01)
-    bars.set_xlabel(f'mAP@{bench.main_metric.partition("@")[2]} (%), '
+            va='center')
+    axes.margins(x=0.12, y=0.01)
+    axes.set_xlabel(f'mAP@{bench.main_metric.partition("@")[2]} (%), '
                     'mean ± std over seeds')
     figure.legend(
-        *bars.get_legend_handles_labels(),
-        fontsize=8,
+        *axes.get_legend_handles_labels(),
         ncols=4,
         loc='outside lower left')
     if few:
-        lines = axes[0][1]
-        markers = 'osD^v<>Pp*Xh'
-        others = [f'C{i}' for i in range(12) if i != 3]  # red is ours
-        for marker, colour, entry in zip(markers, others + ['k'], entries):
-            is_ours = entry is report['entries'].get(bench.ours)
-            lines.plot([float(thr) for thr in entry['mAP']],
-                       [value['mean'] for value in entry['mAP'].values()],
-                       marker=marker,
-                       markersize=5,
-                       color=colours['ours'] if is_ours else colour,
-                       zorder=3 if is_ours else 2,
-                       linewidth=2.5 if is_ours else 1.3,
-                       label=entry['label'])
-        lines.set_xlabel('tIoU')
-        lines.set_ylabel('mAP (%)')
-        lines.grid(alpha=0.3)
-        lines.legend(fontsize=8)
+        axes = all_axes[0][1]
+        for entry, marker in zip(entries, 'osD^v<>Pp*Xh'):
+            ours = entry is report['entries'].get(bench.ours)
+            axes.plot([float(thr) for thr in entry['mAP']],
+                      [value['mean'] for value in entry['mAP'].values()],
+                      marker=marker,
+                      color='tab:red' if ours else None,
+                      linewidth=2.5 if ours else 1.3,
+                      label=entry['label'])
+        axes.set_xlabel('tIoU')
+        axes.set_ylabel('mAP (%)')
+        axes.grid(alpha=0.3)
+        axes.legend(loc='upper left', bbox_to_anchor=(1, 1))
     figure.suptitle(f'{report["name"]}, protocol {report["protocol"]}, seeds '
                     f'{" ".join(map(str, report["seeds"]))}')
     figure.savefig(path, dpi=120)

@@ -1,6 +1,6 @@
 """Run all stages of BSN: TEM, proposal generation (PGM), PEM.
 
-    python tools/bsn.py configs/baselines/bsn_tem_shrec21.py \
+    python benchmarks/bsn.py configs/baselines/bsn_tem_shrec21.py \
         configs/baselines/bsn_pem_shrec21.py --work-dir work_dirs/bsn_shrec21
 
 The stages hand on files through ``--work-dir``: ``tem_results``,
