@@ -1,40 +1,294 @@
-"""Show why the mAP moved: what the curves and proposals of each model do.
+"""Why the mAP moved: what the curves and proposals of each model look like.
 
 Dump the predictions once per model and seed, then compare the models:
 
-    python tools/test.py CONFIG CHECKPOINT --dump a0.pkl
-    python tools/mechanism.py CONFIG --runs "ActionDiff=a0.pkl,a1.pkl" \
-        "Base branch=b0.pkl,b1.pkl" --out docs/benchmark/mechanism_NAME
+    python tools/test.py CONFIG CHECKPOINT --dump a0.npz
+    python -m benchmarks.mechanism CONFIG --runs "ActionDiff=a0.npz,a1.npz" \
+        "Base branch=b0.npz,b1.npz" --out docs/benchmark/mechanism_NAME
 
 It writes OUT.md, OUT.json and OUT.png. The files of one run are its seeds.
 
-A dump is a pickle, and loading a pickle can run any code: open only what you
-have written yourself.
+Dimension legend: T snippets, C classes, G ground-truth instances, P
+predictions.
 """
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import sys
+from collections import defaultdict
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
 import mmengine
 import numpy as np
-from _benchmark_report import mean_std, number, table, write
 from mmaction.registry import DATASETS
 from mmengine.registry import init_default_scope
 
 from mmaction_actiondiff import cli
-from mmaction_actiondiff.evaluation.mechanism import (PHASES, STAGES,
-                                                      count_instances, measure,
-                                                      read_phases)
+from mmaction_actiondiff.dumps import load_dump
+from mmaction_actiondiff.evaluation import (Instances, VideoDetections,
+                                            VideoTruth, average_precision,
+                                            temporal_iou)
+from mmaction_actiondiff.evaluation.metrics import _numpy, _truth
+
+from . import BenchmarkError, command
+from .report import grouped_bars, mean_std, number, table, write
+
+#: Class scores of ``pred_snippets``; a model without fusion has the last only.
+STAGES = dict(before='base_score', after='score')
+#: Parts of an instance in the generated data, in the order of ``phases``.
+PHASES = ('start-up', 'core', 'tail')
+#: Of the average precision by length.
+TIOU_THRS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+
+#: By the name of the video: label and spans (3, 2) of each instance.
+Phases = Mapping[str, Sequence[tuple[int, np.ndarray]]]
+
+# -- Measures -----------------------------------------------------------------
 
 
-def parse_args() -> argparse.Namespace:
+def bin_names(edges: Sequence[float]) -> list[str]:
+    """Names of the bins of lengths (s); each begins with its lower edge."""
+    inner = [f'{a:g}–{b:g} s' for a, b in zip(edges, edges[1:])]
+    return [f'< {edges[0]:g} s', *inner, f'≥ {edges[-1]:g} s']
+
+
+def length_bins(segments: np.ndarray, edges: Sequence[float]) -> np.ndarray:
+    """Bin (G,) of each segment (G, 2) by its length."""
+    # rounded: 4.2 - 3.6 is as long as 0.6
+    return np.digitize(np.round(segments[:, 1] - segments[:, 0], 6), edges)
+
+
+def count_instances(samples: Sequence[Mapping],
+                    edges: Sequence[float]) -> dict[str, int]:
+    """Number of ground-truth instances, ``all`` and in each bin."""
+    bins = [length_bins(_truth(dict(s)).segments, edges) for s in samples]
+    count = np.bincount(np.concatenate(bins), minlength=len(edges) + 1)
+    return dict(
+        all=int(count.sum()), **dict(zip(bin_names(edges), count.tolist())))
+
+
+def read_phases(database: Mapping[str, Any], classes: Sequence[str]) -> Phases:
+    """The phases that annotations (ActivityNet schema) may have."""
+    index = {name: i for i, name in enumerate(classes)}
+    return {
+        name: [(index[item['label']], np.array(item['phases']))
+               for item in video.get('annotations', ()) if 'phases' in item]
+        for name, video in database.items()
+    }
+
+
+def peak_ratio(score: np.ndarray) -> np.ndarray:
+    """``max_T / mean_T`` of each class, (T, C) -> (C,).
+
+    High where a class shows in few snippets only.
+    """
+    return score.max(0) / np.maximum(score.mean(0), 1e-6)
+
+
+def centres(num_snippets: int, sample: Mapping) -> np.ndarray:
+    """Seconds (T,) at which the middle of each snippet is."""
+    return ((np.arange(num_snippets) + 0.5) * sample['seconds_per_snippet'] +
+            sample.get('snippet_offset', 0.))
+
+
+def coverage(score: np.ndarray, spans: np.ndarray, labels: np.ndarray,
+             centre: np.ndarray) -> np.ndarray:
+    """Share of each span's snippets that its class's score reaches.
+
+    A snippet is reached if the score is above a quarter of the largest one
+    of its class in the video, and lies in a span if its centre does.
+
+    Args:
+        score (np.ndarray): (T, C).
+        spans (np.ndarray): (G, 2), in seconds.
+        labels (np.ndarray): (G,).
+        centre (np.ndarray): (T,), in seconds.
+
+    Returns:
+        np.ndarray: (G,) in [0, 1]; NaN for a span with no snippet.
+    """
+    inside = (centre >= spans[:, :1]) & (centre < spans[:, 1:])  # (G, T)
+    reached = (score > score.max(0) / 4)[:, labels].T
+    total = inside.sum(1)
+    return np.divide(
+        (inside & reached).sum(1),
+        total,
+        out=np.full(len(spans), np.nan),
+        where=total > 0)
+
+
+def recalled(truth: VideoTruth,
+             found: VideoDetections,
+             top: int = 3,
+             tiou_thr: float = 0.5) -> np.ndarray:
+    """Which instances (G,) one of the best ``top`` predictions of their class
+    in the video overlaps by at least ``tiou_thr``."""
+    hit = np.zeros(len(truth.labels), dtype=bool)
+    for label in np.unique(truth.labels):
+        own = truth.labels == label
+        rival = np.flatnonzero(found.labels == label)
+        best = rival[np.argsort(-found.scores[rival], kind='stable')[:top]]
+        iou = temporal_iou(truth.segments[own, None], found.segments[best])
+        hit[own] = (iou >= tiou_thr).any(1)
+    return hit
+
+
+def owner_bins(truth: VideoTruth, found: VideoDetections,
+               edges: Sequence[float]) -> np.ndarray:
+    """Bin (P,) of the instance that each prediction overlaps most, among those
+    of its class in the video; -1 where it overlaps none."""
+    bins = length_bins(truth.segments, edges)
+    owner = np.full(len(found.labels), -1)
+    for label in np.unique(truth.labels):
+        own = np.flatnonzero(truth.labels == label)
+        rival = np.flatnonzero(found.labels == label)
+        iou = temporal_iou(truth.segments[own, None], found.segments[rival])
+        owner[rival] = np.where(iou.max(0) > 0, bins[own[iou.argmax(0)]], -1)
+    return owner
+
+
+def precision_by_length(videos: Sequence[tuple[VideoTruth, VideoDetections]],
+                        edges: Sequence[float],
+                        num_classes: int) -> dict[str, float]:
+    """mAP (%) over tIoU 0.1:0.7 of the instances of each length.
+
+    A prediction that belongs to an instance of another length
+    (:func:`owner_bins`) is left out; one that overlaps nothing is a false
+    positive of every length.
+
+    Returns:
+        dict[str, float]: ``all`` and every bin that has instances.
+    """
+
+    def joined(items: Sequence[Any]) -> Instances:
+        scores = [item.scores for item in items if hasattr(item, 'scores')]
+        return Instances(
+            np.arange(len(items)).repeat([len(item.labels) for item in items]),
+            np.concatenate([item.segments for item in items]),
+            np.concatenate([item.labels for item in items]),
+            np.concatenate(scores) if scores else None)
+
+    truth, found = joined([t for t, _ in videos]), joined(
+        [f for _, f in videos])
+    owner = np.concatenate([owner_bins(t, f, edges) for t, f in videos])
+    bins = length_bins(truth.segments, edges)
+
+    def those(every: Instances, chosen: np.ndarray) -> Instances:
+        return Instances._make(None if x is None else x[chosen] for x in every)
+
+    def average(wanted: np.ndarray, kept: np.ndarray) -> float:
+        precision = average_precision(
+            those(truth, wanted), those(found, kept), num_classes, TIOU_THRS)
+        return 100 * float(np.nanmean(precision))
+
+    result = dict(all=average(bins >= 0, owner >= -1))
+    for place, name in enumerate(bin_names(edges)):
+        if (bins == place).any():
+            result[name] = average(bins == place,
+                                   (owner == place) | (owner < 0))
+    return result
+
+
+def mask_quality(samples: Sequence[Mapping], curve: str) -> dict[str, float]:
+    """Precision, recall and IoU (%) of a curve above 0.5, by snippet.
+
+    Over the present classes only: what the model masks for a class that it
+    wrongly takes for present is an error of the video label, not of the mask.
+    """
+    counts = np.zeros(3)
+    for sample in samples:
+        value = sample['pred_snippets'][curve]
+        mask = _numpy(value, *value.shape) > 0.5
+        centre, truth = centres(len(mask), sample), _truth(dict(sample))
+        action = np.zeros_like(mask)
+        for (start, end), label in zip(truth.segments, truth.labels):
+            action[(centre >= start) & (centre < end), label] = True
+        mask &= np.isin(np.arange(mask.shape[1]), truth.labels)
+        counts += [(mask & action).sum(), mask.sum(), action.sum()]
+    both, masked, annotated = counts
+    return {
+        key: 100 * both / total
+        for key, total in (('precision', masked), ('recall', annotated),
+                           ('tiou', masked + annotated - both)) if total
+    }
+
+
+def measure(samples: Sequence[Mapping[str, Any]],
+            edges: Sequence[float],
+            phases: Phases,
+            top: int = 3) -> dict[str, float]:
+    """All measures of one test.
+
+    Args:
+        samples (Sequence[Mapping]): What ``tools/test.py --dump`` stores,
+            with ``gt_instances``, ``pred_instances``, ``pred_snippets``.
+        edges (Sequence[float]): Between the bins of lengths, in seconds.
+        phases (Mapping): What :func:`read_phases` returns; may be empty.
+        top (int): Proposals per class and video that recall looks at.
+
+    Returns:
+        dict[str, float]: ``peak_ratio/WHEN`` (mean over the present classes
+        of each video) and, in percent, ``coverage/WHEN`` and ``PHASE/WHEN``
+        (mean over the instances), ``recall/all``, ``recall/BIN``,
+        ``mAP/all``, ``mAP/BIN`` (:func:`precision_by_length`), and
+        ``CURVE/precision``, ``/recall``, ``/tiou`` of ``mask`` and
+        ``denoised``; WHEN as in :data:`STAGES`. What a test has not, or has
+        no instance for, is left out.
+    """
+    values: dict[str, list[np.ndarray]] = defaultdict(list)
+    videos = []
+    for sample in samples:
+        truth, proposals = _truth(dict(sample)), sample['pred_instances']
+        detections = VideoDetections(
+            _numpy(proposals['segments'], -1, 2),
+            _numpy(proposals['labels'], -1, dtype=np.int64),
+            _numpy(proposals['scores'], -1))
+        videos.append((truth, detections))
+        hit = recalled(truth, detections, top)
+        values['recall/all'].append(hit)
+        length = length_bins(truth.segments, edges)
+        for place, name in enumerate(bin_names(edges)):
+            values[f'recall/{name}'].append(hit[length == place])
+        for when, curve in STAGES.items():
+            if curve not in sample['pred_snippets']:
+                continue
+            score = sample['pred_snippets'][curve]
+            score = _numpy(score, *score.shape)
+            centre = centres(len(score), sample)
+            values[f'peak_ratio/{when}'].append(
+                peak_ratio(score[:, np.unique(truth.labels)]))
+            values[f'coverage/{when}'].append(
+                coverage(score, truth.segments, truth.labels, centre))
+            for label, spans in phases.get(sample['video_name'], ()):
+                shares = coverage(score, spans, np.full(3, label), centre)
+                for phase, share in zip(PHASES, shares):
+                    values[f'{phase}/{when}'].append(np.array([share]))
+    found = {}
+    for key, parts in values.items():
+        every = np.concatenate(parts).astype(float)
+        if not np.isnan(every).all():
+            scale = 1 if key.startswith('peak_ratio') else 100
+            found[key] = scale * float(np.nanmean(every))
+    num_classes = samples[0]['pred_snippets']['score'].shape[1]
+    precision = precision_by_length(videos, edges, num_classes)
+    found.update({f'mAP/{name}': value for name, value in precision.items()})
+    for curve in ('mask', 'denoised'):
+        if all(curve in sample['pred_snippets'] for sample in samples):
+            found.update({
+                f'{curve}/{key}': value
+                for key, value in mask_quality(samples, curve).items()
+            })
+    return found
+
+
+# -- The command --------------------------------------------------------------
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__,
+        prog='python -m benchmarks.mechanism',
+        description=__doc__.partition('\n\nDimension')[0],
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config whose test data were predicted')
     parser.add_argument(
@@ -42,7 +296,7 @@ def parse_args() -> argparse.Namespace:
         nargs='+',
         required=True,
         metavar='NAME=DUMP[,DUMP]',
-        help='pickles written by tools/test.py --dump, one per seed')
+        help='files written by tools/test.py --dump, one per seed')
     parser.add_argument(
         '--out', required=True, help='path of .md, .json and .png, without it')
     parser.add_argument(
@@ -63,7 +317,7 @@ def parse_args() -> argparse.Namespace:
         default={},
         help='override settings of the config, key=value')
     parser.set_defaults(work_dir=None, launcher='none', local_rank=0)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     runs: dict[str, list[str]] = {}
     for text in args.runs:
         name, _, files = text.partition('=')
@@ -71,7 +325,7 @@ def parse_args() -> argparse.Namespace:
             parser.error('--runs needs NAME=DUMP[,DUMP], each name once, got '
                          f'{text!r}')
         runs[name] = files.split(',')
-    if args.edges != sorted(set(args.edges)) or args.edges[0] <= 0:
+    if args.edges != sorted(set(args.edges)) or not args.edges[0] > 0:
         parser.error(f'--edges must be > 0 and rise, got {args.edges}')
     if args.top < 1:
         parser.error(f'--top must be >= 1, got {args.top}')
@@ -81,19 +335,17 @@ def parse_args() -> argparse.Namespace:
 
 def read_dump(path: str, database: Mapping[str, Any]) -> list[dict]:
     """The samples of a dump, all of them videos of the config's data."""
-    if not os.path.isfile(path):
-        sys.exit(f'Error: the dump {path} does not exist; write it with '
-                 f'tools/test.py CONFIG CHECKPOINT --dump {path}')
-    samples = mmengine.load(path)
+    samples = load_dump(path)
     for sample in samples:
         name = sample['video_name']
         if 'pred_snippets' not in sample:
-            sys.exit(f'Error: {path}: {name}: no pred_snippets; write the '
-                     'dump with tools/test.py --dump, with the config of a '
-                     'weakly supervised localizer')
+            raise BenchmarkError(
+                f'{path}: {name}: no pred_snippets; write the dump with '
+                'tools/test.py --dump, with the config of a weakly supervised '
+                'localizer')
         if name not in database:
-            sys.exit(f'Error: {path}: the video {name} is not in the data of '
-                     'the config')
+            raise BenchmarkError(f'{path}: the video {name} is not in the '
+                                 'data of the config')
     return samples
 
 
@@ -113,14 +365,16 @@ def summarise(args: argparse.Namespace) -> dict:
             own = {sample['video_name'] for sample in samples}
             videos = videos or own
             if own != videos:
-                sys.exit(f'Error: {path} has other videos than the first '
-                         f'dump, such as {min(own ^ videos)}')
+                raise BenchmarkError(
+                    f'{path} has other videos than the first dump, such as '
+                    f'{min(own ^ videos)}')
             seeds.append(measure(samples, args.edges, phases, args.top))
+        keys = dict.fromkeys(key for found in seeds for key in found)
         runs[name] = dict(
             files=len(files),
             measures={
                 key: mean_std([found[key] for found in seeds if key in found])
-                for key in dict.fromkeys(k for found in seeds for k in found)
+                for key in keys
             })
     return dict(
         name=Path(args.out).name,
@@ -151,19 +405,18 @@ def markdown(report: Mapping) -> str:
     files = ', '.join(f'{name} {run["files"]}'
                       for name, run in report['runs'].items())
     bins = report['instances']
+    lengths = [f'{name} ({count})' for name, count in bins.items()]
     lines = [
         f'# Mechanism: {report["name"]}', '',
         f'Test data `{report["data"]}`: {report["num_videos"]} videos, '
         f'{bins["all"]} instances. Mean ± standard deviation over the seeds '
         f'({files}). All but the peak ratio in percent. Made by '
-        '`tools/mechanism.py`.', '', '## Scores before and after fusion',
-        *block(scores, scores),
+        '`python -m benchmarks.mechanism`.', '',
+        '## Scores before and after fusion', *block(scores, scores),
         f'## Recall of the best {report["top"]} proposals, by length',
-        *block([f'{name} ({count})' for name, count in bins.items()],
-               [f'recall/{name}' for name in bins]),
+        *block(lengths, [f'recall/{name}' for name in bins]),
         '## mAP (average over tIoU 0.1:0.7), by length',
-        *block([f'{name} ({count})' for name, count in bins.items()],
-               [f'mAP/{name}' for name in bins]), '## Masks',
+        *block(lengths, [f'mAP/{name}' for name in bins]), '## Masks',
         *block([key.replace('tiou', 'IoU') for key in quality], quality)
     ]
     if any(phases[-1] in run['measures'] for run in report['runs'].values()):
@@ -176,6 +429,8 @@ def markdown(report: Mapping) -> str:
         'video contains; high where few snippets decide.',
         '* **coverage**: share of the snippets of an instance whose score is '
         'above a quarter of the largest one of its class in the video.',
+        '* **phase**: in the generated data an action has an ambiguous start, '
+        'a core that tells its class, and an ambiguous tail.',
         '* **recall**: instances that one of the best '
         f'{report["top"]} proposals of their class in the video overlaps '
         'with tIoU ≥ 0.5; in brackets how many there are. Where a class has '
@@ -193,69 +448,26 @@ def markdown(report: Mapping) -> str:
 
 def chart(report: Mapping, path: str) -> None:
     """Grouped bars: recall and mAP by length, peak ratio, coverage."""
-    import matplotlib
-    matplotlib.use('Agg')
-    import matplotlib.pyplot as plt
-
-    runs = report['runs']
-    recall = {
-        f'recall/{name}': f'{name}\n({count})'
-        for name, count in report['instances'].items()
-    }
-    panels = [(f'recall of the best {report["top"]} (%)', recall),
-              ('mAP@0.1:0.7 (%)', {
-                  f'mAP/{name}': name
-                  for name in report['instances']
-              })] + [(title, {
-                  f'{part}/before': 'before fusion',
-                  f'{part}/after': 'final score'
-              }) for title, part in (('peak ratio', 'peak_ratio'),
-                                     ('coverage (%)', 'coverage'))]
-    figure, all_axes = plt.subplots(
-        1,
-        4,
-        figsize=(20, 4.5),
-        width_ratios=[2, 2, 1, 1],
-        layout='constrained')
-    colours = ('tab:red', 'tab:orange', 'tab:blue', 'tab:gray', 'tab:green')
-    width = 0.8 / len(runs)
-    for axes, (title, keys) in zip(all_axes, panels):
-        for i, (name, run) in enumerate(runs.items()):
-            found = [
-                run['measures'].get(key, dict(mean=np.nan, std=None))
-                for key in keys
-            ]
-            places = np.arange(len(keys)) + (i + 0.5) * width - 0.4
-            axes.bar(
-                places, [value['mean'] for value in found],
-                width,
-                yerr=[value['std'] or np.nan for value in found],
-                color=colours[i % len(colours)],
-                alpha=0.8,
-                capsize=3,
-                label=name)
-            for place, value in zip(places, found):
-                if not np.isnan(value['mean']):  # a base has no "before"
-                    axes.annotate(
-                        f'{value["mean"]:.1f}',
-                        (place, value['mean'] + (value['std'] or 0)), (0, 3),
-                        textcoords='offset points',
-                        ha='center',
-                        fontsize=8)
-        axes.set_xticks(range(len(keys)), list(keys.values()))
-        axes.set_title(title)
-        axes.margins(y=0.1)
-    figure.legend(
-        *all_axes[0].get_legend_handles_labels(),
-        loc='outside lower center',
-        ncols=len(runs))
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    bins = report['instances']
+    panels = [(f'recall of the best {report["top"]} (%)',
+               {f'recall/{k}': f'{k}\n({n})'
+                for k, n in bins.items()}),
+              ('mAP@0.1:0.7 (%)', {f'mAP/{k}': k
+                                   for k in bins})]
+    for title, part in (('peak ratio', 'peak_ratio'), ('coverage (%)',
+                                                       'coverage')):
+        panels.append((title, {
+            f'{part}/before': 'before fusion',
+            f'{part}/after': 'final score'
+        }))
+    grouped_bars(
+        panels, {name: run['measures']
+                 for name, run in report['runs'].items()}, path)
 
 
-def main() -> None:
-    args = parse_args()
-    with cli.command():
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse_args(argv)
+    with command():
         report = summarise(args)
     Path(args.out).parent.mkdir(parents=True, exist_ok=True)
     write(Path(f'{args.out}.json'), json.dumps(report, indent=1) + '\n')

@@ -470,3 +470,53 @@ def chart(bench: Config, report: Mapping, path: Path) -> None:
                     f'{" ".join(map(str, report["seeds"]))}')
     figure.savefig(path, dpi=120)
     plt.close(figure)
+
+
+def grouped_bars(panels: Sequence[tuple[str, Mapping[str, str]]],
+                 runs: Mapping[str, Mapping[str, Mapping]],
+                 path: str | Path) -> None:
+    """Panels of bars, one colour per run.
+
+    Args:
+        panels (Sequence[tuple]): Title, and ``{key: name below the bars}``.
+        runs (Mapping): ``{run: {key: dict(mean, std)}}``; a key may lack.
+        path (str | Path): Picture to write.
+    """
+    import matplotlib
+    matplotlib.use('Agg')
+    import matplotlib.pyplot as plt
+
+    figure, all_axes = plt.subplots(
+        1,
+        len(panels),
+        figsize=(5 * len(panels), 4.5),
+        squeeze=False,
+        width_ratios=[len(keys) for _, keys in panels],
+        layout='constrained')
+    width = 0.8 / len(runs)
+    for axes, (title, keys) in zip(all_axes[0], panels):
+        for i, (name, values) in enumerate(runs.items()):
+            missing = dict(mean=np.nan, std=None)
+            found = [values.get(key) or missing for key in keys]
+            bars = axes.bar(
+                np.arange(len(keys)) + (i + 0.5) * width - 0.4,
+                [value['mean'] for value in found],
+                width,
+                yerr=[value['std'] or np.nan for value in found],
+                alpha=0.8,
+                capsize=3,
+                label=name)
+            labels = [
+                '' if np.isnan(value['mean']) else f'{value["mean"]:.1f}'
+                for value in found
+            ]
+            axes.bar_label(bars, labels, padding=3, fontsize=8)
+        axes.set_xticks(range(len(keys)), list(keys.values()))
+        axes.set_title(title)
+        axes.margins(y=0.1)
+    figure.legend(
+        *all_axes[0][0].get_legend_handles_labels(),
+        loc='outside lower center',
+        ncols=len(runs))
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
