@@ -5,25 +5,13 @@ the root of the clone: ``python -m benchmarks.speed``.
 """
 from __future__ import annotations
 
-import contextlib
-import sys
 from pathlib import Path
-from typing import Iterator
+
+from mmaction_actiondiff.cli import UsageError
 
 #: Root of the clone.
 ROOT = Path(__file__).resolve().parents[1]
 
 
-class BenchmarkError(ValueError):
+class BenchmarkError(UsageError):
     """What a user can mend; the message says how."""
-
-
-@contextlib.contextmanager
-def command() -> Iterator[None]:
-    """Run a command: end with the message alone where it explains itself."""
-    from mmaction_actiondiff import cli
-    try:
-        with cli.command():
-            yield
-    except BenchmarkError as error:
-        sys.exit(f'Error: {error}')

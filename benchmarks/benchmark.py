@@ -22,7 +22,7 @@ from mmengine.config import Config
 
 from mmaction_actiondiff import cli
 
-from . import ROOT, BenchmarkError, command
+from . import ROOT, BenchmarkError
 from .plan import Plan, load_plan
 from .pool import Pool, locked
 from .report import chart, markdown, summarise, write
@@ -70,8 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog='benchmark.py', description=__doc__)
+    parser = argparse.ArgumentParser(prog='benchmark.py', description=__doc__)
     parser.add_argument('config', help='a plan, or the config of a model')
     parser.add_argument(
         '--entries', nargs='+', help='only these, and those they build on')
@@ -153,8 +152,8 @@ def write_report(bench: Config, plan: Plan, args: argparse.Namespace) -> None:
     folders = [plan.folder]
     if args.publish:
         lost = [
-            name for name, row in (published or dict(entries={}))
-            ['entries'].items()
+            name for name, row in (
+                published or dict(entries={}))['entries'].items()
             if name in bench.entries and set(row['seeds']) -
             set(report['entries'].get(name, dict(seeds=()))['seeds'])
         ]
@@ -180,7 +179,7 @@ def print_report(bench: Config, report: dict, folders: list[Path]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    with command():
+    with cli.command():
         bench = load_plan(args.config)
         if args.keep_rows and not read_published(args.publish, bench.name):
             raise BenchmarkError(

@@ -61,9 +61,8 @@ def evaluators(cfg: Any, args: argparse.Namespace) -> list[dict]:
         ]
     found += [
         dict(metric, protocol=name, prefix=name) for name in args.protocols
-        for metric in found if metric['type'] == 'DetectionMAP' or (
-            args.video_scores
-            and metric.get('video_scores') == args.video_scores)
+        for metric in found if metric['type'] == 'DetectionMAP' or
+        (args.video_scores and metric.get('video_scores') == args.video_scores)
     ]
     if not any(metric['type'] == 'ProposalRecall' for metric in found):
         found.append(dict(type='AverageRecall'))
@@ -159,8 +158,9 @@ def main() -> None:
                            if p.requires_grad),
             machine=machine(),
             versions=versions())
-        protocols = [m['protocol'] for m in cfg.test_evaluator
-                     if 'protocol' in m]
+        protocols = [
+            m['protocol'] for m in cfg.test_evaluator if 'protocol' in m
+        ]
         if protocols:
             result['protocol'] = describe(protocols[0],
                                           runner.test_dataloader.dataset)

@@ -31,7 +31,7 @@ from mmaction_actiondiff.evaluation import (Instances, VideoDetections,
                                             temporal_iou)
 from mmaction_actiondiff.evaluation.metrics import _numpy, _truth
 
-from . import BenchmarkError, command
+from . import BenchmarkError
 from .report import grouped_bars, mean_std, number, table, write
 
 #: Class scores of ``pred_snippets``; a model without fusion has the last only.
@@ -169,8 +169,8 @@ def precision_by_length(videos: Sequence[tuple[VideoTruth, VideoDetections]],
             np.concatenate([item.labels for item in items]),
             np.concatenate(scores) if scores else None)
 
-    truth, found = joined([t for t, _ in videos]), joined(
-        [f for _, f in videos])
+    truth, found = joined([t
+                           for t, _ in videos]), joined([f for _, f in videos])
     owner = np.concatenate([owner_bins(t, f, edges) for t, f in videos])
     bins = length_bins(truth.segments, edges)
 
@@ -449,25 +449,28 @@ def markdown(report: Mapping) -> str:
 def chart(report: Mapping, path: str) -> None:
     """Grouped bars: recall and mAP by length, peak ratio, coverage."""
     bins = report['instances']
-    panels = [(f'recall of the best {report["top"]} (%)',
-               {f'recall/{k}': f'{k}\n({n})'
-                for k, n in bins.items()}),
-              ('mAP@0.1:0.7 (%)', {f'mAP/{k}': k
-                                   for k in bins})]
+    panels = [(f'recall of the best {report["top"]} (%)', {
+        f'recall/{k}': f'{k}\n({n})'
+        for k, n in bins.items()
+    }), ('mAP@0.1:0.7 (%)', {
+        f'mAP/{k}': k
+        for k in bins
+    })]
     for title, part in (('peak ratio', 'peak_ratio'), ('coverage (%)',
                                                        'coverage')):
         panels.append((title, {
             f'{part}/before': 'before fusion',
             f'{part}/after': 'final score'
         }))
-    grouped_bars(
-        panels, {name: run['measures']
-                 for name, run in report['runs'].items()}, path)
+    grouped_bars(panels, {
+        name: run['measures']
+        for name, run in report['runs'].items()
+    }, path)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
-    with command():
+    with cli.command():
         report = summarise(args)
     Path(args.out).parent.mkdir(parents=True, exist_ok=True)
     write(Path(f'{args.out}.json'), json.dumps(report, indent=1) + '\n')

@@ -118,8 +118,9 @@ class Pool:
         log = run.folder / 'log.txt'
         if log.is_file():
             tail = log.read_text('utf-8', 'replace').splitlines()[-15:]
-            print('\n'.join([f'  {log}', *(f'  | {line}' for line in tail)]),
-                  flush=True)
+            print(
+                '\n'.join([f'  {log}', *(f'  | {line}' for line in tail)]),
+                flush=True)
 
     def say(self, text: str) -> None:
         done = self.finished + len(self.failed)
@@ -190,6 +191,9 @@ def execute(pool: Pool, run: Run) -> dict:
         if command[0] == 'tools/train.py' and cli.latest_checkpoint(
                 command[command.index('--work-dir') + 1]):
             command = [*command, '--resume']
+        if '--dump' in command:
+            # of an earlier try; the tool does not replace any
+            Path(command[command.index('--dump') + 1]).unlink(missing_ok=True)
         peak = pool.call(run, command)
         if peak and run.trained and command[0] != 'benchmarks/measure.py':
             if memory.is_file():

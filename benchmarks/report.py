@@ -449,9 +449,7 @@ def chart(bench: Config, report: Mapping, path: Path) -> None:
     axes.set_xlabel(f'mAP@{bench.main_metric.partition("@")[2]} (%), '
                     'mean ± std over seeds')
     figure.legend(
-        *axes.get_legend_handles_labels(),
-        ncols=4,
-        loc='outside lower left')
+        *axes.get_legend_handles_labels(), ncols=4, loc='outside lower left')
     if few:
         axes = all_axes[0][1]
         for entry, marker in zip(entries, 'osD^v<>Pp*Xh'):

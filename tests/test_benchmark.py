@@ -321,8 +321,7 @@ def test_other_options_are_another_folder(root, tmp_path):
     folders = {run.folder for run in plan.runs.values()}
     assert len(folders) == len(plan.runs)
     assert not folders & {run.folder for run in quick.runs.values()}
-    assert all(
-        folder.is_relative_to(tmp_path / 'demo') for folder in folders)
+    assert all(folder.is_relative_to(tmp_path / 'demo') for folder in folders)
 
 
 def test_one_benchmark_at_a_time(tmp_path):
@@ -459,9 +458,9 @@ def test_benchmark_by_command(root, tmp_path, demo_root):
         done = subprocess.run([
             sys.executable, root / 'tools' / 'benchmark.py', config, '--seeds',
             *seeds, '--jobs', '2', '--work-dir', tmp_path / 'work',
-            '--data-root', demo_root, *options,
-            '--cfg-options', 'train_cfg.max_iters=4',
-            'train_cfg.val_interval=2', 'default_hooks.checkpoint.interval=2',
+            '--data-root', demo_root, *options, '--cfg-options',
+            'train_cfg.max_iters=4', 'train_cfg.val_interval=2',
+            'default_hooks.checkpoint.interval=2',
             'default_hooks.logger.interval=1'
         ],
                               cwd=tmp_path,

@@ -262,7 +262,7 @@ def files(tmp_path, monkeypatch):
     })
     base = make_sample(pred_snippets=dict(score=score))
     for name, item in dict(a0=sample, a1=poor, b0=base).items():
-        save_dump(tmp_path / f'{name}.npz', [item])
+        save_dump(tmp_path / f'{name}.npz', [item], CLASSES)
     return config
 
 
@@ -306,13 +306,14 @@ def test_command_explains_errors(run, tmp_path, capsys):
         run('--runs', 'A=none.npz')
     sample = make_sample()
     del sample['pred_snippets']
-    save_dump(tmp_path / 'bare.npz', [sample])
+    save_dump(tmp_path / 'bare.npz', [sample], CLASSES)
     with pytest.raises(SystemExit, match='a: no pred_snippets.*--dump'):
         run('--runs', 'A=bare.npz')
-    save_dump(tmp_path / 'other.npz', [make_sample('z')])
+    save_dump(tmp_path / 'other.npz', [make_sample('z')], CLASSES)
     with pytest.raises(SystemExit, match='z is not in the data of the config'):
         run('--runs', 'A=other.npz')
-    save_dump(tmp_path / 'more.npz', [make_sample(), make_sample('b')])
+    save_dump(tmp_path / 'more.npz',
+              [make_sample(), make_sample('b')], CLASSES)
     with pytest.raises(SystemExit, match='more.npz has other videos .* as b'):
         run('--runs', 'A=a0.npz', 'B=more.npz')
     for bad in (['a0.npz'], ['A='], ['A=a0.npz,'], ['A=a0.npz', 'A=a1.npz']):

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from .class_names import CLASS_NAMES, data_hint
 from .localization import (LoadLocalizerProposals, LocalizerRecord,
-                           ResizeFeature)
+                           ResizeLocalizerFeature)
 from .planted import PlantedActions, write_planted_dataset
 from .samplers import LengthSampler, WTALSampler
 from .transforms import LoadSnippetFeature, PackWTALInputs, SampleSnippets
@@ -12,6 +12,6 @@ from .wtal_dataset import WTALDataset
 __all__ = [
     'CLASS_NAMES', 'LengthSampler', 'LoadLocalizerProposals',
     'LoadSnippetFeature', 'LocalizerRecord', 'PackWTALInputs',
-    'PlantedActions', 'ResizeFeature', 'SampleSnippets', 'WTALDataset',
-    'WTALSampler', 'data_hint', 'write_planted_dataset'
+    'PlantedActions', 'ResizeLocalizerFeature', 'SampleSnippets',
+    'WTALDataset', 'WTALSampler', 'data_hint', 'write_planted_dataset'
 ]

@@ -8,12 +8,14 @@ the metainfo of the data sample, where ``PackLocalizationInputs`` puts the
 """
 from __future__ import annotations
 
+import json
+import os
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
 
-import mmengine
 import numpy as np
 from mmaction.registry import METRICS
 
+from ..dumps import load_dump
 from .metrics import AverageRecall, DetectionMAP, _numpy
 
 _TRUTH = 'ground_truth'
@@ -42,8 +44,9 @@ def _samples(data_batch: Mapping[str, Any],
             ambiguous=info['ambiguous'],
             seconds_per_snippet=info['seconds_per_snippet'],
             pred_instances=dict(
-                segments=_numpy([item['segment'] for item in proposals], -1,
-                                2),
+                segments=_numpy([item['segment']
+                                 for item in proposals], -1, 2) +
+                info.get('snippet_offset', 0.),
                 scores=_numpy([item['score'] for item in proposals], -1)))
 
 
@@ -77,8 +80,7 @@ class PairedDetectionMAP(DetectionMAP):
     Args:
         video_scores (str): Where the video-level scores are from: a file
             that ``tools/test.py --dump`` wrote for a weakly supervised
-            localizer (a pickle, which can run code when opened, so use your
-            own only), a json file ``{video: [score of each class]}``, or
+            localizer, a json file ``{video: [score of each class]}``, or
             ``'ground_truth'``: the annotated classes of each video, all with
             score 1. The last is an oracle that no method has; its keys are
             therefore prefixed ``'oracle'`` by default.
@@ -112,17 +114,15 @@ class PairedDetectionMAP(DetectionMAP):
 
     @staticmethod
     def _load(path: str) -> Dict[str, np.ndarray]:
-        try:
-            content = mmengine.load(path)
-        except FileNotFoundError:
-            raise FileNotFoundError(
-                f'{path}: no such video-level scores; write them with '
-                'tools/test.py --dump and the config of a weakly supervised '
-                f'localizer, or set video_scores={_TRUTH!r}') from None
-        if isinstance(content, list):
+        if path.endswith('.json'):
+            if not os.path.isfile(path):
+                raise FileNotFoundError(f'{path}: no such video-level scores')
+            with open(path, encoding='utf-8') as file:
+                content = json.load(file)
+        else:
             content = {
                 sample['video_name']: sample['pred_score']
-                for sample in content
+                for sample in load_dump(path)
             }
         return {name: _numpy(score, -1) for name, score in content.items()}
 
