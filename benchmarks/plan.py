@@ -286,6 +286,7 @@ class Plan:
                     cfg_options={
                         # logs only: tell the iteration of a validation
                         'default_hooks.logger.log_metric_by_epoch': False,
+                        **self.bench.get('options', {}),
                         **entry.get('options', {}),
                         **self.options,
                         'randomness.seed': seed

@@ -15,10 +15,12 @@ from mmengine.config import Config
 from benchmarks import BenchmarkError
 from benchmarks import benchmark as tool
 from benchmarks import report as report_tool
+from benchmarks import transfer
 from benchmarks.plan import Plan, Run, load_plan
 from benchmarks.pool import Pool, execute, locked, prepare
 
-BENCHMARKS = ('shrec21', 'demo', 'demo_thumos14', 'thumos14', 'activitynet12',
+BENCHMARKS = ('shrec21', 'demo', 'demo_thumos14', 'demo_thumos14_half',
+              'demo_thumos14_double', 'thumos14', 'activitynet12',
               'activitynet13')
 ABLATIONS = ('ablation_shrec21', 'ablation_demo')
 
@@ -534,3 +536,74 @@ def test_benchmark_by_command(root, tmp_path, demo_root):
     assert report['machine'].keys() == {
         'cpu', 'cpu_count', 'threads', 'device'
     }
+
+
+# -- Transfer -----------------------------------------------------------------
+
+
+def test_transfer_table(root, tmp_path):
+    """Gains by set, paired by seed; their mean and the worst set."""
+    bench, _ = make_plan(root, tmp_path, 'demo')
+
+    def report(**averages):
+        return report_tool.summarise(
+            bench, {
+                name: {
+                    seed: a_result(value)
+                    for seed, value in enumerate(values)
+                }
+                for name, values in averages.items()
+            }, [0, 1])
+
+    found = transfer.compare(
+        dict(
+            demo=report(
+                base=[20., 22.],
+                control=[24., 27.],
+                actiondiff=[25., 31.],
+                supervised=[45., 49.]),
+            hapt=report(base=[30., 30.], actiondiff=[29., 29.])))
+    demo, hapt = found['sets'].values()
+    assert demo['over_base']['mean'] == 7
+    assert demo['over_base']['standard_error'] == pytest.approx(2.)
+    assert demo['over_control']['mean'] == 2.5
+    assert demo['share_of_gap'] == pytest.approx(100 * 7 / 26)
+    assert hapt['over_control'] is None and hapt['share_of_gap'] is None
+    assert found['mean']['over_base'] == 3
+    assert found['worst']['over_base'] == dict(set='hapt', value=-1)
+    text = transfer.markdown(dict(found, seeds=[0, 1], missing=['shrec21']))
+    assert ('| demo | 2 | 21.0 ± 1.4 | 25.5 ± 2.1 | 28.0 ± 4.2 | 47.0 ± 2.8 '
+            '| +7.0 ± 2.0 | +2.5 ± 1.5 | 27 % |') in text
+    assert '| **-1.0** (hapt) | **+2.5** (demo) |' in text
+    assert 'Not finished: shrec21.' in text
+
+
+def test_transfer_shares_the_runs_of_the_plans(root, tmp_path, monkeypatch):
+    """What tools/benchmark.py has finished is not trained again."""
+    plans, asked = [], []
+
+    def run_plans(made, jobs):
+        plans.extend(made)
+        asked.append(jobs)
+        return True
+
+    monkeypatch.setattr(transfer, 'run_plans', run_plans)
+    assert not transfer.main([
+        '--sets', 'demo', 'demo_thumos14_half', '--seeds', '0', '--jobs', '2',
+        '--work-dir',
+        str(tmp_path)
+    ])
+    assert asked == [2]
+    _, plan = make_plan(root, tmp_path, 'demo')
+    assert {
+        run.name: run.key
+        for run in plans[0].wanted
+    } == {
+        run.name: run.key
+        for run in plan.runs.values() if run.name in transfer.ENTRIES
+    }
+    half = plans[1].runs['actiondiff', 0].configs['train']
+    assert half.train_dataloader.dataset.planted.length_scale == 0.5
+    assert half.test_dataloader.dataset.data_root.endswith('_half')
+    report = json.loads((tmp_path / 'transfer.json').read_text())
+    assert report['missing'] == ['demo', 'demo_thumos14_half']
