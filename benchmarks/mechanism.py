@@ -6,7 +6,7 @@ Dump the predictions once per model and seed, then compare the models:
     python -m benchmarks.mechanism CONFIG --runs "ActionDiff=a0.npz,a1.npz" \
         "Base branch=b0.npz,b1.npz" --out docs/benchmark/mechanism_NAME
 
-It writes OUT.md, OUT.json and OUT.png. The files of one run are its seeds.
+It writes OUT.md and OUT.json. The files of one run are its seeds.
 
 Dimension legend: T snippets, C classes, G ground-truth instances, P
 predictions.
@@ -32,7 +32,7 @@ from mmaction_actiondiff.evaluation import (Instances, VideoDetections,
 from mmaction_actiondiff.evaluation.metrics import _numpy, _truth
 
 from . import BenchmarkError
-from .report import grouped_bars, mean_std, number, table, write
+from .report import mean_std, number, table, write
 
 #: Class scores of ``pred_snippets``; a model without fusion has the last only.
 STAGES = dict(before='base_score', after='score')
@@ -298,7 +298,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         metavar='NAME=DUMP[,DUMP]',
         help='files written by tools/test.py --dump, one per seed')
     parser.add_argument(
-        '--out', required=True, help='path of .md, .json and .png, without it')
+        '--out', required=True, help='path of .md and .json, without it')
     parser.add_argument(
         '--edges',
         type=float,
@@ -440,32 +440,8 @@ def markdown(report: Mapping) -> str:
         'none count against every length.',
         '* **mask**, **denoised**: the pseudo mask, and the denoised sequence '
         'above 0.5, against the ground truth, over the snippets of the '
-        'classes that the video contains.', '',
-        '![recall and mAP by length, peak ratio, coverage]'
-        f'({report["name"]}.png)', ''
+        'classes that the video contains.', ''
     ])
-
-
-def chart(report: Mapping, path: str) -> None:
-    """Grouped bars: recall and mAP by length, peak ratio, coverage."""
-    bins = report['instances']
-    panels = [(f'recall of the best {report["top"]} (%)', {
-        f'recall/{k}': f'{k}\n({n})'
-        for k, n in bins.items()
-    }), ('mAP@0.1:0.7 (%)', {
-        f'mAP/{k}': k
-        for k in bins
-    })]
-    for title, part in (('peak ratio', 'peak_ratio'), ('coverage (%)',
-                                                       'coverage')):
-        panels.append((title, {
-            f'{part}/before': 'before fusion',
-            f'{part}/after': 'final score'
-        }))
-    grouped_bars(panels, {
-        name: run['measures']
-        for name, run in report['runs'].items()
-    }, path)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -476,8 +452,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     write(Path(f'{args.out}.json'), json.dumps(report, indent=1) + '\n')
     text = markdown(report)
     write(Path(f'{args.out}.md'), text)
-    chart(report, f'{args.out}.png')
-    print(f'{text}\nReport: {args.out}.md, .json, .png')
+    print(f'{text}\nReport: {args.out}.md, .json')
 
 
 if __name__ == '__main__':

@@ -3,8 +3,8 @@
     python -m benchmarks.speed --threads 2
 
 What is compared runs in turns within one process, so that a busy machine
-slows both sides; a ratio is the median over the rounds. Writes ``OUT.json``
-(every number, the ratios under ``ratios``) and ``OUT.md``.
+slows both sides; a ratio is the median over the rounds. Writes OUT.json and
+OUT.md.
 """
 from __future__ import annotations
 
@@ -33,63 +33,56 @@ from .benchmark import at_least
 from .measure import machine, versions
 from .report import table, write
 
-PARTS = ('step', 'inference', 'loader', 'evaluation')
 Runs = dict[str, Callable[[], Any]]
-
-
-class Shape(NamedTuple):
-    """Name of a data set, and the batch (videos, snippets) to time."""
-    data: str
-    batch: int
-    length: int
+Row = dict[str, Any]
 
 
 class Size(NamedTuple):
-    """What is timed: the training step of ActionDiff beside its base at
-    ``shapes``; of ``models`` at ``shape``; inference of videos of
-    ``lengths``; detections and proposals to evaluate."""
-    shapes: Sequence[Shape]
-    shape: Shape
-    models: dict[str, str]
+    """What is timed: training steps of batches (videos, snippets) of configs;
+    inference of videos of ``lengths`` snippets; the loader of ``loader`` with
+    so many videos; numbers of detections and of proposals."""
+    steps: Sequence[tuple[dict[str, str], int, int]]
     lengths: Sequence[int]
-    videos: int
+    loader: tuple[str, int]
     detections: Sequence[int]
     proposals: Sequence[int]
 
 
-FULL = Size([
-    Shape('thumos14', 16, 560),
-    Shape('activitynet13', 64, 100),
-    Shape('shrec21', 16, 400)
-], Shape('thumos14', 10, 320),
-            dict(
-                co2net='baselines/co2net_thumos14',
-                base='baselines/base_thumos14',
-                ours='actiondiff_thumos14',
-                compact='actiondiff_thumos14_compact'), (100, 300, 1000, 3000),
-            40, (20000, 10**6), (200, 1000, 3000))
-TINY = Size([Shape('demo', 4, 24)], Shape('demo', 4, 24),
-            dict(
-                co2net='baselines/base_demo',
-                ours='actiondiff_demo',
-                compact='actiondiff_demo'), (30, 60), 4, (500, ), (50, 100))
+def _pair(data: str) -> dict[str, str]:
+    return dict(base=f'baselines/base_{data}', ours=f'actiondiff_{data}')
 
 
-def race(runs: Runs, rounds: int) -> dict[str, np.ndarray]:
-    """Seconds of a call of each in each round, in turns."""
-    timers = {
-        name: Timer('run()', globals=dict(run=runs[name]))
-        for name in runs
-    }
-    seconds = [{
-        name: timer.blocked_autorange(min_run_time=0.02).median
-        for name, timer in timers.items()
-    } for _ in range(rounds)]
-    return {name: np.array([row[name] for row in seconds]) for name in runs}
+# The first step's models are those of the inference.
+FULL = Size([(_pair('thumos14'), 16, 560), (_pair('activitynet13'), 64, 100),
+             (_pair('shrec21'), 16, 400),
+             (dict(
+                 base='baselines/co2net_thumos14',
+                 ours='actiondiff_thumos14',
+                 compact='actiondiff_thumos14_compact'), 10, 320)],
+            (100, 300, 1000, 3000), ('actiondiff_thumos14', 40),
+            (20000, 10**6), (200, 1000, 3000))
+TINY = Size([(_pair('demo'), 4, 24)], (30, 60), ('actiondiff_demo', 20),
+            (500, ), (50, 100))
 
 
-def ratio(times: dict[str, np.ndarray], name: str, other: str) -> float:
-    return float(np.median(times[name] / times[other]))
+def race(runs: Runs, rounds: int) -> tuple[Row, Callable[[str, str], float]]:
+    """Time calls in turns.
+
+    Returns:
+        tuple: Fewest seconds of each, and a function that takes two names and
+        returns the ratio of their times.
+    """
+    timers = {k: Timer('run()', globals=dict(run=v)) for k, v in runs.items()}
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(rounds):
+        for name, timer in timers.items():
+            found = timer.blocked_autorange(min_run_time=0.02)
+            times[name].append(found.median)
+
+    def ratio(name: str, other: str) -> float:
+        return float(np.median(np.divide(times[name], times[other])))
+
+    return {f'{name} (s)': min(own) for name, own in times.items()}, ratio
 
 
 def load_config(name: str) -> Config:
@@ -121,8 +114,7 @@ def training_step(model: nn.Module,
     """Forward, backward, optimizer."""
     inputs, samples = batch
     model = model.to(inputs.device).train()
-    optimizer = torch.optim.Adam(
-        model.parameters(), lr=5e-5, weight_decay=1e-3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=5e-5)
 
     def step() -> None:
         optimizer.zero_grad()
@@ -141,105 +133,83 @@ def count_flops(function: Callable[[], Any]) -> int:
     return counter.get_total_flops()
 
 
-def measure_step(size: Size, rounds: int, device: str) -> dict:
-    """ActionDiff against its base, and against CO2-Net."""
-    result: dict[str, Any] = dict(shapes={})
-    for shape in size.shapes:
-        names = dict(
-            base=f'baselines/base_{shape.data}',
-            ours=f'actiondiff_{shape.data}')
-        runs = {}
-        for name, config in names.items():
-            cfg = load_config(config)
-            batch = make_batch(cfg, shape.batch, shape.length, device)
-            runs[name] = training_step(MODELS.build(cfg.model), batch)
-        times = race(runs, rounds)
-        result['shapes'][shape.data] = dict(
-            shape._asdict(),
-            seconds={
-                k: float(v.min())
-                for k, v in times.items()
-            },
-            diffusion_share=ratio(times, 'ours', 'base') - 1)
-
-    shape, models, runs = size.shape, {}, {}
-    for name, config in size.models.items():
-        cfg = load_config(config)
-        models[name] = MODELS.build(cfg.model)
-        batch = make_batch(cfg, shape.batch, shape.length, device)
-        runs[name] = training_step(models[name], batch)
-    flops = {name: count_flops(run) for name, run in runs.items()}
-    times = race(runs, rounds)
-    result['models'] = dict(
-        shape._asdict(),
-        models={
-            name:
-            dict(
-                million_parameters=sum(p.numel()
-                                       for p in model.parameters()) / 1e6,
-                gflop=flops[name] / 1e9,
-                seconds=float(times[name].min()),
-                ratio=ratio(times, name, 'co2net'))
-            for name, model in models.items()
-        })
-    if device == 'cuda':
-        result['precision'] = measure_precision(size, rounds)
-    return result
+def measure_step(size: Size, rounds: int, device: str) -> list[Row]:
+    """Every model at every shape, its time over that of the base there."""
+    rows = []
+    for names, batch, length in size.steps:
+        models, runs = {}, {}
+        for key, name in names.items():
+            cfg = load_config(name)
+            models[key] = MODELS.build(cfg.model)
+            runs[key] = training_step(models[key],
+                                      make_batch(cfg, batch, length, device))
+        flops = {key: count_flops(run) / 1e9 for key, run in runs.items()}
+        seconds, ratio = race(runs, rounds)
+        for key, model in models.items():
+            parameters = sum(p.numel() for p in model.parameters())
+            rows.append({
+                'config': names[key],
+                'B': batch,
+                'T': length,
+                'parameters (M)': parameters / 1e6,
+                'GFLOP': flops[key],
+                's': seconds[f'{key} (s)'],
+                'over base': ratio(key, 'base')
+            })
+    return rows
 
 
-def measure_precision(size: Size, rounds: int) -> dict[str, float]:
-    """Seconds of our step on a GPU by arithmetic, and compiled."""
-    cfg = load_config(size.models['ours'])
-    batch = make_batch(cfg, size.shape.batch, size.shape.length, 'cuda')
-    seconds = {}
-    for name in ('fp32', 'tf32', 'bf16', 'bf16_compiled'):
-        precision = 'high' if name == 'tf32' else 'highest'
-        torch.set_float32_matmul_precision(precision)
+def measure_precision(size: Size, rounds: int, device: str) -> list[Row]:
+    """Our step on a GPU by arithmetic, and compiled."""
+    names, batch, length = size.steps[0]
+    cfg = load_config(names['ours'])
+    rows = []
+    for name in ('fp32', 'tf32', 'bf16', 'bf16, compiled'):
+        torch.set_float32_matmul_precision('high' if name ==
+                                           'tf32' else 'highest')
         torch.backends.cudnn.allow_tf32 = name == 'tf32'
-        model = MODELS.build(cfg.model).cuda()
+        model = MODELS.build(cfg.model).to(device)
         if 'compiled' in name:
             model.base_branch.compile()
             model.diffusion_head.denoiser.compile()
-        step = training_step(model, batch, autocast='bf16' in name)
+        step = training_step(model, make_batch(cfg, batch, length, device),
+                             'bf16' in name)
         step()
-        seconds[name] = float(race({name: step}, rounds)[name].min())
+        seconds, _ = race(dict(step=step), rounds)
+        rows.append({'arithmetic': name, 's': seconds['step (s)']})
     torch.set_float32_matmul_precision('highest')
-    return seconds
+    return rows
 
 
 @torch.no_grad()
-def measure_inference(size: Size, rounds: int, device: str) -> dict:
+def measure_inference(size: Size, rounds: int, device: str) -> list[Row]:
     """One video at a time, from features to proposals, by sampling steps."""
-    cfg = load_config(size.models['ours'])
-    base = load_config(f'baselines/base_{size.shape.data}')
-    base = MODELS.build(base.model).to(device).eval()
-    model = MODELS.build(cfg.model).to(device).eval()
+    cfgs = {key: load_config(name) for key, name in size.steps[0][0].items()}
+    models = {
+        key: MODELS.build(cfg.model).to(device).eval()
+        for key, cfg in cfgs.items()
+    }
 
-    def run(localizer: nn.Module, batch: Any, steps: int = 0) -> None:
-        if steps:
-            localizer.diffusion_head.num_inference_steps = steps
-        localizer(*batch, mode='predict')
+    def run(batch: Any, steps: int) -> None:
+        models['ours'].diffusion_head.num_inference_steps = steps
+        models['ours'](*batch, mode='predict')
 
-    videos: dict[str, Any] = {}
+    rows = []
     for length in size.lengths:
-        batch = make_batch(cfg, 1, length, device)
-        runs: Runs = dict(base=lambda: run(base, batch))
+        batch = make_batch(cfgs['ours'], 1, length, device)
+        runs: Runs = dict(base=lambda: models['base'](*batch, mode='predict'))
         for steps in (1, 8, 25):
-            runs[f'steps_{steps}'] = lambda s=steps: run(model, batch, s)
-        times = race(runs, rounds)
-        videos[str(length)] = dict(
-            seconds={
-                k: float(np.median(v))
-                for k, v in times.items()
-            },
-            diffusion_share=1 - ratio(times, 'base', 'steps_8'))
-    return videos
+            runs[f'{steps} steps'] = lambda steps=steps: run(batch, steps)
+        seconds, ratio = race(runs, rounds)
+        share = 1 - ratio('base', '8 steps')
+        rows.append({'T': length, **seconds, 'share of diffusion': share})
+    return rows
 
 
-def measure_loader(size: Size, rounds: int,
-                   model_seconds: float | None) -> dict:
+def measure_loader(size: Size, rounds: int, device: str) -> list[Row]:
     """The training loader of a config over generated files of its shape."""
-    cfg = load_config(f'actiondiff_{size.shape.data}')
+    name, num_videos = size.loader
+    cfg = load_config(name)
     loader = cfg.train_dataloader
     with tempfile.TemporaryDirectory() as folder:
         loader.dataset.update(
@@ -248,7 +218,7 @@ def measure_loader(size: Size, rounds: int,
             dataset_name='generated',
             planted=dict(
                 num_classes=cfg.num_classes,
-                num_train=max(size.videos, loader.batch_size),
+                num_train=num_videos,
                 num_test=1,
                 num_snippets=(100, 600),
                 channels=cfg.in_channels))
@@ -257,12 +227,38 @@ def measure_loader(size: Size, rounds: int,
         timer = Timer('next(batches)', globals=dict(batches=batches))
         seconds = timer.timeit(4 * rounds).mean
         del batches
-    result = dict(
-        workers=loader.num_workers,
-        samples_per_second=loader.batch_size / seconds)
-    if model_seconds:
-        result['loader_over_model'] = model_seconds / seconds
-    return result
+    return [{
+        'config': name,
+        'workers': loader.num_workers,
+        'batches/s': 1 / seconds,
+        'videos/s': loader.batch_size / seconds
+    }]
+
+
+def measure_nms(size: Size, rounds: int, device: str) -> list[Row]:
+    """Soft-NMS of one class against MMAction2's."""
+    from mmaction.models.localizers.utils import soft_nms as upstream
+    rng = np.random.default_rng(0)
+    rows = []
+    for num in size.proposals:
+        start = rng.uniform(0, 0.95, num)
+        end = np.minimum(start + rng.uniform(0.01, 0.4, num), 1)
+        segments, scores = np.stack([start, end], 1), rng.uniform(0.01, 1, num)
+        both = np.c_[segments, scores]
+        options = dict(sigma=0.4, tiou_thr=0.5, wide_tiou_thr=0.9)
+        runs: Runs = dict(
+            ours=lambda: soft_nms(segments, scores, **options),
+            MMAction2=lambda: upstream(both, 0.4, 0.5, 0.9, num))
+        keep, kept = runs['ours']()
+        same = np.array_equal(np.c_[segments[keep], kept], runs['MMAction2']())
+        seconds, ratio = race(runs, rounds)
+        speedup = ratio('MMAction2', 'ours')
+        rows.append({
+            'proposals': num,
+            **seconds, 'speed-up': speedup,
+            'same': str(same)
+        })
+    return rows
 
 
 def make_up(num: int, num_classes: int) -> tuple[Instances, Instances]:
@@ -284,48 +280,27 @@ def make_up(num: int, num_classes: int) -> tuple[Instances, Instances]:
     return truth, Instances(videos, *draw(videos), rng.random(num))
 
 
-def measure_evaluation(size: Size, rounds: int) -> dict:
-    """NMS and average precision against those of MMAction2."""
-    from mmaction.models.localizers.utils import soft_nms as upstream_nms
-    rng = np.random.default_rng(0)
-    nms: dict[str, Any] = {}
-    for num in size.proposals:
-        start = rng.uniform(0, 0.95, num)
-        end = np.minimum(start + rng.uniform(0.01, 0.4, num), 1)
-        segments, scores = np.stack([start, end], 1), rng.uniform(0.01, 1, num)
-        rows = np.c_[segments, scores]
-        options = dict(sigma=0.4, tiou_thr=0.5, wide_tiou_thr=0.9)
-        runs: Runs = dict(
-            ours=lambda: soft_nms(segments, scores, **options),
-            mmaction2=lambda: upstream_nms(rows, 0.4, 0.5, 0.9, num))
-        keep, kept = runs['ours']()
-        same = np.array_equal(np.c_[segments[keep], kept], runs['mmaction2']())
-        times = race(runs, rounds)
-        nms[str(num)] = dict(
-            seconds={
-                k: float(v.min())
-                for k, v in times.items()
-            },
-            speedup=ratio(times, 'mmaction2', 'ours'),
-            same_output=bool(same))
-
+def measure_map(size: Size, rounds: int, device: str) -> list[Row]:
+    """Average precision at 7 thresholds, against MMAction2's copy of
+    ActivityNet's evaluator (at the smallest number)."""
     num_classes, thrs = 20, np.arange(1, 8) / 10
-    precision: dict[str, Any] = {}
+    rows = []
     for num in size.detections:
         truth, found = make_up(num, num_classes)
-        runs = dict(
+        runs: Runs = dict(
             ours=lambda: average_precision(truth, found, num_classes, thrs))
-        if num == size.detections[0]:  # the other one takes its time
-            runs['mmaction2'] = activitynet(truth, found, thrs)
-        times = race(runs, rounds)
-        row = dict(seconds={k: float(v.min()) for k, v in times.items()})
-        if 'mmaction2' in runs:
-            difference = runs['mmaction2']() - runs['ours']()
-            row.update(
-                speedup=ratio(times, 'mmaction2', 'ours'),
-                largest_difference=float(np.abs(difference).max()))
-        precision[str(num)] = row
-    return dict(nms=nms, precision=precision)
+        if num == min(size.detections):
+            runs['MMAction2'] = activitynet(truth, found, thrs)
+        seconds, ratio = race(runs, rounds)
+        row: Row = {'detections': num, **seconds}
+        if 'MMAction2' in runs:
+            difference = np.abs(runs['MMAction2']() - runs['ours']()).max()
+            row.update({
+                'speed-up': ratio('MMAction2', 'ours'),
+                'largest difference': float(difference)
+            })
+        rows.append(row)
+    return rows
 
 
 def activitynet(truth: Instances, found: Instances,
@@ -359,113 +334,43 @@ def activitynet(truth: Instances, found: Instances,
     return run
 
 
-# -- Report -------------------------------------------------------------------
-
-
-def collect_ratios(result: dict) -> dict[str, float]:
-    """The numbers to look at first; those of the CPU."""
-    ratios = {}
-    if 'step' in result:
-        step = result['step']['cpu']
-        models = step['models']['models']
-        ratios.update(
-            step_vs_co2=models['ours']['ratio'],
-            compact_step_vs_co2=models['compact']['ratio'],
-            diffusion_share_of_step=next(iter(
-                step['shapes'].values()))['diffusion_share'])
-    if 'inference' in result:
-        ratios['diffusion_share_of_inference'] = max(
-            row['diffusion_share']
-            for row in result['inference']['cpu'].values())
-    if 'loader_over_model' in result.get('loader', {}):
-        ratios['loader_over_model'] = result['loader']['loader_over_model']
-    if 'evaluation' in result:
-        evaluation = result['evaluation']
-        ratios.update(
-            nms_speedup=list(evaluation['nms'].values())[-1]['speedup'],
-            evaluator_speedup=next(iter(
-                evaluation['precision'].values()))['speedup'])
-    return ratios
-
-
-def rounded(head: list[str], rows: list[list]) -> str:
-    """A table of numbers with three digits."""
-    cells = [[
-        f'{cell:.3g}' if isinstance(cell, float) else str(cell) for cell in row
-    ] for row in rows]
-    return '\n'.join(table(head, cells))
+PARTS = dict(
+    step=('Training step: forward, backward, optimizer', measure_step),
+    precision=('Training step on a GPU by arithmetic', measure_precision),
+    inference=('Inference: a video from features to proposals, the base alone '
+               'and ActionDiff by sampling steps', measure_inference),
+    loader=('Loading training batches', measure_loader),
+    nms=("Soft-NMS of one class, ours and MMAction2's", measure_nms),
+    map=("Average precision, ours and MMAction2's copy of ActivityNet's",
+         measure_map))
+_ON_A_DEVICE = ('step', 'precision', 'inference')
 
 
 def to_markdown(result: dict) -> str:
+    """A table of each part, numbers with three digits."""
     where = result['machine']
     text = [
-        '# Speed', 'Made by `python -m benchmarks.speed`; all numbers are in '
-        f'the json beside it. {where["cpu"]}, {where["cpu_count"]} cores, '
-        f'{where["threads"]} threads, device {where["device"]}, PyTorch '
-        f'{result["versions"]["torch"]}.',
-        rounded(['ratio', 'value'],
-                [[f'`{k}`', v] for k, v in result['ratios'].items()])
+        '# Speed', 'Made by `python -m benchmarks.speed`. '
+        f'{where["cpu"]}, {where["cpu_count"]} cores, {where["threads"]} '
+        f'threads, device {where["device"]}, PyTorch '
+        f'{result["versions"]["torch"]}.'
     ]
-    for device, step in result.get('step', {}).items():
-        models = step['models']
+    for (part, device), rows in (((p, d), rows)
+                                 for p, found in result['parts'].items()
+                                 for d, rows in found.items()):
+        head = list(rows[0])
+        cells = [[row.get(key, '–') for key in head] for row in rows]
         text += [
-            f'## Training step ({device})',
-            'Forward, backward and optimizer; the last column is what the '
-            'diffusion adds to the base branch.',
-            rounded(['data', 'B', 'T', 'base (s)', 'ours (s)', 'share'], [[
-                *list(row.values())[:3], *row['seconds'].values(),
-                row['diffusion_share']
-            ] for row in step['shapes'].values()]),
-            f'Against CO2-Net (B={models["batch"]}, T={models["length"]}).',
-            rounded(['model', 'parameters (M)', 'GFLOP', 's', 'ratio'],
-                    [[name, *row.values()]
-                     for name, row in models['models'].items()])
-        ]
-        if 'precision' in step:
-            text.append(
-                rounded(['arithmetic', 's'],
-                        [list(row) for row in step['precision'].items()]))
-    for device, videos in result.get('inference', {}).items():
-        names = list(next(iter(videos.values()))['seconds'])
-        text += [
-            f'## Inference ({device})',
-            'Milliseconds per video from features to proposals, of the base '
-            'branch alone and of ActionDiff with 1, 8 and 25 sampling steps; '
-            'the share is what all but the base takes with 8.',
-            rounded(['T', *names, 'share'], [[
-                length, *(1e3 * row['seconds'][name]
-                          for name in names), row['diffusion_share']
-            ] for length, row in videos.items()])
-        ]
-    if 'loader' in result:
-        loader = result['loader']
-        text += ['## Loader', rounded(list(loader), [list(loader.values())])]
-    if 'evaluation' in result:
-        evaluation = result['evaluation']
-        text += [
-            '## Evaluation', "Soft-NMS of one class against MMAction2's.",
-            rounded(
-                ['proposals', 'ours (s)', 'MMAction2 (s)', 'speed-up', 'same'],
-                [[
-                    num, *row['seconds'].values(), row['speedup'],
-                    row['same_output']
-                ] for num, row in evaluation['nms'].items()]),
-            "Average precision at 7 thresholds, against MMAction2's copy of "
-            "ActivityNet's evaluator.",
-            rounded([
-                'detections', 'ours (s)', 'MMAction2 (s)', 'speed-up',
-                'largest difference'
-            ], [[
-                num, row['seconds']['ours'], row['seconds'].get(
-                    'mmaction2', '–'),
-                row.get('speedup', '–'),
-                row.get('largest_difference', '–')
-            ] for num, row in evaluation['precision'].items()])
+            f'## {PARTS[part][0]} ({device})', '\n'.join(
+                table(head, [[
+                    f'{cell:.3g}' if isinstance(cell, float) else str(cell)
+                    for cell in row
+                ] for row in cells]))
         ]
     return '\n\n'.join(text) + '\n'
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog='python -m benchmarks.speed',
         description=__doc__,
@@ -480,32 +385,19 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         '--tiny',
         action='store_true',
         help='small shapes: checks the tool, measures nothing of interest')
-    return parser.parse_args(argv)
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    args = parse_args(argv)
+    args = parser.parse_args(argv)
     init_default_scope('mmaction')
     if args.threads:
         torch.set_num_threads(args.threads)
-    size, rounds = TINY if args.tiny else FULL, args.rounds
+    size = TINY if args.tiny else FULL
     devices = ['cpu', 'cuda'] if torch.cuda.is_available() else ['cpu']
-    result: dict[str, Any] = dict(machine=machine(), versions=versions())
-    seconds = None
-    if 'step' in args.parts:
-        result['step'] = {d: measure_step(size, rounds, d) for d in devices}
-        shapes = result['step'][devices[-1]]['shapes']
-        seconds = shapes[size.shape.data]['seconds']['ours']
-    if 'inference' in args.parts:
-        result['inference'] = {
-            d: measure_inference(size, rounds, d)
-            for d in devices
-        }
-    if 'loader' in args.parts:
-        result['loader'] = measure_loader(size, rounds, seconds)
-    if 'evaluation' in args.parts:
-        result['evaluation'] = measure_evaluation(size, rounds)
-    result['ratios'] = collect_ratios(result)
+    parts: dict[str, dict] = {}
+    for part in args.parts:
+        for device in devices if part in _ON_A_DEVICE else ['cpu']:
+            if part != 'precision' or device == 'cuda':
+                rows = PARTS[part][1](size, args.rounds, device)
+                parts.setdefault(part, {})[device] = rows
+    result = dict(machine=machine(), versions=versions(), parts=parts)
     out = Path(args.out)
     out.parent.mkdir(parents=True, exist_ok=True)
     write(Path(f'{out}.json'), json.dumps(result, indent=1) + '\n')

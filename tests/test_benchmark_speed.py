@@ -21,42 +21,46 @@ def run(out, *parts):
     return json.loads((out / 'new/speed.json').read_text()), text
 
 
-def test_writes_ratios_and_tables(tmp_path):
-    result, text = run(tmp_path, 'step', 'inference', 'evaluation')
-    ratios = result['ratios']
-    assert ratios.keys() == {
-        'step_vs_co2', 'compact_step_vs_co2', 'diffusion_share_of_step',
-        'diffusion_share_of_inference', 'nms_speedup', 'evaluator_speedup'
-    }
-    assert all(math.isfinite(value) for value in ratios.values())
-    for name in ratios:
-        assert f'`{name}`' in text
-    for heading in ('Training step', 'Inference', 'Evaluation'):
-        assert f'## {heading}' in text
-
-    models = result['step']['cpu']['models']['models']
-    assert models['ours']['gflop'] > models['co2net']['gflop'] > 0
-    assert models['co2net']['ratio'] == 1
-    assert result['inference']['cpu'].keys() == {'30', '60'}
-    evaluation = result['evaluation']
-    assert all(row['same_output'] for row in evaluation['nms'].values())
-    assert evaluation['precision']['500']['largest_difference'] < 1e-9
+def test_writes_all_parts(tmp_path):
+    result, text = run(tmp_path, 'step', 'inference', 'nms', 'map')
+    parts = {part: found['cpu'] for part, found in result['parts'].items()}
+    base, ours = parts['step']
+    assert ours['GFLOP'] > base['GFLOP'] > 0
+    assert base['over base'] == 1 and ours['config'] == 'actiondiff_demo'
+    assert [row['T'] for row in parts['inference']] == [30, 60]
+    assert all(row['same'] == 'True' for row in parts['nms'])
+    assert parts['map'][0]['largest difference'] < 1e-9
+    numbers = [
+        value for rows in parts.values() for row in rows
+        for value in row.values() if isinstance(value, float)
+    ]
+    assert len(numbers) > 20 and all(map(math.isfinite, numbers))
+    assert '| config | B | T | parameters (M) | GFLOP | s |' in text
+    for part in parts:
+        assert f'## {speed.PARTS[part][0]} (cpu)' in text
     assert result['machine']['threads'] >= 1 and result['versions']['torch']
 
 
 @pytest.mark.slow
 def test_loader_part_alone(tmp_path):
     result, text = run(tmp_path, 'loader')
-    assert not result['ratios'] and '## Loader' in text
-    assert result['loader']['samples_per_second'] > 0
+    row, = result['parts']['loader']['cpu']
+    assert row['videos/s'] == pytest.approx(16 * row['batches/s'])
+    assert '| actiondiff_demo | 0 |' in text
+
+
+@pytest.mark.gpu
+def test_parts_of_a_gpu(tmp_path):
+    result, _ = run(tmp_path, 'precision')
+    assert len(result['parts']['precision']['cuda']) == 4
 
 
 def test_share_of_work():
     """The compact preset needs a tenth of CO2-Net's arithmetic."""
-    flops = {}
-    for name in ('co2net', 'compact'):
-        cfg = speed.load_config(speed.FULL.models[name])
+    names, flops = speed.FULL.steps[-1][0], {}
+    for key in ('base', 'compact'):
+        cfg = speed.load_config(names[key])
         step = speed.training_step(
             MODELS.build(cfg.model), speed.make_batch(cfg, 2, 32, 'cpu'))
-        flops[name] = speed.count_flops(step)
-    assert flops['compact'] < 0.15 * flops['co2net']
+        flops[key] = speed.count_flops(step)
+    assert flops['compact'] < 0.15 * flops['base']
