@@ -387,57 +387,41 @@ def summarise(args: argparse.Namespace) -> dict:
 
 def markdown(report: Mapping) -> str:
     """The report to read."""
-
-    def staged(*parts: str) -> list[str]:
-        return [f'{part}/{when}' for part in parts for when in STAGES]
-
-    def block(head: Sequence[str], keys: Sequence[str]) -> list[str]:
-        head = [text.replace('_', ' ').replace('/', ', ') for text in head]
-        rows = [[name, *(number(run['measures'].get(key)) for key in keys)]
-                for name, run in report['runs'].items()]
-        return ['', *table(['run', *head], rows), '']
-
-    scores, phases = staged('peak_ratio', 'coverage'), staged(*PHASES)
-    quality = [
-        f'{curve}/{kind}' for curve in ('mask', 'denoised')
-        for kind in ('precision', 'recall', 'tiou')
-    ]
-    files = ', '.join(f'{name} {run["files"]}'
-                      for name, run in report['runs'].items())
+    runs = report['runs']
     bins = report['instances']
-    lengths = [f'{name} ({count})' for name, count in bins.items()]
-    lines = [
+    keys = dict.fromkeys(k for run in runs.values() for k in run['measures'])
+    rows = []
+    for key in keys:
+        what, _, where = key.partition('/')
+        name = f'{what.replace("_", " ")}, {where.replace("tiou", "IoU")}'
+        if where in bins:
+            name += f' ({bins[where]})'
+        rows.append([
+            name, *(number(run['measures'].get(key)) for run in runs.values())
+        ])
+    files = ', '.join(f'{name} {run["files"]}' for name, run in runs.items())
+    return '\n'.join([
         f'# Mechanism: {report["name"]}', '',
         f'Test data `{report["data"]}`: {report["num_videos"]} videos, '
         f'{bins["all"]} instances. Mean ± standard deviation over the seeds '
         f'({files}). All but the peak ratio in percent. Made by '
         '`python -m benchmarks.mechanism`.', '',
-        '## Scores before and after fusion', *block(scores, scores),
-        f'## Recall of the best {report["top"]} proposals, by length',
-        *block(lengths, [f'recall/{name}' for name in bins]),
-        '## mAP (average over tIoU 0.1:0.7), by length',
-        *block(lengths, [f'mAP/{name}' for name in bins]), '## Masks',
-        *block([key.replace('tiou', 'IoU') for key in quality], quality)
-    ]
-    if any(phases[-1] in run['measures'] for run in report['runs'].values()):
-        lines += ['## Coverage by phase', *block(phases, phases)]
-    return '\n'.join(lines + [
-        '## Columns', '',
+        *table(['measure', *runs], rows), '',
         '* **before**, **after**: the score of the base, and the one that '
         'makes the proposals; a model without fusion has the latter only.',
         '* **peak ratio**: maximum over mean in time of a class that the '
         'video contains; high where few snippets decide.',
         '* **coverage**: share of the snippets of an instance whose score is '
         'above a quarter of the largest one of its class in the video.',
-        '* **phase**: in the generated data an action has an ambiguous start, '
-        'a core that tells its class, and an ambiguous tail.',
-        '* **recall**: instances that one of the best '
+        '* **start-up**, **core**, **tail**: coverage of the parts of an '
+        'action of the generated data, of which the core alone tells the '
+        'class.', '* **recall**: instances that one of the best '
         f'{report["top"]} proposals of their class in the video overlaps '
-        'with tIoU ≥ 0.5; in brackets how many there are. Where a class has '
-        'more instances in a video than that, not all can be found.',
-        '* **mAP, by length**: of the instances of a length; proposals that '
-        'overlap one of another length most are left out, those that overlap '
-        'none count against every length.',
+        'with tIoU ≥ 0.5, by length; in brackets how many there are. Where a '
+        'class has more instances in a video than that, not all can be found.',
+        '* **mAP**: average over tIoU 0.1:0.7 of the instances of a length; '
+        'proposals that overlap one of another length most are left out, '
+        'those that overlap none count against every length.',
         '* **mask**, **denoised**: the pseudo mask, and the denoised sequence '
         'above 0.5, against the ground truth, over the snippets of the '
         'classes that the video contains.', ''

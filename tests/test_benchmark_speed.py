@@ -29,12 +29,12 @@ def test_writes_all_parts(tmp_path):
     assert base['over base'] == 1 and ours['config'] == 'actiondiff_demo'
     assert [row['T'] for row in parts['inference']] == [30, 60]
     assert all(row['same'] == 'True' for row in parts['nms'])
-    assert parts['map'][0]['largest difference'] < 1e-9
+    assert parts['map'][0]['detections'] == 500
     numbers = [
         value for rows in parts.values() for row in rows
         for value in row.values() if isinstance(value, float)
     ]
-    assert len(numbers) > 20 and all(map(math.isfinite, numbers))
+    assert len(numbers) > 15 and all(map(math.isfinite, numbers))
     assert '| config | B | T | parameters (M) | GFLOP | s |' in text
     for part in parts:
         assert f'## {speed.PARTS[part][0]} (cpu)' in text

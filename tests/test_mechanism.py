@@ -293,10 +293,12 @@ def test_command(run, tmp_path):
 
     text = (tmp_path / 'new' / 'out.md').read_text()
     assert '`made`: 1 videos, 2 instances' in text
-    assert '| run | all (2) | < 2 s (1) | 2–4 s (1) | ≥ 4 s (0) |' in text
-    assert '| Ours | 25.0 ± 35.4 | 0.0 ± 0.0 | 50.0 ± 70.7 | – |' in text
-    assert '| Base branch | – | 7.2 | – | 80.0 |' in text
-    assert '## Coverage by phase' in text and str(tmp_path) not in text
+    assert '| measure | Ours | Base branch |' in text
+    assert '| recall, all (2) | 25.0 ± 35.4 | 50.0 |' in text
+    assert '| recall, 2–4 s (1) | 50.0 ± 70.7 | 100.0 |' in text
+    assert '| coverage, before | 60.0 ± 0.0 | – |' in text
+    assert '| mask, IoU | 37.5 ± 0.0 | – |' in text
+    assert '| tail, after |' in text and str(tmp_path) not in text
 
 
 def test_command_explains_errors(run, tmp_path, capsys):
