@@ -270,201 +270,183 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     return lines + ['| ' + ' | '.join(row) + ' |' for row in rows]
 
 
-def ordered(report: Mapping) -> list[tuple[str | None, list[dict]]]:
+def ordered(report: Mapping) -> dict[str | None, list[dict]]:
     """Entries by block, then by family."""
-    entries = list(report['entries'].values())
-    blocks = dict.fromkeys(entry['block'] for entry in entries)
-    return [(block,
-             sorted((e for e in entries if e['block'] == block),
-                    key=lambda entry: FAMILIES.index(entry['family'])))
-            for block in blocks]
+    blocks: dict[str | None, list[dict]] = {}
+    for entry in report['entries'].values():
+        blocks.setdefault(entry['block'], []).append(entry)
+    for members in blocks.values():
+        members.sort(key=lambda entry: FAMILIES.index(entry['family']))
+    return blocks
+
+
+def results_of(entry: Mapping, report: Mapping, thrs: Sequence[str],
+               average: str) -> dict[str, str]:
+    """Cells of the first table."""
+    gap = entry['share_of_gap']
+    means = {thr: entry['mAP'].get(thr) for thr in thrs}
+    row = {
+        'method': entry['label'],
+        'family': entry['family'],
+        **{
+            thr: number(found and dict(mean=found['mean']))
+            for thr, found in means.items()
+        }, f'**{average}**': f'**{number(entry)}**',
+        f'− {report["base"]}': number(entry['minus_base'], sign='+')
+    }
+    if report['ceiling'] in report['entries']:
+        row['gap closed'] = '–' if gap is None else f'{gap:.0f} %'
+    row['AR@100'] = number(entry['AR@AN'].get('100'))
+    row['best on test (test-selected)'] = number(entry['best_on_test'])
+    return row
+
+
+def costs_of(entry: Mapping, average: str) -> dict[str, str]:
+    """Cells of the second table."""
+    gpu = entry['peak_gpu_memory_mb']
+    others = {**entry['averages'], **entry['other_averages']}
+    others.pop(average, None)
+    return {
+        'method':
+        entry['label'],
+        'seeds':
+        str(len(entry['seeds'])),
+        'iterations':
+        str(entry['iteration']),
+        **{
+            f'AR@{n}': number(entry['AR@AN'].get(n))
+            for n in ('1', '5', '10')
+        }, 'video accuracy':
+        number(entry['video_acc']),
+        'other averages':
+        '; '.join(f'{key} {number(value)}' for key, value in others.items())
+        or '–',
+        'parameters':
+        f'{entry["parameters"] / 1e6:.2f} M',
+        'training (s)':
+        number(entry['train_seconds'], 0),
+        'inference (ms/video)':
+        number(entry['inference_ms']),
+        'peak memory (MB)':
+        number(entry['peak_memory_mb'], 0) +
+        (f' + {gpu["mean"]:.0f} on the GPU' if gpu else '')
+    }
+
+
+COLUMNS = """\
+* **− {base}**: mean difference to it, paired by seed, ± its standard error.
+* **gap closed**: part of the way from the base to full supervision, on the
+  seeds that all three have.
+* **AR@n**: recall of n proposals per video, whatever their class, averaged over
+  tIoU 0.50 to 0.95.
+* **best on test**: the best of all validations, which are on the test videos:
+  how much selection would add. Never used elsewhere.
+* **other averages**: over other ranges of tIoU, and by other protocols;
+  "oracle" pairs proposals of no class with the true classes.
+* **training**: iterations alone; **inference**: median over the videos, one at
+  a time, features in memory, proposals and suppression included; **peak
+  memory**: resident, of the training process. Times are wall-clock times beside
+  whatever else the machine does."""
 
 
 def markdown(bench: Config, report: Mapping) -> str:
     """The report to read."""
     average = bench.main_metric.partition('@')[2]
-    entries = list(report['entries'].values())
+    entries = report['entries']
     thrs = bench.get('columns') or list(
-        dict.fromkeys(thr for entry in entries for thr in entry['mAP']))
-    with_gap = report['ceiling'] in report['entries']
-    seeds = ' '.join(map(str, report['seeds']))
+        dict.fromkeys(t for entry in entries.values() for t in entry['mAP']))
     lines = [
         f'# Benchmark: {report["name"]}', '',
         f'Protocol `{report["protocol"]}`: {report["num_videos"]} videos, '
-        f'{report["num_gt"]} instances. Seeds {seeds}. Every run is evaluated '
-        'at the last iteration of its config. Made by', '', '```bash',
+        f'{report["num_gt"]} instances. Seeds '
+        f'{" ".join(map(str, report["seeds"]))}. Every run is evaluated at '
+        'the last iteration of its config. Made by', '', '```bash',
         report['command'], '```', '',
         f'mAP (%) by tIoU, **{average}** their mean ± standard deviation over '
         'the seeds.', ''
     ]
-    head = [
-        'method', 'family', *thrs, f'**{average}**', f'− {report["base"]}',
-        *(['gap closed'] if with_gap else []), 'AR@100',
-        'best on test (test-selected)'
-    ]
-    costs = []
-    for block, members in ordered(report):
-        rows = []
-        for entry in members:
-            gap = entry['share_of_gap']
-            rows.append([
-                entry['label'], entry['family'],
-                *(number(entry['mAP'].get(thr)
-                         and dict(mean=entry['mAP'][thr]['mean']))
-                  for thr in thrs), f'**{number(entry)}**',
-                number(entry['minus_base'], sign='+'),
-                *([f'{gap:.0f} %' if gap is not None else '–']
-                  if with_gap else []),
-                number(entry['AR@AN'].get('100')),
-                number(entry['best_on_test'])
-            ])
-            costs.append([
-                entry['label'],
-                str(len(entry['seeds'])),
-                str(entry['iteration']),
-                *(number(entry['AR@AN'].get(n)) for n in ('1', '5', '10')),
-                number(entry['video_acc']), '; '.join(
-                    f'{key} {number(value)}'
-                    for group in (entry['averages'], entry['other_averages'])
-                    for key, value in group.items() if key != average) or '–',
-                f'{entry["parameters"] / 1e6:.2f} M',
-                number(entry['train_seconds'], 0),
-                number(entry['inference_ms']),
-                number(entry['peak_memory_mb'], 0)
-            ])
-            gpu = entry['peak_gpu_memory_mb']
-            if gpu:
-                costs[-1][-1] += f' + {gpu["mean"]:.0f} on the GPU'
+    blocks = ordered(report)
+    for block, members in blocks.items():
+        rows = [results_of(e, report, thrs, average) for e in members]
         lines += [f'**{block}**', ''] if block else []
-        lines += [*table(head, rows), '']
+        lines += [*table(list(rows[0]), [row.values() for row in rows]), '']
     for found in report['differences']:
         first, second = (
-            report['entries'][found[key]]['label']
-            for key in ('first', 'second'))
+            entries[found[key]]['label'] for key in ('first', 'second'))
+        by_tiou = ', '.join(f'{thr} {number(value, 1, "+")}'
+                            for thr, value in found['by_tiou'].items())
         lines.append(f'* {first} − {second}, paired by seed: '
                      f'**{number(found, 2, "+")}** (standard error; '
-                     f'{len(found["seeds"])} seeds)')
-        if found['by_tiou']:
-            lines[-1] += '; by tIoU: ' + ', '.join(
-                f'{thr} {number(value, 1, "+")}'
-                for thr, value in found['by_tiou'].items())
+                     f'{len(found["seeds"])} seeds)' +
+                     (f'; by tIoU: {by_tiou}' if by_tiou else ''))
     lines += [''] if report['differences'] else []
+    rows = [costs_of(e, average) for group in blocks.values() for e in group]
     lines += [
-        '## Recall, other averages, cost', '', *table([
-            'method', 'seeds', 'iterations', 'AR@1', 'AR@5', 'AR@10',
-            'video accuracy', 'other averages', 'parameters', 'training (s)',
-            'inference (ms/video)', 'peak memory (MB)'
-        ], costs), '', '## Columns', '',
-        f'* **− {report["base"]}**: mean difference to it, paired by seed, ± '
-        'its standard error.'
-    ]
-    if with_gap:
-        labels = [
-            report['entries'][report[k]]['label']
-            if report[k] in report['entries'] else report[k]
-            for k in ('base', 'ceiling')
-        ]
-        lines.append('* **gap closed**: part of the way from '
-                     f'"{labels[0]}" to "{labels[1]}", on common seeds.')
-    lines += [
-        '* **AR@n**: recall of n proposals per video, whatever their class, '
-        'averaged over tIoU 0.50 to 0.95.',
-        '* **best on test**: the best of all validations, which are on the '
-        'test videos: how much selection would add. Never used elsewhere.',
-        '* **other averages**: over other ranges of tIoU, and by other '
-        'protocols; "oracle" pairs proposals of no class with the true '
-        'classes.',
-        '* **training**: iterations alone; **inference**: median over the '
-        'videos, one at a time, features in memory, proposals and suppression '
-        'included; **peak memory**: resident, of the training process. Times '
-        'are wall-clock times beside whatever else the machine does.'
+        '## Recall, other averages, cost', '',
+        *table(list(rows[0]), [row.values() for row in rows]), '',
+        '## Columns', '',
+        COLUMNS.format(base=report['base'])
     ]
     lines += [
-        f'* {entry["label"]}: {entry["note"]}' for entry in entries
+        f'* {entry["label"]}: {entry["note"]}' for entry in entries.values()
         if entry['note']
     ]
     missing = report['missing'] + [
         f'{name} (seeds {entry["missing_seeds"]})'
-        for name, entry in report['entries'].items() if entry['missing_seeds']
+        for name, entry in entries.items() if entry['missing_seeds']
     ]
     if missing:
         lines += ['', f'Not finished: {", ".join(missing)}.']
     if report['kept']:
-        lines += [
-            '', 'Rows of an earlier report, not trained again: ' +
-            ', '.join(f'"{report["entries"][name]["label"]}"'
-                      for name in report['kept']) + '.'
-        ]
+        kept = ', '.join(f'"{entries[k]["label"]}"' for k in report['kept'])
+        lines += ['', f'Rows of an earlier report, not trained again: {kept}.']
     machine, used = report['machine'], report['versions']
     lines += [
         '', f'{machine.get("cpu", "CPU not recorded")}, '
         f'{machine["cpu_count"]} cores, {machine["threads"]} thread per run, '
         f'device {machine["device"]}. ' +
         ', '.join(f'{name} {version}' for name, version in used.items()) + '.',
-        '', f'![mean mAP and mAP by tIoU]({report["name"]}.png)', ''
+        '', f'![mean mAP]({report["name"]}.png)', ''
     ]
     return '\n'.join(lines)
 
 
 def chart(bench: Config, report: Mapping, path: Path) -> None:
-    """Bars of the mean average, and mAP by tIoU of a few entries."""
+    """Bars of the mean average."""
     import matplotlib
     matplotlib.use('Agg')
     import matplotlib.pyplot as plt
 
-    entries = [e for _, group in ordered(report) for e in group]
-    entries = [entry for entry in entries if entry['average']]
+    entries = [
+        entry for group in ordered(report).values() for entry in group
+        if entry['average']
+    ]
     if not entries:
         return
-    few = len(entries) <= 12
-    height = 1.5 + 0.36 * max(len(entries), 8)
-    figure, all_axes = plt.subplots(
-        1,
-        1 + few,
-        figsize=(15 if few else 8, height),
-        squeeze=False,
-        layout='constrained')
-    colours = dict(
-        zip(FAMILIES, ('tab:red', 'tab:orange', 'tab:blue', 'tab:gray')))
-    axes = all_axes[0][0]
-    for family, colour in colours.items():
-        rows = [i for i, e in enumerate(entries) if e['family'] == family]
-        if rows:
-            axes.barh(
-                rows, [entries[i]['mean'] for i in rows],
-                xerr=[entries[i]['std'] or np.nan for i in rows],
+    figure, axes = plt.subplots(
+        figsize=(8, 1.5 + 0.36 * max(len(entries), 8)), layout='constrained')
+    for family, colour in zip(
+            FAMILIES, ('tab:red', 'tab:orange', 'tab:blue', 'tab:gray')):
+        own = {
+            i: entry
+            for i, entry in enumerate(entries) if entry['family'] == family
+        }
+        if own:
+            bars = axes.barh(
+                list(own), [entry['mean'] for entry in own.values()],
+                xerr=[entry['std'] or np.nan for entry in own.values()],
                 color=colour,
                 alpha=0.8,
                 capsize=3,
                 label=family)
+            axes.bar_label(bars, fmt='%.1f', padding=3)
     axes.set_yticks(range(len(entries)), [e['label'] for e in entries])
     axes.invert_yaxis()
-    for i, entry in enumerate(entries):
-        axes.annotate(
-            f'{entry["mean"]:.1f}', (entry['mean'] + (entry['std'] or 0), i),
-            (5, 0),
-            textcoords='offset points',
-            va='center')
     axes.margins(x=0.12, y=0.01)
     axes.set_xlabel(f'mAP@{bench.main_metric.partition("@")[2]} (%), '
                     'mean ± std over seeds')
-    figure.legend(
-        *axes.get_legend_handles_labels(), ncols=4, loc='outside lower left')
-    if few:
-        axes = all_axes[0][1]
-        for entry, marker in zip(entries, 'osD^v<>Pp*Xh'):
-            ours = entry is report['entries'].get(bench.ours)
-            axes.plot([float(thr) for thr in entry['mAP']],
-                      [value['mean'] for value in entry['mAP'].values()],
-                      marker=marker,
-                      color='tab:red' if ours else None,
-                      linewidth=2.5 if ours else 1.3,
-                      label=entry['label'])
-        axes.set_xlabel('tIoU')
-        axes.set_ylabel('mAP (%)')
-        axes.grid(alpha=0.3)
-        axes.legend(loc='upper left', bbox_to_anchor=(1, 1))
-    figure.suptitle(f'{report["name"]}, protocol {report["protocol"]}, seeds '
-                    f'{" ".join(map(str, report["seeds"]))}')
+    axes.set_title(f'{report["name"]}, protocol {report["protocol"]}, seeds '
+                   f'{" ".join(map(str, report["seeds"]))}')
+    figure.legend(loc='outside lower center', ncols=4)
     figure.savefig(path, dpi=120)
     plt.close(figure)
