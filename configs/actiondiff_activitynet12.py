@@ -9,12 +9,12 @@ model = dict(
     num_classes={{_base_.num_classes}},
     stream_channels={{_base_.stream_channels}},
     warmup_iters=4000,
+    video_score_thr=0.1,
     base_branch=dict(embed_channels=1536, pool_kernel=13),
     mask_generator=dict(k_mode='ratio', ratio=5),
-    diffusion_head=dict(denoiser=dict(num_layers=3)),
-    loss=dict(mil_ratio=5),
-    proposal_generator=dict(
-        video_score_thr=0.1, nms=dict(type='hard', tiou_thr=0.9)))
+    diffusion_head=dict(num_samples=1, denoiser=dict(num_layers=3)),
+    loss=dict(base=dict(mil_ratio=5)),
+    proposal_generator=dict(nms=dict(type='hard', tiou_thr=0.9)))
 
 default_hooks = dict(
     checkpoint=dict(interval=2000, save_best='det/mAP@0.50:0.95'))

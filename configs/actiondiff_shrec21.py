@@ -13,35 +13,29 @@ model = dict(
     num_classes={{_base_.num_classes}},
     stream_channels={{_base_.stream_channels}},
     warmup_iters=50,
+    video_score_thr=0.02,
     base_branch=dict(
         _delete_=True,
         type='ConvBranch',
         embed_channels=64,
         hidden_layers=3,
         kernel_size=5,
-        dropout=0.3),
+        dropout=0.3,
+        video_ratio=20),
     mask_generator=dict(k_mode='ratio', ratio=40, ignore_ratio=None),
     mask_teacher=dict(momentum=0.02),
     condition=dict(mode='input', condition_channels=64),
-    diffusion_head=dict(
-        num_samples=4, denoiser=dict(channels=64, num_layers=3)),
+    diffusion_head=dict(denoiser=dict(channels=64, num_layers=3)),
     # The same in training: here the denoiser is a second network that the
     # losses on the fused scores have to teach.
     fusion=dict(train_mode='mixture', attention_weight=0.5),
     loss=dict(
-        mil_ratio=[20, 80],
-        suppressed_weight=0.,
         # Early and twice: on validation recordings, the losses on the fused
         # scores bring most of what the diffusion branch brings.
         fused_weight=2.,
-        norm_weight=0.,
-        guide_weight=0.,
-        mutual_weight=0.,
-        co_activity_weight=0.,
-        consistency_weight=0.1),
-    video_ratio=20,
-    proposal_generator=dict(
-        video_score_thr=0.02, attention_thrs=[], outer_ratio=0.5))
+        consistency_weight=0.1,
+        base=dict(_delete_=True, type='MILLoss', mil_ratio=[20, 80])),
+    proposal_generator=dict(attention_thrs=[], outer_ratio=0.5))
 
 train_dataloader = dict(sampler=dict(num_pairs=0))
 train_cfg = dict(max_iters=600, val_interval=300)

@@ -9,4 +9,6 @@ model = dict(
     num_classes={{_base_.num_classes}},
     stream_channels={{_base_.stream_channels}},
     warmup_iters=1000,
+    video_score_thr=0.2,
+    diffusion_head=dict(num_samples=1),
     base_branch=dict(embed_channels=1536))

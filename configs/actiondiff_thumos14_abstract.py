@@ -7,9 +7,4 @@ model = dict(
     base_branch=dict(embed_channels=2048),
     mask_generator=dict(k_mode='ratio', ratio=7, ignore_ratio=None),
     condition=dict(mode='topk_feat'),
-    diffusion_head=dict(
-        denoiser=dict(_delete_=True, type='TemporalDenoiser'),
-        x_0_activation='sigmoid'),
-    fusion=dict(mode='gate_feat', train_mode=None, attention_weight=0.3),
-    loss=dict(diffusion_kind='bce', num_negatives=1),
     proposal_generator=dict(boundary_pad=0., min_length=0.))

@@ -12,6 +12,7 @@ from mmaction.registry import HOOKS
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
+from mmengine.model import is_model_wrapper
 
 _PLAIN = (bool, int, float, str, bytes, type(None))
 
@@ -96,6 +97,27 @@ class IterationSeedHook(Hook):
         random.seed(seed)
         np.random.seed(seed)
         torch.manual_seed(seed)
+
+
+@HOOKS.register_module()
+class TrainingProgressHook(Hook):
+    """Tells the localizer where the training stands.
+
+    ``model.begin_iteration(iteration, max_iterations)`` before each training
+    iteration, hence after the optimizer's last step, also after a resume:
+    warm-up, curricula and mask teachers follow it, and ``loss()`` itself
+    depends on inputs and weights alone. Other models are left alone.
+    """
+
+    def before_train_iter(self,
+                          runner,
+                          batch_idx: int,
+                          data_batch=None) -> None:
+        model = runner.model
+        if is_model_wrapper(model):
+            model = model.module
+        if hasattr(model, 'begin_iteration'):
+            model.begin_iteration(runner.iter, runner.max_iters)
 
 
 def keep_freed_memory(keep: bool = True) -> bool:

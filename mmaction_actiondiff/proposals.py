@@ -277,17 +277,15 @@ def _check_unit_range(name: str, value: np.ndarray) -> np.ndarray:
 class ProposalGenerator:
     """Turn the scores of one video into scored segments.
 
-    Classes are chosen by their video-level score. For each, runs above many
-    thresholds of two signals become candidates: (i) the class-agnostic
-    attention (as CO2-Net), whose runs every chosen class shares, and (ii)
-    class score times attention, min-max normalised over the video (as CoLA).
+    For each class that the localizer has chosen, runs above many thresholds
+    of two signals become candidates: (i) the class-agnostic attention (as
+    CO2-Net), whose runs every chosen class shares, and (ii) class score times
+    attention, min-max normalised over the video (as CoLA).
     A candidate scores the outer-inner contrast of ``score_curve`` plus
     ``video_score_weight`` times the video-level score. Seconds appear in the
     last step only.
 
     Args:
-        video_score_thr (float): Classes of at least this video-level score
-            are localised; where there is none, the best class is.
         attention_thrs (Sequence[float], optional): Thresholds of (i); an
             empty list switches it off. Defaults to 0.1 ... 0.9, 10 values.
         class_score_thrs (Sequence[float], optional): Thresholds of (ii); an
@@ -301,9 +299,9 @@ class ProposalGenerator:
         video_score_weight (float): Weight of the video-level score.
         boundary_pad (float): Snippets added to each side of a final segment.
             A threshold is crossed at snippet centres, so half a snippet is
-            the a-priori value.
+            the a-priori value. Defaults to 0.5.
         min_length (float): Shorter candidates are dropped, in snippets
-            before padding.
+            before padding. Defaults to 2: one snippet alone is no action.
         nms (dict, optional): ``type`` is the method of :func:`soft_nms`, the
             rest its parameters. None keeps all candidates.
         min_score (float): Candidates are dropped once below it, >= 0.
@@ -315,15 +313,14 @@ class ProposalGenerator:
     """
 
     def __init__(self,
-                 video_score_thr: float = 0.2,
                  attention_thrs: Sequence[float] | None = None,
                  class_score_thrs: Sequence[float] | None = None,
                  upsample_factor: int = 1,
                  score_curve: str = 'weighted',
                  outer_ratio: float = 0.25,
                  video_score_weight: float = 0.2,
-                 boundary_pad: float = 0.,
-                 min_length: float = 0.,
+                 boundary_pad: float = 0.5,
+                 min_length: float = 2.,
                  nms: dict[str, Any] | None = dict(type='gaussian', sigma=0.3),
                  min_score: float = 1e-3,
                  max_per_video: int | None = 200) -> None:
@@ -353,7 +350,6 @@ class ProposalGenerator:
             self.nms = dict(nms)
             self.nms['method'] = self.nms.pop('type', 'gaussian')
             soft_nms(np.empty((0, 2)), np.empty(0), **self.nms)  # refuses too
-        self.video_score_thr = video_score_thr
         self.upsample_factor = int(upsample_factor)
         self.score_curve = score_curve
         self.outer_ratio = outer_ratio
@@ -368,8 +364,11 @@ class ProposalGenerator:
         class_score: np.ndarray,
         attention: np.ndarray,
         video_score: np.ndarray,
+        classes: np.ndarray,
         seconds_per_snippet: float,
-        duration: float | None = None
+        duration: float | None = None,
+        offset: float = 0.,
+        contrast: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Localise the actions of one video.
 
@@ -377,10 +376,14 @@ class ProposalGenerator:
             class_score (np.ndarray): Snippet scores (C, T) in [0, 1].
             attention (np.ndarray): Class-agnostic actionness (T,) in [0, 1].
             video_score (np.ndarray): Video-level scores (C,) in [0, 1].
+            classes (np.ndarray): Indices (M,) of the classes to localise.
             seconds_per_snippet (float): Snippet ``i`` covers ``[i, i + 1)``
-                times this.
+                times this, after ``offset``.
             duration (float, optional): Length of the video in seconds, to
                 which segments are clipped. Defaults to that of T snippets.
+            offset (float): Seconds at which snippet 0 starts. Defaults to 0.
+            contrast (np.ndarray, optional): The curve of the contrast (C, T),
+                finite, instead of ``score_curve``.
 
         Returns:
             tuple[np.ndarray, np.ndarray, np.ndarray]: Segments (P, 2) float64
@@ -402,29 +405,29 @@ class ProposalGenerator:
                 f'(C,), got {class_score.shape}, {attention.shape}, '
                 f'{video_score.shape}')
         if duration is None:
-            duration = len(attention) * seconds_per_snippet
+            duration = offset + len(attention) * seconds_per_snippet
         if not (seconds_per_snippet > 0 and duration > 0):
             raise ValueError(
                 'seconds_per_snippet and duration must be > 0, got '
                 f'{seconds_per_snippet} and {duration}')
 
-        classes = np.flatnonzero(video_score >= self.video_score_thr)
-        if not len(classes):
-            classes = np.array([video_score.argmax()])
-        spans, rows, scores = self._candidates(class_score[classes], attention,
-                                               video_score[classes])
+        classes = np.asarray(classes, dtype=np.int64)
+        spans, rows, scores = self._candidates(
+            class_score[classes], attention, video_score[classes],
+            None if contrast is None else contrast[classes])
         spans, rows, scores = self._suppress(spans, rows, scores,
                                              len(attention))
 
         snippets = spans / self.upsample_factor
         snippets = snippets + [-self.boundary_pad, self.boundary_pad]
-        segments = np.clip(snippets * seconds_per_snippet, 0., duration)
+        segments = np.clip(offset + snippets * seconds_per_snippet, 0.,
+                           duration)
         real = segments[:, 1] > segments[:, 0]
         return segments[real], classes[rows][real], scores[real]
 
     def _candidates(
-            self, class_score: np.ndarray, attention: np.ndarray,
-            video_score: np.ndarray
+        self, class_score: np.ndarray, attention: np.ndarray,
+        video_score: np.ndarray, contrast: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Distinct spans (P, 2), their rows of the chosen classes, scores."""
         weighted = upsample(class_score * attention, self.upsample_factor)
@@ -455,7 +458,9 @@ class ProposalGenerator:
 
         curve = dict(
             weighted=weighted, normalized=normalized).get(self.score_curve)
-        if curve is None:
+        if contrast is not None:
+            curve = upsample(contrast, self.upsample_factor)
+        elif curve is None:
             curve = upsample(class_score, self.upsample_factor)
         scores = oic_score(curve, spans, self.outer_ratio, rows)
         scores += self.video_score_weight * video_score[rows]

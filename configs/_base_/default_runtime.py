@@ -18,6 +18,7 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     plain_checkpoint=dict(type='PlainCheckpointHook'),
     iteration_seed=dict(type='IterationSeedHook'),
+    training_progress=dict(type='TrainingProgressHook'),
     keep_memory=dict(type='KeepMemoryHook'))
 
 env_cfg = dict(

@@ -8,5 +8,6 @@ model = dict(
     num_classes={{_base_.num_classes}},
     stream_channels={{_base_.stream_channels}},
     base_branch={{_base_.model.base_branch}},
-    loss={{_base_.model.loss}},
+    loss={{_base_.model.loss.base}},
+    video_score_thr={{_base_.model.video_score_thr}},
     proposal_generator={{_base_.model.proposal_generator}})

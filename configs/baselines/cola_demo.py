@@ -3,5 +3,4 @@ _base_ = ['./base_demo.py']
 
 model = dict(
     base_branch=dict(_delete_=True, type='CoLABranch', embed_channels=64),
-    loss=dict(_delete_=True, type='CoLALoss'),
-    video_ratio=5)
+    loss=dict(_delete_=True, type='CoLALoss'))

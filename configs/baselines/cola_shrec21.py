@@ -7,7 +7,8 @@ model = dict(
         type='CoLABranch',
         embed_channels=128,
         dropout=0.5,
-        kernel_size=5),
+        kernel_size=5,
+        video_ratio=20),
     loss=dict(_delete_=True, type='CoLALoss', easy_ratio=20, hard_ratio=40))
 
 # Of 4e-3, 2e-3, 1e-3 and 5e-4 the best on validation recordings.

@@ -5,5 +5,4 @@ model = dict(
     diffusion_head=dict(
         _delete_=True,
         type='SelfTrainingHead',
-        x_0_activation={{_base_.model.diffusion_head.x_0_activation}},
         denoiser={{_base_.model.diffusion_head.denoiser}}))

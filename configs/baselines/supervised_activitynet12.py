@@ -5,5 +5,5 @@ model = dict(
     type='SupervisedLocalizer',
     loss=dict(
         _delete_=True,
-        type='SupervisedLoss',
+        type='SnippetSupervisionLoss',
         mil_ratio={{_base_.model.loss.mil_ratio}}))

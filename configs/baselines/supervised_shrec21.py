@@ -5,9 +5,9 @@ model = dict(
     type='SupervisedLocalizer',
     loss=dict(
         _delete_=True,
-        type='SupervisedLoss',
+        type='SnippetSupervisionLoss',
         attention_weight=0.,
         # Without it, 14 points less on validation recordings: of the short
         # gestures, most snippets are background.
         mil_weight=1.,
-        mil_ratio={{_base_.model.video_ratio}}))
+        mil_ratio={{_base_.model.base_branch.video_ratio}}))

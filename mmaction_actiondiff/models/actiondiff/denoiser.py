@@ -1,22 +1,20 @@
-"""The plain denoiser: a stack of convolutions over mask and condition.
+"""The denoiser: a stack of convolutions over mask, timestep and condition.
 
-It suits data sets of a hundred videos, whose masks ``TemporalDenoiser`` learns
-by heart. Dimension letters: N videos, C classes, F channels, T snippets.
+Its last layer is the latent action space. Dimension letters: N videos,
+C classes, F channels, T snippets.
 """
 from __future__ import annotations
 
 import math
 
+import torch
 import torch.nn.functional as F
 from mmaction.registry import MODELS
 from torch import Tensor, nn
 
-from .denoiser import Denoiser
-from .dropout import Dropout
-
 
 @MODELS.register_module()
-class ConvDenoiser(Denoiser):
+class ConvDenoiser(nn.Module):
     """(noisy mask, timestep, condition) -> logits of the clean mask.
 
     The three are added up to F channels; ``num_layers`` convolutions follow.
@@ -25,8 +23,8 @@ class ConvDenoiser(Denoiser):
     Args:
         num_classes (int): C.
         condition_channels (int): Of the condition.
-        channels (int): F, even. Defaults to 64.
-        num_layers (int): Convolutions. Defaults to 3.
+        channels (int): F, even. Defaults to 128.
+        num_layers (int): Convolutions. Defaults to 2.
         kernel_size (int): Odd. Defaults to 5.
         dropout (float): Before every convolution. Defaults to 0.3.
         prior (float): What the mask of a class is at the start, in (0, 1)
@@ -37,20 +35,27 @@ class ConvDenoiser(Denoiser):
             ``prior`` out of range.
     """
 
+    frequencies: Tensor
+
     def __init__(self,
                  num_classes: int,
                  condition_channels: int,
-                 channels: int = 64,
-                 num_layers: int = 3,
+                 channels: int = 128,
+                 num_layers: int = 2,
                  kernel_size: int = 5,
                  dropout: float = 0.3,
                  prior: float = 0.02) -> None:
-        super().__init__(num_classes, condition_channels, channels)
+        super().__init__()
         if kernel_size % 2 == 0 or channels % 2:
             raise ValueError('kernel_size must be odd and channels even, got '
                              f'{kernel_size=}, {channels=}')
         if not 0 < prior < 1:
             raise ValueError(f'prior must lie in (0, 1), got {prior}')
+        self.channels = channels
+        self.register_buffer(
+            'frequencies',
+            1e4**-torch.linspace(0, 1, channels // 2),
+            persistent=False)
         self.stem = nn.Conv1d(num_classes, channels, 1)
         self.condition = nn.Conv1d(condition_channels, channels, 1, bias=False)
         self.time = nn.Sequential(
@@ -60,23 +65,30 @@ class ConvDenoiser(Denoiser):
             nn.Conv1d(
                 channels, channels, kernel_size, padding=kernel_size // 2)
             for _ in range(num_layers))
-        self.dropout = Dropout(dropout)
+        self.dropout = nn.Dropout(dropout)
         self.head = nn.Conv1d(channels, num_classes, 1)
         # Masks are sparse: zero logits would have a long way to go.
         nn.init.constant_(
             self.head.get_parameter('bias'), math.log(prior / (1 - prior)))
 
-    def refine(self, x: Tensor, timesteps: Tensor, condition: tuple[Tensor,
-                                                                    ...],
-               scope: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-        """See :class:`Denoiser`."""
-        valid, = scope
-        hidden = self.stem(x) + condition[0] + timesteps.unsqueeze(-1)
+    def forward(self, x: Tensor, timesteps: Tensor, condition: Tensor,
+                valid: Tensor) -> tuple[Tensor, Tensor]:
+        """Denoise once.
+
+        Args:
+            x (Tensor): Noisy mask (N, C, T), in [-1, 1].
+            timesteps (Tensor): (N,) long.
+            condition (Tensor): (N, condition_channels, T).
+            valid (Tensor): (N, 1, T) bool.
+
+        Returns:
+            tuple[Tensor, Tensor]: Logits (N, C, T) and the latent of the last
+            layer (N, F, T), both zero where not valid.
+        """
+        angles = timesteps.unsqueeze(1) * self.frequencies
+        time = self.time(torch.cat([angles.sin(), angles.cos()], 1))
+        hidden = self.stem(x) + self.condition(condition) + time.unsqueeze(-1)
         hidden = F.leaky_relu(hidden, 0.2) * valid
         for layer in self.layers:
             hidden = F.leaky_relu(layer(self.dropout(hidden)), 0.2) * valid
         return self.head(self.dropout(hidden)) * valid, hidden
-
-    def project(self, condition: Tensor) -> tuple[Tensor, ...]:
-        """One tensor (N, F, T)."""
-        return (self.condition(condition), )

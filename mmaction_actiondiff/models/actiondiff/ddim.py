@@ -1,4 +1,4 @@
-"""DDIM with the cosine schedule, in the vocabulary of diffusers.
+"""The noise schedule: DDIM with the cosine schedule, in diffusers' words.
 
 Sources: J. Song et al., "Denoising Diffusion Implicit Models" (DDIM), ICLR
 2021; A. Nichol and P. Dhariwal, "Improved Denoising Diffusion Probabilistic
@@ -7,15 +7,11 @@ DDIM writes as alpha. Dimension letters: N videos, S inference steps.
 """
 from __future__ import annotations
 
-import copy
 from typing import NamedTuple
 
 import torch
 from mmaction.registry import TASK_UTILS
 from torch import Tensor
-
-PREDICTION_TYPES = ('sample', 'epsilon', 'v_prediction')
-TINY = 1e-5  # floor of every divisor
 
 
 class SchedulerOutput(NamedTuple):
@@ -56,37 +52,29 @@ def add_noise(alphas_cumprod: Tensor, original_samples: Tensor, noise: Tensor,
 
 
 @TASK_UTILS.register_module()
-class DDIMScheduler:
-    """Deterministic (eta = 0) to ancestral (eta = 1) sampling.
+class ActionDiffDDIM:
+    """Deterministic sampling (eta = 0) with a network that predicts x_0.
 
-    It is not a module: nothing of it lands in a checkpoint, so that a trained
-    denoiser can be sampled with any scheduler and any number of steps. The
-    coefficients of a step are plain numbers; a step never waits for a GPU.
+    It is not a module: a trained denoiser can be sampled with any scheduler
+    and any number of steps. The coefficients of a step are plain numbers; a
+    step never waits for a GPU.
 
     Args:
         num_train_timesteps (int): T. Defaults to 1000.
-        prediction_type (str): What the network predicts: 'sample' (x_0),
-            'epsilon' (the noise) or 'v_prediction'. Defaults to 'sample'.
-        clip_sample_range (float, optional): The predicted x_0 is clipped to
-            plus or minus this. Defaults to 1.0; None does not clip.
+        clip_sample_range (float): The predicted x_0 is clipped to plus or
+            minus this. Defaults to 1.0.
 
     Attributes:
         alphas_cumprod (Tensor): alpha_bar (T,), float32.
         timesteps (Tensor): Of the inference, descending (S,), long.
-
-    Raises:
-        ValueError: For an unknown ``prediction_type``.
     """
+
+    prediction_type = 'sample'
 
     def __init__(self,
                  num_train_timesteps: int = 1000,
-                 prediction_type: str = 'sample',
-                 clip_sample_range: float | None = 1.0) -> None:
-        if prediction_type not in PREDICTION_TYPES:
-            raise ValueError(f'prediction_type must be one of '
-                             f'{PREDICTION_TYPES}, got {prediction_type!r}')
+                 clip_sample_range: float = 1.0) -> None:
         self.num_train_timesteps = num_train_timesteps
-        self.prediction_type = prediction_type
         self.clip_sample_range = clip_sample_range
         alphas_cumprod = cosine_alphas_cumprod(num_train_timesteps)
         self.alphas_cumprod = alphas_cumprod.float()
@@ -94,10 +82,6 @@ class DDIMScheduler:
         self._alpha_bar = dict(
             enumerate([1., *alphas_cumprod.tolist()], start=-1))
         self.set_timesteps(num_train_timesteps)
-
-    def __deepcopy__(self, memo: dict) -> DDIMScheduler:
-        """A copy that shares the tables: nothing changes them in place."""
-        return copy.copy(self)
 
     def set_timesteps(self, num_inference_steps: int) -> None:
         """Choose S timesteps, 'trailing': from T - 1 down, T / S apart.
@@ -114,25 +98,17 @@ class DDIMScheduler:
         self.timesteps = steps
         self._previous = dict(zip(steps.tolist(), [*steps.tolist()[1:], -1]))
 
-    def step(self,
-             model_output: Tensor,
-             timestep: int | Tensor,
-             sample: Tensor,
-             eta: float = 0.,
-             generator: torch.Generator | None = None,
-             variance_noise: Tensor | None = None) -> SchedulerOutput:
+    def step(self, model_output: Tensor, timestep: int | Tensor,
+             sample: Tensor) -> SchedulerOutput:
         """From x_t to x at the previous timestep of the schedule.
 
-        DDIM eq. 12 and 16; the noise direction belongs to the *clipped* x_0.
+        DDIM eq. 12 with sigma = 0; the noise direction belongs to the
+        *clipped* x_0.
 
         Args:
-            model_output (Tensor): What the network predicts at x_t.
+            model_output (Tensor): The network's x_0.
             timestep (int | Tensor): t, one of ``timesteps``.
             sample (Tensor): x_t.
-            eta (float): Stochasticity. Defaults to 0.
-            generator (torch.Generator, optional): Draws the noise of
-                ``eta > 0``, on its own device.
-            variance_noise (Tensor, optional): That noise, drawn elsewhere.
 
         Raises:
             ValueError: When ``timestep`` is not in the schedule.
@@ -145,35 +121,10 @@ class DDIMScheduler:
                 'call set_timesteps first')
         alpha_bar = self._alpha_bar[t]
         alpha_bar_prev = self._alpha_bar[self._previous[t]]
-        signal, noise = alpha_bar**0.5, (1 - alpha_bar)**0.5
-
-        if self.prediction_type == 'sample':
-            x_0 = model_output
-        elif self.prediction_type == 'epsilon':
-            x_0 = (sample - noise * model_output) / max(signal, TINY)
-        else:
-            x_0 = signal * sample - noise * model_output
-        if self.clip_sample_range is not None:
-            x_0 = x_0.clamp(-self.clip_sample_range, self.clip_sample_range)
-        epsilon = (sample - signal * x_0) / max(noise, TINY)
-
-        sigma = eta * ((1 - alpha_bar_prev) / max(noise**2, TINY) *
-                       (1 - alpha_bar / alpha_bar_prev))**0.5
-        prev = (
-            alpha_bar_prev**0.5 * x_0 +
-            (1 - alpha_bar_prev - sigma**2)**0.5 * epsilon)
-        if sigma > 0:
-            if variance_noise is None:
-                variance_noise = torch.randn(
-                    sample.shape,
-                    generator=generator,
-                    device=generator.device if generator else sample.device)
-            prev = prev + sigma * variance_noise.to(sample)
-        return SchedulerOutput(prev, x_0)
-
-    def add_noise(self, original_samples: Tensor, noise: Tensor,
-                  timesteps: Tensor) -> Tensor:
-        """See :func:`add_noise`; the table moves to the samples' device."""
-        self.alphas_cumprod = self.alphas_cumprod.to(original_samples.device)
-        return add_noise(self.alphas_cumprod, original_samples, noise,
-                         timesteps)
+        x_0 = model_output.clamp(-self.clip_sample_range,
+                                 self.clip_sample_range)
+        # 1 - alpha_bar is at least 4e-5, at t = 0 of 1000
+        epsilon = (sample - alpha_bar**0.5 * x_0) / (1 - alpha_bar)**0.5
+        return SchedulerOutput(
+            alpha_bar_prev**0.5 * x_0 + (1 - alpha_bar_prev)**0.5 * epsilon,
+            x_0)

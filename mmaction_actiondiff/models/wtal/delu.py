@@ -1,4 +1,4 @@
-"""DELU's objective: CO2-Net's, and what the evidence is unsure of.
+"""DELU: CO2-Net's network and objective, and what the evidence is unsure of.
 
 Source: M. Chen et al., "Dual-Evidential Learning for Weakly-supervised
 Temporal Action Localization", ECCV 2022; its network is CO2-Net's
@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import torch
 from mmaction.registry import MODELS
-from mmengine.logging import MessageHub
 from torch import Tensor
 
-from .branches.acr import snippet_rank
-from .branches.base import BranchOutput, masked_mean, suppress_background
-from .losses import ActionDiffLoss
+from ..branch import BranchOutput
+from ..pooling import masked_mean, snippet_rank, suppress_background
+from .co2net import CO2NetLoss
 
 
 def evidence(logits: Tensor) -> Tensor:
@@ -92,7 +91,7 @@ def pool_by_attention(x: Tensor, attention: Tensor, valid: Tensor,
 
 
 @MODELS.register_module()
-class DELULoss(ActionDiffLoss):
+class DELULoss(CO2NetLoss):
     """CO2-Net's terms and the two evidential ones.
 
     The uncertainty ranks snippets here; the released code indexes with the
@@ -109,7 +108,7 @@ class DELULoss(ActionDiffLoss):
         amplitude (float): Of those weights. Defaults to 0.7 (ActivityNet:
             0.2).
         guide_weight (float): Defaults to 0.4 (ActivityNet: 0.8).
-        kwargs: Of :class:`ActionDiffLoss`.
+        kwargs: Of :class:`CO2NetLoss`.
     """
 
     def __init__(self,
@@ -125,31 +124,25 @@ class DELULoss(ActionDiffLoss):
         self.progressive_weight = progressive_weight
         self.amplitude = amplitude
 
-    def _base_terms(self, branch: BranchOutput, label: Tensor,
-                    valid: Tensor) -> dict[str, Tensor]:
-        losses = super()._base_terms(branch, label, valid)
-        suppressed = suppress_background(branch.cas, branch.attention)
-        pooled = pool_by_attention(suppressed[:, :-1], branch.attention, valid,
+    def forward(self,
+                output: BranchOutput,
+                label: Tensor,
+                valid: Tensor,
+                progress: float = 0.5) -> dict[str, Tensor]:
+        """See :class:`WTALLoss`."""
+        losses = super().forward(output, label, valid, progress)
+        suppressed = suppress_background(output.cas, output.attention)
+        pooled = pool_by_attention(suppressed[:, :-1], output.attention, valid,
                                    self.evidential_ratio)
         losses['loss_evidential'] = (
             self.evidential_weight * evidential_loss(pooled, label))
         weight = curriculum_weight(
-            snippet_uncertainty(suppressed.detach()), valid, progress(),
+            snippet_uncertainty(suppressed.detach()), valid, progress,
             self.amplitude)
-        background = branch.cas.softmax(1)[:, -1:]
-        attentions = torch.cat([branch.attention, *branch.stream_attentions],
+        background = output.cas.softmax(1)[:, -1:]
+        attentions = torch.cat([output.attention, *output.stream_attentions],
                                1)
         gap = (1 - attentions - background).abs().mean(1, keepdim=True)
         losses['loss_progressive'] = (
             self.progressive_weight * masked_mean(weight * gap, valid).mean())
         return losses
-
-
-def progress() -> float:
-    """Share of the training that is over, from MMEngine's message hub.
-
-    Without a runner it is one half, where all snippets weigh the same.
-    """
-    hub = MessageHub.get_current_instance()
-    step, last = hub.get_info('iter'), hub.get_info('max_iters')
-    return 0.5 if step is None or not last else step / last

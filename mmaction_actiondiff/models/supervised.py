@@ -5,16 +5,32 @@ T snippets, G ground-truth segments.
 """
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from mmaction.registry import MODELS
 from torch import Tensor, nn
 
-from .branches.base import (BranchOutput, masked_mean, suppress_background,
-                            topk_pool)
-from .losses import mil_loss, with_background
-from .mask_generator import PseudoMask
-from .weak_localizer import DataSamples, WeakLocalizer, valid_snippets
+from .branch import BranchOutput
+from .localizer import DataSamples, WeakLocalizer
+from .objective import mil_loss, with_background
+from .pooling import masked_mean, suppress_background, topk_pool
+
+
+class SnippetTarget(NamedTuple):
+    """What the ground truth says of each snippet.
+
+    Attributes:
+        share (Tensor): Covered by each class, (N, C, T) in [0, 1].
+        action (Tensor): Covered by any, (N, 1, T) in [0, 1].
+        trusted (Tensor): (N, 1, T) bool, False on padding and on snippets
+            that touch an ambiguous segment.
+    """
+
+    share: Tensor
+    action: Tensor
+    trusted: Tensor
 
 
 @MODELS.register_module()
@@ -26,64 +42,62 @@ class SupervisedLocalizer(WeakLocalizer):
     sample: the transforms move the segments with the snippets they take.
     """
 
-    def loss(self, inputs: Tensor,
+    def loss(self, inputs: Tensor, valid: Tensor, label: Tensor,
              data_samples: DataSamples) -> dict[str, Tensor]:
-        """(N, D, T) -> dict of finite scalars."""
-        valid = valid_snippets(inputs, data_samples)
+        """(N, D, T), (N, 1, T) bool, (N, C) -> dict of finite scalars."""
         return self.loss_module(
-            self.base_branch(inputs, valid),
-            self.stack_labels(inputs, data_samples), valid,
+            self.base_branch(inputs, valid), label, valid,
             self.snippet_targets(data_samples, valid))
 
     def snippet_targets(self, data_samples: DataSamples,
-                        valid: Tensor) -> PseudoMask:
+                        valid: Tensor) -> SnippetTarget:
         """What the network should say at each snippet.
 
         Args:
             data_samples (Sequence[ActionDataSample]): With ``gt_instances``.
             valid (Tensor): (N, 1, T) bool.
-
-        Returns:
-            PseudoMask: ``mask`` is the covered share in [0, 1]; ``weight`` is
-            0 on padding and on snippets that touch an ambiguous segment.
         """
         length = valid.size(-1)
         masks, weights = [], []
         for sample in data_samples:
             truth, unit = sample.gt_instances, sample.seconds_per_snippet
-            share = coverage(truth.segments, unit, length)
+            offset = sample.get('snippet_offset', 0.)
+            share = coverage(truth.segments, unit, length, offset)
             labels = torch.as_tensor(truth.labels, dtype=torch.long).cpu()
             masks.append(
                 share.new_zeros(self.num_classes,
                                 length).index_add(0, labels, share))
-            unclear = coverage(sample.get('ambiguous', ()), unit, length)
+            unclear = coverage(
+                sample.get('ambiguous', ()), unit, length, offset)
             weights.append(unclear.sum(0, keepdim=True) == 0)
         mask = torch.stack(masks).clamp(max=1).to(valid.device) * valid
         weight = torch.stack(weights).to(valid.device) & valid
-        return PseudoMask(mask,
-                          weight.expand_as(mask).to(mask.dtype),
-                          mask.amax(1, keepdim=True))
+        return SnippetTarget(mask, mask.amax(1, keepdim=True), weight)
 
 
-def coverage(segments, seconds_per_snippet: float, length: int) -> Tensor:
+def coverage(segments,
+             seconds_per_snippet: float,
+             length: int,
+             offset: float = 0.) -> Tensor:
     """The share of each snippet that each segment covers.
 
     Args:
         segments (array-like): (G, 2) in seconds, G may be 0.
         seconds_per_snippet (float): Snippet i covers [i, i + 1) times this.
         length (int): T.
+        offset (float): Seconds at which snippet 0 starts.
 
     Returns:
         Tensor: (G, T) in [0, 1], on the CPU.
     """
     spans = torch.as_tensor(segments, dtype=torch.float64).cpu().view(-1, 2, 1)
-    start, end = (spans / seconds_per_snippet).unbind(1)
+    start, end = ((spans - offset) / seconds_per_snippet).unbind(1)
     place = torch.arange(length, dtype=torch.float64)
     return (end.minimum(place + 1) - start.maximum(place)).clamp(min=0).float()
 
 
 @MODELS.register_module()
-class SupervisedLoss(nn.Module):
+class SnippetSupervisionLoss(nn.Module):
     """Cross-entropy at each snippet, and what the base learns of videos.
 
     Args:
@@ -103,61 +117,48 @@ class SupervisedLoss(nn.Module):
         self.mil_weight = mil_weight
         self.mil_ratio = mil_ratio
 
-    def forward(self, branch: BranchOutput, label: Tensor, valid: Tensor,
-                target: PseudoMask) -> dict[str, Tensor]:
+    def forward(self, output: BranchOutput, label: Tensor, valid: Tensor,
+                target: SnippetTarget) -> dict[str, Tensor]:
         """All terms.
 
         Args:
-            branch (BranchOutput): Of any branch.
+            output (BranchOutput): Of any branch.
             label (Tensor): (N, C) multi-hot.
             valid (Tensor): (N, 1, T) bool.
-            target (PseudoMask): See :class:`SupervisedLocalizer`.
+            target (SnippetTarget): Of the ground truth.
 
         Returns:
             dict[str, Tensor]: Finite scalars.
         """
-        trusted = target.weight[:, :1] > 0
-        attention = torch.cat([branch.attention, *branch.stream_attentions], 1)
-        suppressed = suppress_background(branch.cas, branch.attention)
+        attention = torch.cat([output.attention, *output.stream_attentions], 1)
+        suppressed = suppress_background(output.cas, output.attention)
         pooled = topk_pool(suppressed, valid, self.mil_ratio)
         return dict(
-            loss_classification=snippet_loss(branch.cas, target, trusted),
+            loss_classification=snippet_loss(output.cas, target),
             loss_attention=self.attention_weight *
-            attention_loss(attention, target.agnostic, trusted),
+            attention_loss(attention, target),
             loss_mil_suppressed=self.mil_weight *
             mil_loss(pooled, with_background(label, 0.)))
 
 
-def snippet_loss(cas: Tensor, target: PseudoMask, trusted: Tensor) -> Tensor:
-    """Cross-entropy of ``softmax_K(cas)`` at the trusted snippets.
+def snippet_loss(cas: Tensor, target: SnippetTarget) -> Tensor:
+    """Cross-entropy of ``softmax_K(cas)`` (N, K, T) at the trusted snippets.
 
-    The classes share ``agnostic`` in proportion to their mask, the
-    background gets the rest.
-
-    Args:
-        cas (Tensor): (N, K, T).
-        target (PseudoMask): With ``mask`` (N, C, T) in [0, 1].
-        trusted (Tensor): (N, 1, T) bool.
+    The classes share ``action`` in proportion to their share, the background
+    gets the rest.
     """
-    total = target.mask.sum(1, keepdim=True).clamp(min=1e-6)
-    classes = target.mask * target.agnostic / total
-    wanted = torch.cat([classes, 1 - target.agnostic], 1)
+    total = target.share.sum(1, keepdim=True).clamp(min=1e-6)
+    classes = target.share * target.action / total
+    wanted = torch.cat([classes, 1 - target.action], 1)
     loss = -(wanted * cas.log_softmax(1)).sum(1, keepdim=True)
-    return masked_mean(loss, trusted).mean()
+    return masked_mean(loss, target.trusted).mean()
 
 
-def attention_loss(attention: Tensor, target: Tensor,
-                   trusted: Tensor) -> Tensor:
-    """Binary cross-entropy of all attentions at the trusted snippets.
-
-    Args:
-        attention (Tensor): (N, A, T) in [0, 1], A attentions.
-        target (Tensor): (N, 1, T) in [0, 1].
-        trusted (Tensor): (N, 1, T) bool.
-    """
+def attention_loss(attention: Tensor, target: SnippetTarget) -> Tensor:
+    """Binary cross-entropy of attentions (N, A, T) at the trusted snippets."""
     with torch.autocast(attention.device.type, enabled=False):
         loss = F.binary_cross_entropy(
             attention.float(),
-            target.expand_as(attention).float(),
+            target.action.expand_as(attention).float(),
             reduction='none')
-    return masked_mean(loss.mean(1, keepdim=True), trusted).mean()
+    return masked_mean(loss.mean(1, keepdim=True), target.trusted).mean()

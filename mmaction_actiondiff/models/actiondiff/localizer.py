@@ -1,0 +1,214 @@
+"""ActionDiff: base branch, top-k mask, diffusion head, fusion.
+
+Y. Zou et al., "Action-to-Action Diffusion Network for Weakly Supervised
+Temporal Action Localization", IEEE TMM 27, 2025. Dimension letters:
+N videos, D feature channels, C classes, T snippets.
+"""
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from contextlib import nullcontext
+
+import torch
+from mmaction.registry import MODELS
+from mmengine.model import ExponentialMovingAverage
+from torch import Tensor
+
+from ..branch import BranchOutput, Scores
+from ..localizer import DataSamples, WeakLocalizer
+from .diffusion_head import video_generators
+from .fusion import peak_ratio
+from .mask_generator import PseudoMask
+
+
+@MODELS.register_module()
+class ActionDiff(WeakLocalizer):
+    """The localizer; ``loss`` and ``localize`` read like the method's figure.
+
+    Each part that is not given is the one of ``configs/_base_/models/
+    actiondiff.py``, with its defaults.
+
+    Args:
+        base_branch (dict, optional): Defaults to ``CrossModalBranch``.
+        loss (dict, optional): Defaults to ``ActionDiffLoss``.
+        mask_generator (dict, optional): Defaults to ``TopKMaskGenerator``.
+        condition (dict, optional): Defaults to ``ActionCondition``.
+        diffusion_head (dict, optional): Defaults to ``DiffusionHead``;
+            ``SelfTrainingHead`` is the control without diffusion.
+        fusion (dict, optional): Defaults to ``ActionDiffFusion``.
+        mask_teacher (dict, optional): The masks come from an exponential
+            moving average of the base branch, with these arguments of
+            MMEngine's ``ExponentialMovingAverage`` (may be empty). Defaults
+            to None, the base branch itself.
+        warmup_iters (int): W. Iterations below W train the base alone; from W
+            to 2 W the fusion ramps up. Defaults to 0.
+        seed (int): Of the sampling noise, together with the video's name.
+            Defaults to 0.
+        kwargs: Of :class:`WeakLocalizer`.
+    """
+
+    needs_diffusion = True
+
+    def __init__(self,
+                 num_classes: int,
+                 *,
+                 base_branch: dict | None = None,
+                 loss: dict | None = None,
+                 mask_generator: dict | None = None,
+                 condition: dict | None = None,
+                 diffusion_head: dict | None = None,
+                 fusion: dict | None = None,
+                 mask_teacher: dict | None = None,
+                 warmup_iters: int = 0,
+                 seed: int = 0,
+                 **kwargs) -> None:
+
+        def part(kind: str, cfg: dict | None, **given) -> dict:
+            return {'type': kind, **given, **(cfg or {})}
+
+        super().__init__(
+            num_classes,
+            base_branch=part('CrossModalBranch', base_branch),
+            loss=part('ActionDiffLoss', loss),
+            **kwargs)
+        self.mask_generator = MODELS.build(
+            part('TopKMaskGenerator', mask_generator))
+        self.condition = MODELS.build(
+            part(
+                'ActionCondition',
+                condition,
+                embed_channels=self.base_branch.embed_channels,
+                input_channels=sum(self.base_branch.stream_channels)))
+        self.diffusion_head = MODELS.build(
+            part(
+                'DiffusionHead',
+                diffusion_head,
+                num_classes=num_classes,
+                condition_channels=self.condition.condition_channels))
+        self.fusion = MODELS.build(part('ActionDiffFusion', fusion))
+        self.teacher = None if mask_teacher is None else \
+            ExponentialMovingAverage(self.base_branch, **mask_teacher)
+        self.warmup_iters = warmup_iters
+        self.seed = seed
+
+    def loss(self, inputs: Tensor, valid: Tensor, label: Tensor,
+             data_samples: DataSamples) -> dict[str, Tensor]:
+        """(N, D, T), (N, 1, T) bool, (N, C) -> dict of finite scalars."""
+        base = self.base_branch(inputs, valid)
+        ramp = self.warmup_ramp()
+        if ramp is None:
+            losses = self.loss_module.base(base, label, valid, self.progress)
+            return dict(losses, loss_diffusion=self.idle_diffusion())
+
+        scores, teacher = self.score_masks(base, inputs, valid)
+        pseudo = self.mask_generator(scores.snippet_score, label, valid)
+        condition = self.guide(inputs, base, pseudo, valid)
+        denoised = self.diffusion_head(
+            pseudo, self.condition.hide(condition, pseudo.agnostic, valid),
+            valid)
+        with nullcontext() if self.fusion.teaches else torch.no_grad():
+            generated = self.diffusion_head.generate(condition, valid)
+        weakened = self.fusion.weaken(base, generated, label, valid, ramp)
+        losses = self.loss_module(
+            base,
+            label,
+            valid,
+            progress=self.progress,
+            pseudo=pseudo,
+            denoised=denoised,
+            generated=generated,
+            weakened=weakened,
+            teacher=teacher,
+            ramp=ramp)
+        losses.setdefault('loss_diffusion', self.idle_diffusion())
+        with torch.no_grad():
+            for name, output in (('base', base), ('fused', weakened)):
+                score = self.base_branch.score(output, valid).snippet_score
+                losses[f'peak_ratio_{name}'] = peak_ratio(score, label, valid)
+        return losses
+
+    def localize(
+        self, inputs: Tensor, valid: Tensor, video_names: Sequence[str]
+    ) -> tuple[Scores, Tensor, dict[str, Tensor]]:
+        """Base branch -> condition -> sampled latent action space -> fusion.
+
+        The base says which classes occur, the fusion says when.
+        """
+        output = self.base_branch(inputs, valid)
+        base = self.base_branch.score(output, valid)
+        classes = self.choose_classes(base.video_score)
+        pseudo = self.mask_generator(base.snippet_score, classes, valid)
+        condition = self.guide(inputs, output, pseudo, valid)
+        denoised = self.diffusion_head.sample(
+            condition, valid, video_generators(video_names, self.seed))
+        fused = self.fusion(base, denoised, classes, valid)
+        return fused, classes, dict(
+            base_score=base.class_score,
+            base_attention=base.attention,
+            mask=pseudo.mask,
+            denoised=denoised.prob)
+
+    def single_pass(self,
+                    inputs: Tensor,
+                    valid: Tensor,
+                    noise: Tensor | None = None) -> Scores:
+        """Every network once, with gradient: one step of the sampler.
+
+        Args:
+            inputs (Tensor): (N, D, T).
+            valid (Tensor): (N, 1, T) bool.
+            noise (Tensor, optional): Where the sampler starts, (N, C, T)
+                standard normal. Defaults to its mean, zeros.
+        """
+        output = self.base_branch(inputs, valid)
+        base = self.base_branch.score(output, valid)
+        classes = self.choose_classes(base.video_score)
+        pseudo = self.mask_generator(base.snippet_score, classes, valid)
+        if noise is None:
+            noise = torch.zeros_like(base.class_score)
+        denoised = self.diffusion_head.generate(
+            self.guide(inputs, output, pseudo, valid), valid, noise)
+        return self.fusion(base, denoised, classes, valid)
+
+    def guide(self, inputs: Tensor, base: BranchOutput, pseudo: PseudoMask,
+              valid: Tensor) -> Tensor:
+        """The action-related condition of the diffusion, (N, F, T)."""
+        return self.condition(inputs, base.feature, base.attention,
+                              pseudo.agnostic, valid)
+
+    def warmup_ramp(self) -> float | None:
+        """None while the base trains alone, then a sigmoid ramp up to 1."""
+        if not self.warmup_iters or self.iteration is None:
+            return 1.
+        if self.iteration < self.warmup_iters:
+            return None
+        progress = min(self.iteration / self.warmup_iters - 1, 1)
+        return math.exp(-5 * (1 - progress)**2)
+
+    def idle_diffusion(self) -> Tensor:
+        """A zero that every waiting parameter takes part in, so that
+        distributed training needs no search for unused parameters."""
+        modules = (self.condition, self.diffusion_head)
+        return sum((p.sum() * 0 for m in modules for p in m.parameters()),
+                   torch.zeros(()))
+
+    @torch.no_grad()
+    def score_masks(self, base: BranchOutput, inputs: Tensor,
+                    valid: Tensor) -> tuple[Scores, BranchOutput | None]:
+        """The scores that make the masks, and the teacher's output if any."""
+        teacher = self.teacher and self.teacher(inputs, valid)
+        return self.base_branch.score(teacher or base, valid), teacher
+
+    def begin_iteration(self, iteration: int, max_iterations: int) -> None:
+        """Also let the teacher follow the weights of the last step."""
+        super().begin_iteration(iteration, max_iterations)
+        if self.teacher:
+            self.teacher.update_parameters(self.base_branch)
+
+    def train(self, mode: bool = True) -> ActionDiff:
+        """Switch the mode; the teacher never trains (no dropout)."""
+        super().train(mode)
+        if self.teacher:
+            self.teacher.eval()
+        return self

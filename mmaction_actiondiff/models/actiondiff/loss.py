@@ -1,0 +1,137 @@
+"""The objective: the base's losses, and what the diffusion branch adds.
+
+Dimension letters: N videos, C classes, K = C + 1 with the background last,
+T snippets. ``valid`` (N, 1, T) marks what is not padding; no term sees the
+rest.
+"""
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from mmaction.registry import MODELS
+from torch import Tensor, nn
+
+from ..branch import BranchOutput
+from ..pooling import masked_mean
+from .diffusion_head import DenoisedOutput
+from .mask_generator import PseudoMask
+
+
+@MODELS.register_module()
+class ActionDiffLoss(nn.Module):
+    """``L_base + w_d L_diffusion + ramp (w_f L_fused + w_c L_consistency)``.
+
+    ``L_fused`` are the classification terms of the base's loss on the
+    weakened output. A weight of 0 switches a term off, and it is then not
+    computed.
+
+    Args:
+        base (dict, optional): Config of the base branch's loss
+            (``models/wtal``). Defaults to ``CO2NetLoss``.
+        diffusion_weight (float): w_d. Defaults to 1.
+        fused_weight (float): w_f. Defaults to 1.
+        consistency_weight (float): w_c. Defaults to 0.
+    """
+
+    def __init__(self,
+                 base: dict | None = None,
+                 diffusion_weight: float = 1.,
+                 fused_weight: float = 1.,
+                 consistency_weight: float = 0.) -> None:
+        super().__init__()
+        self.base = MODELS.build({'type': 'CO2NetLoss', **(base or {})})
+        self.diffusion_weight = diffusion_weight
+        self.fused_weight = fused_weight
+        self.consistency_weight = consistency_weight
+
+    def forward(self,
+                output: BranchOutput,
+                label: Tensor,
+                valid: Tensor,
+                *,
+                progress: float,
+                pseudo: PseudoMask,
+                denoised: DenoisedOutput,
+                generated: DenoisedOutput,
+                weakened: BranchOutput,
+                teacher: BranchOutput | None = None,
+                ramp: float = 1.) -> dict[str, Tensor]:
+        """All terms.
+
+        Args:
+            output (BranchOutput): Of the base.
+            label (Tensor): (N, C) multi-hot.
+            valid (Tensor): (N, 1, T) bool.
+            progress (float): Share of the training that is over.
+            pseudo (PseudoMask): The pseudo-labels.
+            denoised (DenoisedOutput): One training step of the diffusion
+                head, from the noised mask.
+            generated (DenoisedOutput): What it makes of pure noise.
+            weakened (BranchOutput): ``output``, weakened by ``generated``.
+            teacher (BranchOutput, optional): Of the mask teacher.
+            ramp (float): Progress of the warm-up in [0, 1].
+
+        Returns:
+            dict[str, Tensor]: Finite scalars, every key starts with
+            ``loss_``.
+        """
+        losses = self.base(output, label, valid, progress)
+        if self.diffusion_weight:
+            losses['loss_diffusion'] = self.diffusion_weight * diffusion_loss(
+                denoised.logits, pseudo, label, valid)
+        if self.fused_weight and weakened is not output:
+            terms = self.base.classify(weakened, label, valid)
+            losses.update({
+                f'{name}_fused': self.fused_weight * ramp * term
+                for name, term in terms.items()
+            })
+        if self.consistency_weight:
+            losses['loss_consistency'] = (
+                self.consistency_weight * ramp * consistency_loss(
+                    output, weakened, generated, label, valid, teacher))
+        return losses
+
+
+def diffusion_loss(logits: Tensor, pseudo: PseudoMask, label: Tensor,
+                   valid: Tensor) -> Tensor:
+    """Cross-entropy of the denoiser against the mask.
+
+    ``sum_t w_t CE_t / sum_t w_t`` over the snippets of the batch, with the
+    softmax over the classes and a background of logit 0. The classes that
+    claim a snippet share it, the background gets the rest. A snippet that no
+    class claims weighs 0 where a present class ignores it; absent classes are
+    known to be absent.
+
+    Args:
+        logits (Tensor): (N, C, T).
+        pseudo (PseudoMask): (N, C, T).
+        label (Tensor): (N, C) multi-hot.
+        valid (Tensor): (N, 1, T) bool.
+    """
+    mask = pseudo.mask
+    share = mask / mask.sum(1, keepdim=True).clamp(min=1)
+    target = torch.cat([share, 1 - share.sum(1, keepdim=True)], 1)
+    log_prob = F.pad(logits, (0, 0, 0, 1)).log_softmax(1)
+    loss = -(target * log_prob).sum(1, keepdim=True)
+    absent = (label <= 0).unsqueeze(-1) & valid
+    trusted = (pseudo.weight + absent).amin(1, keepdim=True)
+    weight = trusted.maximum(mask.amax(1, keepdim=True))
+    return (loss * weight).sum() / weight.sum().clamp(min=1)
+
+
+def consistency_loss(output: BranchOutput, weakened: BranchOutput,
+                     generated: DenoisedOutput, label: Tensor, valid: Tensor,
+                     teacher: BranchOutput | None) -> Tensor:
+    """The base's attention follows the diffusion, the fused CAS the teacher.
+
+    ``MSE(attention, sg max_c p_c y_c)`` and, where the masks come from an EMA
+    teacher, ``MSE(softmax(fused cas), sg softmax(teacher cas))`` summed over
+    the K classes.
+    """
+    any_action = (generated.prob * label.unsqueeze(-1)).amax(1, True)
+    loss = masked_mean((output.attention - any_action.detach())**2,
+                       valid).mean()
+    if teacher is not None:
+        gap = weakened.cas.softmax(1) - teacher.cas.detach().softmax(1)
+        loss = loss + masked_mean(gap**2, valid).sum(1).mean()
+    return loss

@@ -1,0 +1,60 @@
+"""The contract of a weakly supervised loss, and the loss of all of them.
+
+Dimension letters: N videos, C classes, K = C + 1 with the background last,
+T snippets.
+"""
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .branch import BranchOutput
+
+
+class WTALLoss(nn.Module):
+    """Loss of a base branch, from video-level labels.
+
+    It stands alone in a ``WeakLocalizer``, or as ``base`` in an
+    ``ActionDiffLoss``, which applies :meth:`classify` once more to the
+    weakened output.
+    """
+
+    def forward(self,
+                output: BranchOutput,
+                label: Tensor,
+                valid: Tensor,
+                progress: float = 0.5) -> dict[str, Tensor]:
+        """All terms.
+
+        Args:
+            output (BranchOutput): Of the branch.
+            label (Tensor): (N, C) multi-hot.
+            valid (Tensor): (N, 1, T) bool; no term sees the rest.
+            progress (float): Share of the training that is over, in [0, 1].
+
+        Returns:
+            dict[str, Tensor]: Finite scalars, every key starts with
+            ``loss_``.
+        """
+        raise NotImplementedError
+
+    def classify(self, output: BranchOutput, label: Tensor,
+                 valid: Tensor) -> dict[str, Tensor]:
+        """The terms that compare pooled scores with the labels alone."""
+        raise NotImplementedError
+
+
+def mil_loss(video_logits: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy against the label distribution (W-TALC).
+
+    Args:
+        video_logits (Tensor): (N, K).
+        target (Tensor): (N, K) multi-hot, normalised here.
+    """
+    target = target / target.sum(1, keepdim=True).clamp(min=1)
+    return -(target * video_logits.log_softmax(1)).sum(1).mean()
+
+
+def with_background(label: Tensor, value: float) -> Tensor:
+    """Append the background's label: (N, C) -> (N, K)."""
+    return F.pad(label, (0, 1), value=value)

@@ -1,0 +1,77 @@
+"""Averages and orders over the snippets of a video that skip the padding.
+
+Dimension letters: N videos, C classes, K = C + 1 with the background last,
+T snippets; ``valid`` (N, 1, T) bool marks what is not padding.
+"""
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool1d
+
+
+def masked_mean(x: Tensor, valid: Tensor) -> Tensor:
+    """Mean over the valid snippets: (N, c, T) -> (N, c, 1)."""
+    weight = valid.to(x.dtype)
+    return (x * weight).sum(
+        -1, keepdim=True) / weight.sum(
+            -1, keepdim=True).clamp(min=1)
+
+
+def masked_avg_pool(x: Tensor, valid: Tensor, kernel_size: int) -> Tensor:
+    """Moving average over valid snippets only, same length; 1 is none."""
+    if kernel_size == 1:
+        return x
+    weight = valid.to(x.dtype)
+    padding = kernel_size // 2
+    total = avg_pool1d(x * weight, kernel_size, stride=1, padding=padding)
+    share = avg_pool1d(weight, kernel_size, stride=1, padding=padding)
+    return torch.where(valid, total / share.clamp(min=1e-6), 0)
+
+
+def topk_pool(x: Tensor, valid: Tensor, ratio: float) -> Tensor:
+    """Multiple-instance pooling: mean of the k best snippets of each channel.
+
+    ``k = max(1, floor(n / ratio))`` with n the valid snippets of the video.
+
+    Args:
+        x (Tensor): (N, K, T).
+        valid (Tensor): (N, 1, T) bool.
+        ratio (float): r.
+
+    Returns:
+        Tensor: (N, K).
+    """
+    k = (valid.sum(-1) / ratio).floor().clamp(min=1)  # (N, 1)
+    longest = max(1, int(x.size(-1) / ratio))
+    lowest = torch.finfo(x.dtype).min
+    top = x.masked_fill(~valid, lowest).topk(longest, dim=-1).values
+    chosen = torch.arange(longest, device=x.device) < k.unsqueeze(-1)
+    return torch.where(chosen, top, 0).sum(-1) / k
+
+
+def snippet_rank(score: Tensor, valid: Tensor) -> Tensor:
+    """Place of each snippet in the descending order of its class, from 0.
+
+    Ties go to the earlier snippet; padding comes last.
+
+    Args:
+        score (Tensor): (N, C, T).
+        valid (Tensor): (N, 1, T) bool.
+
+    Returns:
+        Tensor: (N, C, T) long.
+    """
+    order = score.masked_fill(~valid, -torch.inf).argsort(
+        dim=-1, descending=True, stable=True)
+    place = torch.arange(score.size(-1), device=score.device)
+    return torch.empty_like(order).scatter_(-1, order, place.expand_as(order))
+
+
+def suppress_background(cas: Tensor, attention: Tensor) -> Tensor:
+    """``attention * (cas - min_K cas) + min_K cas``: (N, K, T).
+
+    Where the attention is low, all classes sink to the lowest logit.
+    """
+    lowest = cas.amin(1, keepdim=True)
+    return attention * (cas - lowest) + lowest

@@ -1,0 +1,12 @@
+"""Weakly supervised baselines, each whole in its file: network, scoring and
+loss. Each of them can also be the base of ActionDiff."""
+from .acrnet import ACRBranch, ACRLoss
+from .co2net import CO2NetLoss, CrossModalBranch
+from .cola import CoLABranch, CoLALoss
+from .delu import DELULoss
+from .mil import ConvBranch, MILLoss
+
+__all__ = [
+    'ACRBranch', 'ACRLoss', 'CO2NetLoss', 'CoLABranch', 'CoLALoss',
+    'ConvBranch', 'CrossModalBranch', 'DELULoss', 'MILLoss'
+]

@@ -1,0 +1,270 @@
+"""CO2-Net: two streams that recalibrate each other, an attention for each.
+
+Source: F.-T. Hong et al., "Cross-modal Consensus Network for Weakly
+Supervised Temporal Action Localization" (CO2-Net), ACM MM 2021. Written from
+the paper, with four corrections: averages over time skip
+the padding, no dropout stands between the last attention layer and its
+sigmoid, no layer is unused, and the gate of the pooled stream is a plain
+linear map (on a sequence of length one it is the same function as the
+paper's convolution, whose outer taps only ever see padding).
+
+Dimension letters: N videos, D feature channels, E embedding channels,
+C classes, K = C + 1 with the background last, T snippets.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmaction.registry import MODELS
+from torch import Tensor, nn
+
+from ..branch import BaseBranch, BranchOutput, MaskedConv
+from ..objective import with_background
+from ..pooling import masked_avg_pool, masked_mean, suppress_background
+from .mil import MILLoss
+
+SLOPE = 0.2  # of every leaky ReLU, as in the paper's network
+
+
+class ConsensusGate(nn.Module):
+    """Recalibrate the main stream by the channels that both streams excite.
+
+    ``sigmoid(linear(mean_T main) * conv(support)) * main`` (CO2-Net:
+    the main stream gives the global, the other stream the local context).
+    """
+
+    def __init__(self, main_channels: int, support_channels: int) -> None:
+        super().__init__()
+        self.channel = nn.Conv1d(main_channels, main_channels, 1)
+        self.local = MaskedConv(support_channels, main_channels, 3)
+
+    def forward(self, main: Tensor, support: Tensor, valid: Tensor) -> Tensor:
+        """(N, d, T), (N, d', T) -> (N, d, T)."""
+        gate = self.channel(masked_mean(main, valid)) * self.local(
+            support, valid)
+        return gate.sigmoid() * main
+
+
+class StreamAttention(nn.Module):
+    """Actionness of one stream: conv3, conv3, conv1, sigmoid."""
+
+    def __init__(self, in_channels: int, channels: int,
+                 dropout: float) -> None:
+        super().__init__()
+        self.conv1 = MaskedConv(in_channels, channels, 3)
+        self.conv2 = MaskedConv(channels, channels, 3)
+        self.score = MaskedConv(channels, 1)
+        self.act = nn.LeakyReLU(SLOPE)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        """(N, d, T) -> (N, 1, T) in [0, 1]."""
+        x = self.dropout(self.act(self.conv1(x, valid)))
+        x = self.act(self.conv2(x, valid))
+        return self.score(x, valid).sigmoid() * valid
+
+
+@MODELS.register_module()
+class CrossModalBranch(BaseBranch):
+    """CO2-Net's branch; channel widths are arguments, so that it also suits
+    small features.
+
+    Args:
+        num_classes (int): C, without the background.
+        stream_channels (Sequence[int]): Channels of the two streams in
+            ``inputs``, appearance first. Defaults to (1024, 1024).
+        embed_channels (int): E. Defaults to 2048, the paper's width.
+        attention_channels (int): Hidden channels of the attentions.
+            Defaults to 512.
+        dropout (float): Before and inside the classifier. Defaults to 0.7.
+        attention_dropout (float): Inside the attentions. Defaults to 0.5.
+        hidden_layers (int): Convolutions of the classifier before its last.
+            Defaults to 1, the paper's number.
+        kernel_size (int): Of those convolutions, odd. The paper's snippets
+            last 0.64 s; shorter ones need more context. Defaults to 3.
+        pool_kernel (int): Moving average over CAS and attention, in snippets,
+            odd; 1 for none (THUMOS14). ActivityNet uses 13, as CO2-Net,
+            HAM-Net and ACRNet do. Defaults to 1.
+        video_ratio (float): See :class:`BaseBranch`.
+
+    Raises:
+        ValueError: For other than two streams, or an even kernel.
+    """
+
+    def __init__(self,
+                 num_classes: int,
+                 stream_channels: Sequence[int] = (1024, 1024),
+                 embed_channels: int = 2048,
+                 attention_channels: int = 512,
+                 dropout: float = 0.7,
+                 attention_dropout: float = 0.5,
+                 hidden_layers: int = 1,
+                 kernel_size: int = 3,
+                 pool_kernel: int = 1,
+                 video_ratio: float = 10) -> None:
+        super().__init__(num_classes, stream_channels, embed_channels,
+                         video_ratio)
+        if len(stream_channels) != 2:
+            raise ValueError('CrossModalBranch needs two streams, got '
+                             f'stream_channels={tuple(stream_channels)}')
+        if pool_kernel % 2 == 0:
+            raise ValueError(f'pool_kernel must be odd, got {pool_kernel}')
+        self.pool_kernel = pool_kernel
+        rgb, flow = stream_channels
+        self.rgb_gate = ConsensusGate(rgb, flow)
+        self.flow_gate = ConsensusGate(flow, rgb)
+        self.rgb_attention = StreamAttention(rgb, attention_channels,
+                                             attention_dropout)
+        self.flow_attention = StreamAttention(flow, attention_channels,
+                                              attention_dropout)
+        self.fuse = MaskedConv(rgb + flow, embed_channels)
+        self.hidden = nn.ModuleList(
+            MaskedConv(embed_channels, embed_channels, kernel_size)
+            for _ in range(hidden_layers))
+        self.classifier = MaskedConv(embed_channels, num_classes + 1)
+        self.act = nn.LeakyReLU(SLOPE)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, inputs: Tensor, valid: Tensor) -> BranchOutput:
+        """(N, D, T), (N, 1, T) bool -> :class:`BranchOutput`."""
+        rgb, flow = self.split_streams(inputs)
+        rgb, flow = (self.rgb_gate(rgb, flow,
+                                   valid), self.flow_gate(flow, rgb, valid))
+        attentions = [
+            masked_avg_pool(
+                self.rgb_attention(rgb, valid), valid, self.pool_kernel),
+            masked_avg_pool(
+                self.flow_attention(flow, valid), valid, self.pool_kernel)
+        ]
+        feature = self.act(self.fuse(torch.cat([rgb, flow], 1), valid))
+        hidden = feature
+        for layer in self.hidden:
+            hidden = self.act(layer(self.dropout(hidden), valid))
+        cas = self.classifier(self.dropout(hidden), valid)
+        return BranchOutput(
+            feature=feature,
+            cas=masked_avg_pool(cas, valid, self.pool_kernel),
+            attention=(attentions[0] + attentions[1]) / 2,
+            stream_attentions=tuple(attentions))
+
+
+@MODELS.register_module()
+class CO2NetLoss(MILLoss):
+    """CO2-Net's objective.
+
+    A weight of 0 switches a term off, and it is then not computed.
+
+    Args:
+        mil_ratio (float | Sequence[float]): See :class:`MILLoss`.
+        suppressed_weight (float): Of the classification of the
+            background-suppressed CAS next to that of the CAS. Defaults to 1.
+        norm_weight, guide_weight, mutual_weight, co_activity_weight (float):
+            Of the terms below. Default to 0.8, 0.8, 1 and 1.
+    """
+
+    def __init__(self,
+                 mil_ratio: float | Sequence[float] = 7,
+                 suppressed_weight: float = 1.,
+                 norm_weight: float = 0.8,
+                 guide_weight: float = 0.8,
+                 mutual_weight: float = 1.,
+                 co_activity_weight: float = 1.) -> None:
+        super().__init__(mil_ratio)
+        self.suppressed_weight = suppressed_weight
+        self.norm_weight = norm_weight
+        self.guide_weight = guide_weight
+        self.mutual_weight = mutual_weight
+        self.co_activity_weight = co_activity_weight
+
+    def classify(self, output: BranchOutput, label: Tensor,
+                 valid: Tensor) -> dict[str, Tensor]:
+        """See :class:`WTALLoss`."""
+        losses = super().classify(output, label, valid)
+        if self.suppressed_weight:
+            suppressed = suppress_background(output.cas, output.attention)
+            target = with_background(label, 0.)
+            losses['loss_mil_suppressed'] = (
+                self.suppressed_weight *
+                self.pooled_loss(suppressed, target, valid))
+        return losses
+
+    def forward(self,
+                output: BranchOutput,
+                label: Tensor,
+                valid: Tensor,
+                progress: float = 0.5) -> dict[str, Tensor]:
+        """See :class:`WTALLoss`."""
+        losses = self.classify(output, label, valid)
+        attentions = (output.attention, *output.stream_attentions)
+        if self.norm_weight:
+            losses['loss_norm'] = self.norm_weight * torch.stack(
+                [norm_loss(a, valid) for a in attentions]).mean()
+        if self.guide_weight:
+            losses['loss_guide'] = self.guide_weight * torch.stack(
+                [guide_loss(a, output.cas, valid) for a in attentions]).mean()
+        if self.mutual_weight and len(output.stream_attentions) == 2:
+            losses['loss_mutual'] = self.mutual_weight * mutual_loss(
+                *output.stream_attentions, valid)
+        if self.co_activity_weight:
+            losses['loss_co_activity'] = (
+                self.co_activity_weight *
+                co_activity_loss(output.feature, output.cas, label, valid))
+        return losses
+
+
+def norm_loss(attention: Tensor, valid: Tensor) -> Tensor:
+    """Mean attention: actions are sparse (CO2-Net, L_norm)."""
+    return masked_mean(attention, valid).mean()
+
+
+def guide_loss(attention: Tensor, cas: Tensor, valid: Tensor) -> Tensor:
+    """``mean |1 - attention - softmax_K(cas)_background|`` (CO2-Net)."""
+    background = cas.softmax(1)[:, -1:]
+    return masked_mean((1 - attention - background).abs(), valid).mean()
+
+
+def mutual_loss(first: Tensor, second: Tensor, valid: Tensor) -> Tensor:
+    """Each stream's attention is the other's target (CO2-Net, L_ml)."""
+
+    def mse(x: Tensor, target: Tensor) -> Tensor:
+        return masked_mean((x - target.detach())**2, valid).mean()
+
+    return (mse(first, second) + mse(second, first)) / 2
+
+
+def co_activity_loss(feature: Tensor,
+                     cas: Tensor,
+                     label: Tensor,
+                     valid: Tensor,
+                     margin: float = 0.5) -> Tensor:
+    """Videos that share a class look alike where it is active.
+
+    W-TALC (Paul et al., ECCV 2018): with class-wise attention
+    ``softmax_T(cas_c)``, high and low region features H and L, and cosine
+    distance d, the mean over pairs (i, j) that share a class of
+    ``(relu(d(Hi,Hj) - d(Hi,Lj) + margin)
+    + relu(d(Hi,Hj) - d(Li,Hj) + margin)) / 2``. Zero without such a pair.
+
+    Args:
+        feature (Tensor): (N, E, T).
+        cas (Tensor): (N, K, T).
+        label (Tensor): (N, C) multi-hot.
+    """
+    video, action = label.nonzero(as_tuple=True)  # M present (video, class)
+    same = action.unsqueeze(0) == action.unsqueeze(1)
+    pair = same.triu(diagonal=1)  # distinct videos: a class occurs once each
+    valid = valid[video]
+    lowest = torch.finfo(cas.dtype).min
+    weight = cas[video, action].unsqueeze(1).masked_fill(~valid,
+                                                         lowest).softmax(-1)
+    rest = (1 - weight) * valid
+    rest = rest / (valid.sum(-1, keepdim=True) - 1).clamp(min=1)
+    region = torch.cat([weight, rest], 1)  # (M, 2, T)
+    embedded = torch.einsum('met,mrt->mre', feature[video], region)
+    high, low = F.normalize(embedded, dim=-1).unbind(1)
+    near = 1 - high @ high.T
+    apart = 1 - high @ low.T  # [i, j] = d(Hi, Lj)
+    hinge = (near - apart + margin).relu() + (near - apart.T + margin).relu()
+    return (hinge * pair).sum() / 2 / pair.sum().clamp(min=1)

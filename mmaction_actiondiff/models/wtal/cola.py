@@ -1,0 +1,258 @@
+"""CoLA: one convolution, one classifier, and a contrast of snippets.
+
+Source: C. Zhang et al., "CoLA: Weakly-Supervised Temporal Action
+Localization with Snippet Contrastive Learning", CVPR 2021 (THUMOS14 AVG
+0.1:0.7: 40.9 in the paper, 41.7 with the released code). Written from the
+paper. Dimension letters: N videos, E embedding channels, C classes,
+K = C + 1 with the background last, T snippets.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmaction.registry import MODELS
+from torch import Tensor, nn
+
+from ..branch import (BaseBranch, BranchOutput, MaskedConv, Scores,
+                      append_background)
+from ..objective import WTALLoss, mil_loss
+from ..pooling import topk_pool
+
+
+@MODELS.register_module()
+class CoLABranch(BaseBranch):
+    """CoLA's network.
+
+    The actionness is the sum of the activations over the classes; min-max
+    normalised over the video, as CoLA does for its proposals, it is the
+    ``attention``. A video of constant actionness is all action.
+
+    Args:
+        num_classes (int): C, without the background.
+        stream_channels (Sequence[int]): Channels of the streams in
+            ``inputs``. Defaults to (1024, 1024).
+        embed_channels (int): E. Defaults to 2048, the paper's width.
+        dropout (float): Before the classifier. Defaults to 0.7.
+        kernel_size (int): Of the convolution, odd. Defaults to 3.
+        video_ratio (float): See :class:`BaseBranch`. Defaults to 5.
+    """
+
+    def __init__(self,
+                 num_classes: int,
+                 stream_channels: Sequence[int] = (1024, 1024),
+                 embed_channels: int = 2048,
+                 dropout: float = 0.7,
+                 kernel_size: int = 3,
+                 video_ratio: float = 5) -> None:
+        super().__init__(num_classes, stream_channels, embed_channels,
+                         video_ratio)
+        self.embed = MaskedConv(
+            sum(stream_channels), embed_channels, kernel_size)
+        self.classifier = nn.Conv1d(embed_channels, num_classes, 1, bias=False)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, inputs: Tensor, valid: Tensor) -> BranchOutput:
+        """(N, D, T), (N, 1, T) bool -> :class:`BranchOutput`."""
+        self.split_streams(inputs)  # refuses another width
+        feature = self.embed(inputs, valid).relu()
+        cas = self.classifier(self.dropout(feature)).relu()
+        attention = normalise(cas.sum(1, keepdim=True), valid)
+        return BranchOutput(feature,
+                            append_background(cas, attention) * valid,
+                            attention)
+
+    def score(self, output: BranchOutput, valid: Tensor) -> Scores:
+        """Each class relative to its highest snippet (CoLA normalises each
+        over the video; the proposals subtract the minimum); for the video
+        ``softmax_C`` of the best snippets."""
+        cas = output.cas[:, :-1].relu()
+        return Scores(
+            cas / cas.amax(-1, keepdim=True).clamp(min=1e-6), output.attention,
+            topk_pool(output.cas[:, :-1], valid, self.video_ratio).softmax(1))
+
+
+def normalise(actionness: Tensor, valid: Tensor) -> Tensor:
+    """Min-max over the valid snippets, (N, 1, T); 1 where constant."""
+    low = actionness.masked_fill(~valid, torch.inf).amin(-1, keepdim=True)
+    high = actionness.masked_fill(~valid, -torch.inf).amax(-1, keepdim=True)
+    span = high - low
+    flat = span <= 1e-6
+    scaled = (actionness - low) / span.masked_fill(flat, 1)
+    return scaled.masked_fill(flat, 1).clamp(0, 1) * valid
+
+
+@MODELS.register_module()
+class CoLALoss(WTALLoss):
+    """``L_action + contrast_weight * L_SniCo`` (CoLA).
+
+    Two things differ from the released code: the classification term is a
+    cross-entropy, not an average of binary ones over the C classes, which
+    nearly vanishes for C = 100; the default weight of the contrast, 0.01 in
+    the released code, is multiplied by THUMOS14's 20 classes instead. And a
+    video without hard snippets adds nothing, where the released code
+    contrasts arbitrary ones.
+
+    Args:
+        easy_ratio (float): T / k of the easy snippets and of the video-level
+            pooling. Defaults to 5.
+        hard_ratio (float): T / k of the hard snippets. Defaults to 20.
+        inner, outer (int): Windows m and M of the mining, in snippets.
+            Default to 3 and 6.
+        mining_dropout (float): Share of the snippets that the easy mining
+            does not see, at random. Defaults to 0.6.
+        temperature (float): Of the contrast. Defaults to 0.07.
+        contrast_weight (float): Defaults to 0.2.
+
+    Raises:
+        ValueError: For a ratio below 1, or ``inner`` not below ``outer``.
+    """
+
+    def __init__(self,
+                 easy_ratio: float = 5,
+                 hard_ratio: float = 20,
+                 inner: int = 3,
+                 outer: int = 6,
+                 mining_dropout: float = 0.6,
+                 temperature: float = 0.07,
+                 contrast_weight: float = 0.2) -> None:
+        super().__init__()
+        if min(easy_ratio, hard_ratio) < 1 or not 0 < inner < outer:
+            raise ValueError(
+                'expected easy_ratio >= 1, hard_ratio >= 1 and '
+                f'0 < inner < outer, got {easy_ratio=}, {hard_ratio=}, '
+                f'{inner=}, {outer=}')
+        self.easy_ratio = easy_ratio
+        self.hard_ratio = hard_ratio
+        self.inner = inner
+        self.outer = outer
+        self.mining_dropout = mining_dropout
+        self.temperature = temperature
+        self.contrast_weight = contrast_weight
+
+    def classify(self, output: BranchOutput, label: Tensor,
+                 valid: Tensor) -> dict[str, Tensor]:
+        """See :class:`WTALLoss`."""
+        pooled = topk_pool(output.cas[:, :-1], valid, self.easy_ratio)
+        return dict(loss_action=mil_loss(pooled, label))
+
+    def forward(self,
+                output: BranchOutput,
+                label: Tensor,
+                valid: Tensor,
+                progress: float = 0.5) -> dict[str, Tensor]:
+        """See :class:`WTALLoss`."""
+        losses = self.classify(output, label, valid)
+        cas = output.cas[:, :-1].detach()
+        actions, backgrounds = self.mine(cas.sum(1, keepdim=True), valid)
+        losses['loss_contrast'] = self.contrast_weight * torch.stack([
+            contrast(output.feature, hard, easy, other, self.temperature)
+            for (easy, hard), (other, _) in ((actions, backgrounds),
+                                             (backgrounds, actions))
+        ]).sum()
+        return losses
+
+    def mine(
+            self, actionness: Tensor, valid: Tensor
+    ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """Easy and hard snippets of the action, then of the background.
+
+        Args:
+            actionness (Tensor): (N, 1, T).
+            valid (Tensor): (N, 1, T) bool.
+
+        Returns:
+            tuple: Twice (easy, hard), each (N, 1, T) bool.
+        """
+        length = valid.sum(-1, keepdim=True)
+        easy_k = (length / self.easy_ratio).floor().clamp(min=1)
+        hard_k = (length / self.hard_ratio).floor().clamp(min=1)
+        seen = valid & (torch.rand_like(actionness) >= self.mining_dropout)
+        regions = hard_regions(actionness, valid, self.inner, self.outer)
+        return ((choose_top(actionness, seen, easy_k),
+                 choose_top(actionness, regions[0],
+                            hard_k)), (choose_top(-actionness, seen, easy_k),
+                                       choose_top(actionness, regions[1],
+                                                  hard_k)))
+
+
+def hard_regions(actionness: Tensor, valid: Tensor, inner: int,
+                 outer: int) -> tuple[Tensor, Tensor]:
+    """Snippets near the borders of the active intervals (CoLA).
+
+    Active is what exceeds the video's median. Hard actions lie just inside
+    (eroded by ``inner`` but not by ``outer``), hard backgrounds just outside
+    (dilated by ``outer`` but not by ``inner``).
+
+    Args:
+        actionness (Tensor): (N, 1, T).
+        valid (Tensor): (N, 1, T) bool.
+        inner, outer (int): Window sizes m < M, in snippets.
+
+    Returns:
+        tuple[Tensor, Tensor]: Hard actions and backgrounds, (N, 1, T) bool.
+    """
+    median = actionness.masked_fill(~valid, torch.nan).nanquantile(
+        0.5, dim=-1, keepdim=True)
+    active = (actionness > median) & valid
+    return (erode(active, inner) & ~erode(active, outer),
+            dilate(active, outer) & ~dilate(active, inner) & valid)
+
+
+def contrast(feature: Tensor, query: Tensor, key: Tensor, negative: Tensor,
+             temperature: float) -> Tensor:
+    """InfoNCE of a mean snippet against a mean and single ones (CoLA).
+
+    Args:
+        feature (Tensor): (N, E, T).
+        query, key, negative (Tensor): Sets of snippets, (N, 1, T) bool.
+        temperature (float): Divides the cosine similarity.
+
+    Returns:
+        Tensor: Mean over the videos with none of the three empty; 0 without
+        such a video.
+    """
+
+    def mean(chosen: Tensor) -> Tensor:
+        total = (feature * chosen).sum(-1)
+        return F.normalize(total / chosen.sum(-1).clamp(min=1), dim=1)
+
+    anchor = mean(query)
+    near = (anchor * mean(key)).sum(1, keepdim=True) / temperature
+    far = torch.einsum('ne,net->nt', anchor, F.normalize(feature,
+                                                         dim=1)) / temperature
+    far = far.masked_fill(~negative[:, 0], torch.finfo(far.dtype).min)
+    loss = torch.cat([near, far], 1).logsumexp(1) - near[:, 0]
+    whole = (query.any(-1) & key.any(-1) & negative.any(-1))[:, 0]
+    return (loss * whole).sum() / whole.sum().clamp(min=1)
+
+
+def choose_top(score: Tensor, among: Tensor, k: Tensor) -> Tensor:
+    """The k best snippets of a set, fewer where it holds fewer.
+
+    Args:
+        score (Tensor): (N, 1, T).
+        among (Tensor): The set, (N, 1, T) bool.
+        k (Tensor): (N, 1, 1).
+
+    Returns:
+        Tensor: (N, 1, T) bool.
+    """
+    order = score.masked_fill(~among, -torch.inf).argsort(
+        dim=-1, descending=True, stable=True)
+    return (order.argsort(dim=-1) < k) & among
+
+
+def dilate(x: Tensor, size: int) -> Tensor:
+    """Binary dilation of (N, 1, T) bool by a window of ``size`` snippets."""
+    left = (size - 1) // 2
+    padded = F.pad(x.float(), (left, size - 1 - left))
+    return F.max_pool1d(padded, size, stride=1) > 0
+
+
+def erode(x: Tensor, size: int) -> Tensor:
+    """Binary erosion; beyond the ends there is background."""
+    left = size // 2
+    padded = F.pad((~x).float(), (left, size - 1 - left), value=1.)
+    return F.max_pool1d(padded, size, stride=1) == 0
