@@ -334,19 +334,20 @@ def costs_of(entry: Mapping, average: str) -> dict[str, str]:
 
 
 COLUMNS = """\
-* **− {base}**: mean difference to it, paired by seed, ± its standard error.
+* **− {base}**: mean difference to it, paired by seed, ± its standard
+  error.
 * **gap closed**: part of the way from the base to full supervision, on the
   seeds that all three have.
-* **AR@n**: recall of n proposals per video, whatever their class, averaged over
-  tIoU 0.50 to 0.95.
+* **AR@n**: recall of n proposals per video, whatever their class, averaged
+  over tIoU 0.50 to 0.95.
 * **best on test**: the best of all validations, which are on the test videos:
   how much selection would add. Never used elsewhere.
 * **other averages**: over other ranges of tIoU, and by other protocols;
   "oracle" pairs proposals of no class with the true classes.
 * **training**: iterations alone; **inference**: median over the videos, one at
   a time, features in memory, proposals and suppression included; **peak
-  memory**: resident, of the training process. Times are wall-clock times beside
-  whatever else the machine does."""
+  memory**: resident, of the training process. Times are wall-clock times
+  beside whatever else the machine does."""
 
 
 def markdown(bench: Config, report: Mapping) -> str:

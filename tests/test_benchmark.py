@@ -10,14 +10,16 @@ import time
 from pathlib import Path
 
 import pytest
+from mmaction.registry import MODELS
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 
 from benchmarks import BenchmarkError
 from benchmarks import benchmark as tool
 from benchmarks import report as report_tool
 from benchmarks import transfer
 from benchmarks.plan import Plan, Run, load_plan
-from benchmarks.pool import Pool, execute, locked, prepare
+from benchmarks.pool import Pool, locked, prepare
 
 BENCHMARKS = ('shrec21', 'demo', 'demo_thumos14', 'demo_thumos14_half',
               'demo_thumos14_double', 'thumos14', 'activitynet12',
@@ -43,16 +45,26 @@ def test_plan(root, tmp_path, name):
         assert run.commands[-1][0] == 'benchmarks/measure.py'
         for cfg in run.configs.values():
             assert cfg.randomness.seed == 0
-    # what is judged with other settings is not trained again
-    trained = [run.name for run in order if not run.trained]
-    assert trained == dict(
-        ablation_shrec21=[
-            'one_step', 'samples', 'pad', 'min_length', 'attention_thrs'
-        ],
-        ablation_demo=[
-            'test_none', 'test_suppress', 'test_diffusion', 'one_step',
-            'one_sample', 'samples', 'pad', 'min_length'
-        ]).get(name, [])
+    # what is tested with other settings is not trained again
+    tested = [run.name for run in order if not run.trained]
+    assert tested == ([
+        'test_base', 'test_diffusion', 'one_step', 'one_sample', 'samples',
+        'pad', 'min_length'
+    ] if name in ABLATIONS else [])
+
+
+@pytest.mark.parametrize('name', ABLATIONS)
+def test_every_ablation_changes_a_part_that_there_is(root, tmp_path, name):
+    bench, plan = make_plan(root, tmp_path, name)
+    models = {}
+    with DefaultScope.overwrite_default_scope('mmaction'):
+        for run in plan.runs.values():
+            cfg = run.configs['train']
+            MODELS.build(cfg.model)
+            models[run.name] = cfg
+    for entry, cfg in models.items():
+        if entry != 'actiondiff' and bench.entries[entry].family == 'ours':
+            assert cfg.to_dict() != models['actiondiff'].to_dict(), entry
 
 
 def test_plan_follows_what_matters(root, tmp_path):
