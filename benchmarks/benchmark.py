@@ -94,8 +94,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def made_by(args: argparse.Namespace) -> str:
     """The command with all options that decide what the report says."""
     path = Path(args.config).resolve()
-    path = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path.name
-    words = ['python', 'tools/benchmark.py', str(path), '--seeds']
+    inside = path.is_relative_to(ROOT)
+    name = str(path.relative_to(ROOT)) if inside else path.name
+    words = ['python', 'tools/benchmark.py', name, '--seeds']
     words += map(str, args.seeds)
     if args.entries:
         words += ['--entries', *args.entries]

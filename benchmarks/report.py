@@ -217,7 +217,7 @@ def compare(bench: Config, entries: Mapping[str, dict]) -> list[dict]:
             row['minus_base'] = paired_difference(own, base)
         seeds = own.keys() & base.keys() & ceiling.keys()
         row['share_of_gap'] = share_of_gap(
-            *(np.mean([values[seed] for seed in seeds])
+            *(float(np.mean([values[seed] for seed in seeds]))
               for values in (own, base, ceiling))) if seeds else None
 
     differences = []
@@ -265,7 +265,8 @@ def number(found: Mapping | None, digits: int = 1, sign: str = '') -> str:
     return text if spread is None else f'{text} ± {spread:.{digits}f}'
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
+    head = list(head)
     lines = ['| ' + ' | '.join(head) + ' |', '|---' * len(head) + '|']
     return lines + ['| ' + ' | '.join(row) + ' |' for row in rows]
 
@@ -370,7 +371,7 @@ def markdown(bench: Config, report: Mapping) -> str:
     for block, members in blocks.items():
         rows = [results_of(e, report, thrs, average) for e in members]
         lines += [f'**{block}**', ''] if block else []
-        lines += [*table(list(rows[0]), [row.values() for row in rows]), '']
+        lines += [*table(rows[0], [row.values() for row in rows]), '']
     for found in report['differences']:
         first, second = (
             entries[found[key]]['label'] for key in ('first', 'second'))
@@ -384,8 +385,7 @@ def markdown(bench: Config, report: Mapping) -> str:
     rows = [costs_of(e, average) for group in blocks.values() for e in group]
     lines += [
         '## Recall, other averages, cost', '',
-        *table(list(rows[0]), [row.values() for row in rows]), '',
-        '## Columns', '',
+        *table(rows[0], [row.values() for row in rows]), '', '## Columns', '',
         COLUMNS.format(base=report['base'])
     ]
     lines += [

@@ -245,9 +245,9 @@ def measure_nms(size: Size, rounds: int, device: str) -> list[Row]:
         end = np.minimum(start + rng.uniform(0.01, 0.4, num), 1)
         segments, scores = np.stack([start, end], 1), rng.uniform(0.01, 1, num)
         both = np.c_[segments, scores]
-        options = dict(sigma=0.4, tiou_thr=0.5, wide_tiou_thr=0.9)
         runs: Runs = dict(
-            ours=lambda: soft_nms(segments, scores, **options),
+            ours=lambda: soft_nms(
+                segments, scores, sigma=0.4, tiou_thr=0.5, wide_tiou_thr=0.9),
             MMAction2=lambda: upstream(both, 0.4, 0.5, 0.9, num))
         keep, kept = runs['ours']()
         same = np.array_equal(np.c_[segments[keep], kept], runs['MMAction2']())
@@ -287,7 +287,8 @@ def measure_map(size: Size, rounds: int, device: str) -> list[Row]:
         truth, found = make_up(num, num_classes=200)
         seconds, _ = race(
             dict(ours=lambda: average_precision(truth, found, 200,
-                                                np.arange(1, 8) / 10)), rounds)
+                                                list(np.arange(1, 8) / 10))),
+            rounds)
         rows.append({
             'detections': num,
             'instances': len(truth.labels),
