@@ -91,23 +91,28 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def made_by(args: argparse.Namespace) -> str:
-    """The command with all options that decide what the report says."""
+def made_by(args: argparse.Namespace, *words: str) -> str:
+    """A command with all options that decide what its report says."""
+    line = ['python', *words, '--seeds', *map(str, args.seeds)]
+    if args.cfg_options:
+        line.append('--cfg-options')
+        for key, value in args.cfg_options.items():
+            # where the data lie is the user's affair
+            line.append(f'{key}={"DIR" if key == "data_root" else value}')
+    return shlex.join(line)
+
+
+def plan_words(args: argparse.Namespace) -> list[str]:
+    """What names the report of a plan."""
     path = Path(args.config).resolve()
     inside = path.is_relative_to(ROOT)
-    name = str(path.relative_to(ROOT)) if inside else path.name
-    words = ['python', 'tools/benchmark.py', name, '--seeds']
-    words += map(str, args.seeds)
+    words = ['tools/benchmark.py']
+    words.append(str(path.relative_to(ROOT)) if inside else path.name)
     if args.entries:
         words += ['--entries', *args.entries]
     if args.keep_rows:
         words += ['--publish', '--keep-rows']
-    if args.cfg_options:
-        words.append('--cfg-options')
-        for key, value in args.cfg_options.items():
-            # where the data lie is the user's affair
-            words.append(f'{key}={"DIR" if key == "data_root" else value}')
-    return shlex.join(words)
+    return words
 
 
 def run_plans(plans: Sequence[Plan], jobs: int) -> bool:
@@ -148,7 +153,8 @@ def write_report(bench: Config, plan: Plan, args: argparse.Namespace) -> None:
         print('No run has finished: there is nothing to report.')
         return
     published = args.publish and read_published(args.publish, bench.name)
-    report = summarise(bench, results, args.seeds, made_by(args),
+    report = summarise(bench, results, args.seeds,
+                       made_by(args, *plan_words(args)),
                        published if args.keep_rows else None)
     folders = [plan.folder]
     if args.publish:

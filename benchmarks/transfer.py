@@ -20,7 +20,7 @@ import numpy as np
 from mmaction_actiondiff import cli
 
 from . import ROOT
-from .benchmark import add_arguments, run_plans
+from .benchmark import add_arguments, made_by, run_plans
 from .plan import Plan, load_plan
 from .pool import locked
 from .report import (by_seed, number, paired_difference, share_of_gap,
@@ -155,6 +155,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         }
         report = dict(
             seeds=list(args.seeds),
+            command=made_by(args, '-m', 'benchmarks.transfer', '--sets',
+                            *args.sets),
             missing=[name for name in args.sets if name not in reports],
             **compare(reports))
         for folder in filter(None, (args.work_dir, args.publish)):

@@ -267,9 +267,9 @@ def test_made_by_names_what_matters():
         '--jobs', '2', '--work-dir', 'a/b', '--data-root', '/some/where',
         '--cfg-options', 'train_cfg.max_iters=4'
     ])
-    assert tool.made_by(args) == (
-        'python tools/benchmark.py configs/benchmarks/demo.py --seeds 3 4 '
-        '--entries base --cfg-options train_cfg.max_iters=4 data_root=DIR')
+    assert tool.made_by(args, *tool.plan_words(args)) == (
+        'python tools/benchmark.py configs/benchmarks/demo.py --entries base '
+        '--seeds 3 4 --cfg-options train_cfg.max_iters=4 data_root=DIR')
 
 
 @pytest.mark.parametrize('name', ['../../x', '.hidden', 'a/b', 'a b', ''])
@@ -583,7 +583,8 @@ def test_transfer_table(root, tmp_path):
     assert hapt['over_control'] is None and hapt['share_of_gap'] is None
     assert found['mean']['over_base'] == 3
     assert found['worst']['over_base'] == dict(set='hapt', value=-1)
-    text = transfer.markdown(dict(found, seeds=[0, 1], missing=['shrec21']))
+    text = transfer.markdown(
+        dict(found, seeds=[0, 1], command='a command', missing=['shrec21']))
     assert ('| demo | 2 | 21.0 ± 1.4 | 25.5 ± 2.1 | 28.0 ± 4.2 | 47.0 ± 2.8 '
             '| +7.0 ± 2.0 | +2.5 ± 1.5 | 27 % |') in text
     assert '| **-1.0** (hapt) | **+2.5** (demo) |' in text
@@ -618,4 +619,7 @@ def test_transfer_shares_the_runs_of_the_plans(root, tmp_path, monkeypatch):
     assert half.train_dataloader.dataset.planted.length_scale == 0.5
     assert half.test_dataloader.dataset.data_root.endswith('_half')
     report = json.loads((tmp_path / 'transfer.json').read_text())
+    assert report['command'] == (
+        'python -m benchmarks.transfer --sets demo demo_thumos14_half '
+        '--seeds 0')
     assert report['missing'] == ['demo', 'demo_thumos14_half']
