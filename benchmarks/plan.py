@@ -92,7 +92,11 @@ def load_plan(path: str) -> Config:
         if entry.family not in FAMILIES:
             raise BenchmarkError(f'{path}: the family of {name} must be one '
                                  f'of {FAMILIES}, got {entry.family!r}')
-    for name in (bench.name, *bench.entries):
+    parts = [
+        part for entry in bench.entries.values()
+        for part in entry.get('parts', ())
+    ]
+    for name in (bench.name, *bench.entries, *parts):
         if not _NAME.fullmatch(name):
             raise BenchmarkError(
                 f'{path}: {name!r} is to name a folder below --work-dir: use '

@@ -145,21 +145,17 @@ def entry_row(bench: Config, name: str, runs: Mapping[int, dict],
     """What the runs of one entry have found."""
     runs = dict(sorted(runs.items()))
     every = [run['metrics'] for run in runs.values()]
-    found = {key: None for own in every for key in own}
-    metrics: dict[str, dict] = {
-        key: mean_std([own[key] for own in every if own.get(key) is not None])
-        for key in bench.entries[name].get('metrics') or found
-    }
+    keys = bench.entries[name].get('metrics') or dict.fromkeys(key
+                                                               for own in every
+                                                               for key in own)
+    metrics = {key: over_seeds(every, key) for key in keys}
 
-    def pick(prefix: str) -> dict[str, dict]:
+    def pick(prefix: str, is_range: bool = False) -> dict[str, dict | None]:
         return {
             key[len(prefix):]: value
-            for key, value in metrics.items() if key.startswith(prefix)
+            for key, value in metrics.items()
+            if key.startswith(prefix) and (':' in key) == is_range
         }
-
-    def cost(key: str) -> dict | None:
-        values = [run[key] for run in runs.values() if run[key] is not None]
-        return mean_std(values) if values else None
 
     average = [
         own[bench.main_metric] for own in every
@@ -168,38 +164,41 @@ def entry_row(bench: Config, name: str, runs: Mapping[int, dict],
     best = [
         max(run['history'].values()) for run in runs.values() if run['history']
     ]
-    precision = pick('det/mAP@')
-    singles = {k: v for k, v in precision.items() if ':' not in k}
-    ranges = {k: v for k, v in precision.items() if ':' in k}
-    others = {
-        k: v
-        for k, v in metrics.items()
-        if '/mAP@' in k and ':' in k and not k.startswith('det/')
-    }
+    singles = pick('det/mAP@')
     first = next(iter(runs.values()))
-    row = dict(
-        **described(bench, name),
-        seeds=list(runs),
-        missing_seeds=[seed for seed in seeds if seed not in runs],
-        iteration=first['iteration'],
-        average=average,
-        **(mean_std(average) if average else dict(mean=None, std=None)),
-        mAP=singles,
-        mAP_by_seed={
+    costs = ('train_seconds', 'inference_ms', 'peak_memory_mb',
+             'peak_gpu_memory_mb')
+    return {
+        **described(bench, name), 'seeds': list(runs),
+        'missing_seeds': [seed for seed in seeds if seed not in runs],
+        'iteration': first['iteration'],
+        'average': average,
+        **(mean_std(average) if average else dict(mean=None, std=None)), 'mAP':
+        singles,
+        'mAP_by_seed': {
             thr: [own.get(f'det/mAP@{thr}') for own in every]
             for thr in singles
         },
-        averages=ranges,
-        video_acc=metrics.get('det/video_acc'),
-        other_averages=others,
-        best_on_test=mean_std(best) if best else None,
-        parameters=first['parameters'],
-        train_seconds=cost('train_seconds'),
-        inference_ms=cost('inference_ms'),
-        peak_memory_mb=cost('peak_memory_mb'),
-        peak_gpu_memory_mb=cost('peak_gpu_memory_mb'))
-    row['AR@AN'] = pick('proposal/AR@')
-    return row
+        'averages': pick('det/mAP@', True),
+        'video_acc': metrics.get('det/video_acc'),
+        'other_averages': {
+            key: value
+            for key, value in pick('', True).items()
+            if '/mAP@' in key and not key.startswith('det/')
+        },
+        'best_on_test': mean_std(best) if best else None,
+        'parameters': first['parameters'],
+        **{
+            key: over_seeds(runs.values(), key)
+            for key in costs
+        }, 'AR@AN': pick('proposal/AR@')
+    }
+
+
+def over_seeds(runs: Iterable[Mapping], key: str) -> dict | None:
+    """Mean and deviation of the runs that have a value."""
+    values = [run[key] for run in runs if run.get(key) is not None]
+    return mean_std(values) if values else None
 
 
 def compare(bench: Config, entries: Mapping[str, dict]) -> list[dict]:
@@ -284,18 +283,14 @@ def ordered(report: Mapping) -> dict[str | None, list[dict]]:
 def results_of(entry: Mapping, report: Mapping, thrs: Sequence[str],
                average: str) -> dict[str, str]:
     """Cells of the first table."""
-    gap = entry['share_of_gap']
-    means = {thr: entry['mAP'].get(thr) for thr in thrs}
-    row = {
-        'method': entry['label'],
-        'family': entry['family'],
-        **{
-            thr: number(found and dict(mean=found['mean']))
-            for thr, found in means.items()
-        }, f'**{average}**': f'**{number(entry)}**',
-        f'− {report["base"]}': number(entry['minus_base'], sign='+')
-    }
+    row = dict(method=entry['label'], family=entry['family'])
+    for thr in thrs:
+        found = entry['mAP'].get(thr)
+        row[thr] = number(found and dict(mean=found['mean']))
+    row[f'**{average}**'] = f'**{number(entry)}**'
+    row[f'− {report["base"]}'] = number(entry['minus_base'], sign='+')
     if report['ceiling'] in report['entries']:
+        gap = entry['share_of_gap']
         row['gap closed'] = '–' if gap is None else f'{gap:.0f} %'
     row['AR@100'] = number(entry['AR@AN'].get('100'))
     row['best on test (test-selected)'] = number(entry['best_on_test'])
@@ -307,31 +302,31 @@ def costs_of(entry: Mapping, average: str) -> dict[str, str]:
     gpu = entry['peak_gpu_memory_mb']
     others = {**entry['averages'], **entry['other_averages']}
     others.pop(average, None)
-    return {
-        'method':
-        entry['label'],
-        'seeds':
-        str(len(entry['seeds'])),
-        'iterations':
-        str(entry['iteration']),
-        **{
-            f'AR@{n}': number(entry['AR@AN'].get(n))
-            for n in ('1', '5', '10')
-        }, 'video accuracy':
-        number(entry['video_acc']),
-        'other averages':
-        '; '.join(f'{key} {number(value)}' for key, value in others.items())
-        or '–',
-        'parameters':
-        f'{entry["parameters"] / 1e6:.2f} M',
-        'training (s)':
-        number(entry['train_seconds'], 0),
-        'inference (ms/video)':
-        number(entry['inference_ms']),
-        'peak memory (MB)':
-        number(entry['peak_memory_mb'], 0) +
-        (f' + {gpu["mean"]:.0f} on the GPU' if gpu else '')
-    }
+    texts = [f'{key} {number(value)}' for key, value in others.items()]
+    row = dict(
+        method=entry['label'],
+        seeds=str(len(entry['seeds'])),
+        iterations=str(entry['iteration']))
+    for n in ('1', '5', '10'):
+        row[f'AR@{n}'] = number(entry['AR@AN'].get(n))
+    row['video accuracy'] = number(entry['video_acc'])
+    row['other averages'] = '; '.join(texts) or '–'
+    row['parameters'] = f'{entry["parameters"] / 1e6:.2f} M'
+    row['training (s)'] = number(entry['train_seconds'], 0)
+    row['inference (ms/video)'] = number(entry['inference_ms'])
+    row['peak memory (MB)'] = number(entry['peak_memory_mb'], 0)
+    if gpu:
+        row['peak memory (MB)'] += f' + {gpu["mean"]:.0f} on the GPU'
+    return row
+
+
+def environment(report: Mapping) -> str:
+    """The machine and the versions, in one line."""
+    machine = report['machine']
+    versions = ', '.join(f'{k} {v}' for k, v in report['versions'].items())
+    return (f'{machine.get("cpu", "CPU not recorded")}, '
+            f'{machine["cpu_count"]} cores, {machine["threads"]} thread per '
+            f'run, device {machine["device"]}. {versions}.')
 
 
 COLUMNS = """\
@@ -401,13 +396,9 @@ def markdown(bench: Config, report: Mapping) -> str:
     if report['kept']:
         kept = ', '.join(f'"{entries[k]["label"]}"' for k in report['kept'])
         lines += ['', f'Rows of an earlier report, not trained again: {kept}.']
-    machine, used = report['machine'], report['versions']
     lines += [
-        '', f'{machine.get("cpu", "CPU not recorded")}, '
-        f'{machine["cpu_count"]} cores, {machine["threads"]} thread per run, '
-        f'device {machine["device"]}. ' +
-        ', '.join(f'{name} {version}' for name, version in used.items()) + '.',
-        '', f'![mean mAP]({report["name"]}.png)', ''
+        '',
+        environment(report), '', f'![mean mAP]({report["name"]}.png)', ''
     ]
     return '\n'.join(lines)
 

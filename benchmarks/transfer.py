@@ -23,8 +23,8 @@ from . import ROOT
 from .benchmark import add_arguments, made_by, run_plans
 from .plan import Plan, load_plan
 from .pool import locked
-from .report import (by_seed, number, paired_difference, share_of_gap,
-                     summarise, table, write)
+from .report import (by_seed, environment, merged, number, paired_difference,
+                     share_of_gap, summarise, table, write)
 
 SETS = ('demo', 'demo_thumos14', 'demo_thumos14_half', 'demo_thumos14_double',
         'shrec21', 'hapt')
@@ -130,8 +130,9 @@ def markdown(report: Mapping) -> str:
         '`python -m benchmarks.transfer`.', '', *table([
             'set', 'test videos', 'base', 'control', 'ActionDiff',
             'full supervision', 'over base', 'over control', 'gap closed'
-        ], rows), '',
-        *(f'Not finished: {name}.' for name in report['missing']), ''
+        ], rows), '', *(f'Not finished: {name}.'
+                        for name in report['missing']),
+        *([environment(report)] if report['sets'] else []), ''
     ])
 
 
@@ -158,6 +159,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             command=made_by(args, '-m', 'benchmarks.transfer', '--sets',
                             *args.sets),
             missing=[name for name in args.sets if name not in reports],
+            machine=merged(r['machine'] for r in reports.values()),
+            versions=merged(r['versions'] for r in reports.values()),
             **compare(reports))
         for folder in filter(None, (args.work_dir, args.publish)):
             Path(folder).mkdir(parents=True, exist_ok=True)

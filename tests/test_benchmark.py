@@ -122,6 +122,9 @@ def test_statistics():
     assert report_tool.share_of_gap(25, 40, 40) is None
 
 
+MACHINE = dict(cpu='some cpu', cpu_count=2, threads=1, device='cpu')
+
+
 def a_result(average, iteration=4, **metrics):
     return dict(
         key='',
@@ -144,7 +147,7 @@ def a_result(average, iteration=4, **metrics):
         train_seconds=10.,
         peak_memory_mb=100.,
         peak_gpu_memory_mb=None,
-        machine=dict(cpu_count=2, threads=1, device='cpu'),
+        machine=MACHINE,
         versions=dict(python='3.11'))
 
 
@@ -584,11 +587,18 @@ def test_transfer_table(root, tmp_path):
     assert found['mean']['over_base'] == 3
     assert found['worst']['over_base'] == dict(set='hapt', value=-1)
     text = transfer.markdown(
-        dict(found, seeds=[0, 1], command='a command', missing=['shrec21']))
+        dict(
+            found,
+            seeds=[0, 1],
+            command='a command',
+            missing=['shrec21'],
+            machine=MACHINE,
+            versions=dict(torch='2')))
     assert ('| demo | 2 | 21.0 ± 1.4 | 25.5 ± 2.1 | 28.0 ± 4.2 | 47.0 ± 2.8 '
             '| +7.0 ± 2.0 | +2.5 ± 1.5 | 27 % |') in text
     assert '| **-1.0** (hapt) | **+2.5** (demo) |' in text
     assert 'Not finished: shrec21.' in text
+    assert 'some cpu, 2 cores, 1 thread per run, device cpu. torch 2.' in text
 
 
 def test_transfer_shares_the_runs_of_the_plans(root, tmp_path, monkeypatch):
