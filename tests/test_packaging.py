@@ -81,4 +81,4 @@ def test_wheel_holds_configs_and_tools(root, tmp_path):
                 assert f'{mim}{path.relative_to(root)}' in names
     assert f'{mim}model-index.yml' in names
     assert 'mmaction_actiondiff/models/actiondiff.py' in names
-    assert not [name for name in names if name.startswith('tests')]
+    assert not [n for n in names if n.startswith(('tests', 'benchmarks'))]

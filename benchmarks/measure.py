@@ -1,14 +1,17 @@
-"""Measure a trained localizer: recall, speed, size.
+"""Measure a trained localizer: precision, recall, speed, size.
 
-Judges the checkpoint on the test data by the metrics of its config and by
+Evaluates the checkpoint on the test data by the metrics of its config and by
 average recall, times every video by itself, counts the parameters, and writes
 all of it to a json file.
 """
 from __future__ import annotations
 
 import argparse
+import hashlib
+import importlib.metadata
 import json
 import os
+import platform
 import statistics
 import time
 from pathlib import Path
@@ -18,6 +21,7 @@ import torch
 from mmaction.structures import ActionDataSample
 from mmengine.device import get_device
 
+import mmaction_actiondiff
 from mmaction_actiondiff import cli
 from mmaction_actiondiff.evaluation import make_protocol
 
@@ -31,7 +35,7 @@ def parse_args() -> argparse.Namespace:
         '--protocols',
         nargs='*',
         default=[],
-        help='judge by these protocols, too; they prefix the metrics')
+        help='evaluate by these protocols, too; they prefix the metrics')
     parser.add_argument(
         '--video-scores',
         help='pair the proposals of a class-agnostic localizer with these '
@@ -39,7 +43,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--scores-out', help='json file for the video-level scores')
     parser.add_argument(
-        '--speed-only', action='store_true', help='judge nothing')
+        '--speed-only', action='store_true', help='evaluate nothing')
     cli.add_common_arguments(parser)
     return parser.parse_args()
 
@@ -57,11 +61,11 @@ def evaluators(cfg: Any, args: argparse.Namespace) -> list[dict]:
         ]
     found += [
         dict(metric, protocol=name, prefix=name) for name in args.protocols
-        for metric in found if metric['type'] == 'DetectionMAP'
-        or metric.get('video_scores') == args.video_scores is not None
+        for metric in found if metric['type'] == 'DetectionMAP' or
+        (args.video_scores and metric.get('video_scores') == args.video_scores)
     ]
     if not any(metric['type'] == 'ProposalRecall' for metric in found):
-        found.append(dict(type='AverageRecall'))
+        found.append(dict(type='ProposalRecall'))
     return found
 
 
@@ -85,6 +89,55 @@ class Stopwatch:
         return found
 
 
+def machine() -> dict[str, Any]:
+    """What a number may depend on beside the seed and the versions."""
+    cpu = platform.processor() or platform.machine()
+    path = Path('/proc/cpuinfo')
+    if path.is_file():
+        for line in path.read_text().splitlines():
+            if line.startswith('model name'):
+                cpu = line.partition(':')[2].strip()
+                break
+    return dict(
+        cpu=f'{cpu} ({torch.backends.cpu.get_cpu_capability()})',
+        cpu_count=os.cpu_count(),
+        threads=torch.get_num_threads(),
+        device=torch.cuda.get_device_name()
+        if get_device() == 'cuda' else get_device())
+
+
+def versions() -> dict[str, str]:
+    """Of Python, the libraries, and the package with a digest of its code."""
+    digest = hashlib.sha256()
+    folder = Path(mmaction_actiondiff.__file__).parent
+    for path in sorted(folder.rglob('*.py')):
+        if '.mim' not in path.parts:
+            digest.update(path.read_bytes())
+    return dict(
+        python=platform.python_version(),
+        **{
+            name: importlib.metadata.version(name)
+            for name in ('torch', 'mmengine', 'mmaction2', 'numpy')
+        },
+        mmaction_actiondiff=mmaction_actiondiff.__version__,
+        source=digest.hexdigest()[:12])
+
+
+def describe(name: str, dataset: Any) -> dict[str, Any]:
+    """The protocol, and what it counts of the data set."""
+    protocol = make_protocol(name)
+    counts = [
+        len(record['segments'])
+        for record in map(dataset.get_data_info, range(len(dataset)))
+        if record['video_name'] not in protocol.exclude
+    ]
+    return dict(
+        name=protocol.name,
+        num_videos=len(counts),
+        num_gt=sum(counts),
+        settings=protocol.settings())
+
+
 def main() -> None:
     args = parse_args()
     with cli.command():
@@ -97,36 +150,20 @@ def main() -> None:
         watch = Stopwatch(runner.model.test_step)
         runner.model.test_step = watch
         metrics = runner.test()
-
         result: dict[str, Any] = dict(
             metrics=metrics,
             inference_ms=1000 * statistics.median(watch.seconds),
             # a teacher of averaged weights is not trained, nor used in a test
             parameters=sum(p.numel() for p in runner.model.parameters()
                            if p.requires_grad),
-            machine=dict(
-                cpu_count=os.cpu_count(),
-                threads=torch.get_num_threads(),
-                device=torch.cuda.get_device_name()
-                if get_device() == 'cuda' else get_device()))
-        for metric in cfg.test_evaluator:
-            if 'protocol' in metric:
-                protocol = make_protocol(metric['protocol'])
-                dataset = runner.test_dataloader.dataset
-                records = [
-                    dataset.get_data_info(i) for i in range(len(dataset))
-                ]
-                judged = [
-                    len(record['segments']) for record in records
-                    if record['video_name'] not in protocol.exclude
-                ]
-                result.update(
-                    protocol=dict(
-                        name=protocol.name,
-                        num_videos=len(judged),
-                        num_gt=sum(judged),
-                        settings=protocol.settings()))
-                break
+            machine=machine(),
+            versions=versions())
+        protocols = [
+            m['protocol'] for m in cfg.test_evaluator if 'protocol' in m
+        ]
+        if protocols:
+            result['protocol'] = describe(protocols[0],
+                                          runner.test_dataloader.dataset)
         if args.scores_out and watch.scores:
             Path(args.scores_out).write_text(json.dumps(watch.scores))
         Path(args.out).write_text(json.dumps(result))

@@ -1,6 +1,6 @@
 """Run all stages of BSN: TEM, proposal generation (PGM), PEM.
 
-    python tools/bsn.py configs/baselines/bsn_tem_shrec21.py \
+    python benchmarks/bsn.py configs/baselines/bsn_tem_shrec21.py \
         configs/baselines/bsn_pem_shrec21.py --work-dir work_dirs/bsn_shrec21
 
 The stages hand on files through ``--work-dir``: ``tem_results``,
@@ -33,18 +33,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--work-dir', required=True, help='folder of all that is written')
     parser.add_argument('--seed', type=int, default=0, help='random seed')
-    parser.add_argument(
-        '--tem-options',
-        nargs='+',
-        action=cli.DictAction,
-        default={},
-        help='override settings of the first config, key=value')
-    parser.add_argument(
-        '--pem-options',
-        nargs='+',
-        action=cli.DictAction,
-        default={},
-        help='override settings of the last config, key=value')
     return parser.parse_args()
 
 
@@ -52,7 +40,7 @@ def load_config(args: argparse.Namespace, stage: str) -> Config:
     cfg = cli.load_config(
         argparse.Namespace(
             config=getattr(args, stage),
-            cfg_options=getattr(args, f'{stage}_options'),
+            cfg_options={},
             work_dir=os.path.join(args.work_dir, stage),
             launcher='none',
             local_rank=0))
@@ -83,7 +71,7 @@ def generate(folder: Path, videos: list[dict[str, Any]], temporal_scale: int,
     videos = copy.deepcopy(videos)
     for video in videos:
         # They take the largest overlap with the ground truth, which training
-        # alone reads, and fail where there is none.
+        # alone reads, and fail where a test video has none.
         video['annotations'] = video['annotations'] or [dict(segment=[0, 0])]
     indices = range(len(videos))
     for name, table in generate_candidate_proposals(indices, videos, str(tem),
