@@ -372,7 +372,8 @@ class CheckFitHook(Hook):
 def _mean(loss: Any) -> float:
     """A loss as MMEngine logs it: lists are summed."""
     parts = loss if isinstance(loss, (list, tuple)) else [loss]
-    return float(sum(torch.as_tensor(part).float().mean() for part in parts))
+    return float(
+        sum(torch.as_tensor(part).detach().float().mean() for part in parts))
 
 
 @HOOKS.register_module()
@@ -449,7 +450,10 @@ class StopAtNonFiniteHook(Hook):
         samples = (
             self.batch.get('data_samples')
             if isinstance(self.batch, Mapping) else None)
-        names = [str(sample.get('video_name')) for sample in samples or []]
+        names = [
+            str(sample.get('video_name')) for sample in samples or []
+            if hasattr(sample, 'get')
+        ]
         losses = ', '.join(f'{key}={_mean(value):.4g}'
                            for key, value in self.losses.items())
         last = runner.message_hub.runtime_info.get('last_ckpt')
