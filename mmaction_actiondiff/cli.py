@@ -38,6 +38,8 @@ _MMENGINE = tuple(
 _EXPECTED = (OSError, TypeError, ValueError, KeyError, ModuleNotFoundError)
 
 _CHECKPOINT = re.compile(r'(?:iter|epoch)_(\d+)\.pth')
+# The workers of a killed training hold its lock a little longer.
+_LOCK_SECONDS = 10.
 # Options whose value is a path, by the end of their name.
 _PATHS = re.compile(
     r'(^|[._])(root|dir|file|path|folder|load_from|video_scores)$')
@@ -145,12 +147,12 @@ def build_runner(cfg: Config) -> Runner:
     if checkpoint and '://' not in checkpoint and not os.path.isfile(
             checkpoint):
         raise FileNotFoundError(f'the checkpoint {checkpoint} does not exist')
-    if checkpoint and zipfile.is_zipfile(
+    if checkpoint and '://' not in checkpoint and _is_zip(
             checkpoint) and not is_whole(checkpoint):
-        folder = os.path.dirname(checkpoint) or '.'
-        raise ValueError(f'{checkpoint} is damaged: take another one; the '
-                         f'newest whole one beside it is '
-                         f'{latest_checkpoint(folder)}')
+        other = latest_checkpoint(os.path.dirname(checkpoint) or '.')
+        raise ValueError(
+            f'{checkpoint} is damaged, or was not written to its end; take '
+            f'{other or "another one"}')
     if cfg.launcher != 'none' and get_device() == 'cpu':
         # MMEngine would choose a GPU for every process; it leaves an
         # initialised process group alone.
@@ -170,6 +172,12 @@ def build_runner(cfg: Config) -> Runner:
     if 'runner_type' in cfg:
         return RUNNERS.build(cfg)
     return Runner.from_cfg(cfg)
+
+
+def _is_zip(path: str) -> bool:
+    """Whether a file starts like one of torch's, whole or not."""
+    with open(path, 'rb') as file:
+        return file.read(2) == b'PK'
 
 
 def is_whole(path: str | os.PathLike) -> bool:
@@ -252,8 +260,7 @@ def work_folder(cfg: Config) -> Iterator[None]:
     check_output(os.path.join(cfg.work_dir, 'train.lock'))
     lock = FileLock(os.path.join(cfg.work_dir, 'train.lock'))
     try:
-        # The workers of a killed training hold it a little longer.
-        lock.acquire(timeout=10)
+        lock.acquire(timeout=_LOCK_SECONDS)
     except Timeout as error:
         raise ValueError(f'another training is running in {cfg.work_dir}: '
                          'name another --work-dir') from error
