@@ -1,19 +1,26 @@
 """Each cure where its defect is made to appear, and where it is not."""
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.metadata
+import os
 import subprocess
 import sys
+import threading
+from argparse import Namespace
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from mmaction.registry import MODELS
+from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.logging import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
+from mmengine.visualization import vis_backend
 
 from mmaction_actiondiff import _compat
 
@@ -147,9 +154,100 @@ def test_trusted_checkpoint_loads(tmp_path, monkeypatch):
     assert load(tmp_path / 'foreign.pth')['hub'].current() == 1
 
 
-def test_missing_checkpoint_is_upstreams_error(tmp_path):
+def test_missing_checkpoint_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match='nowhere.pth'):
         load(tmp_path / 'nowhere.pth')
+
+
+@pytest.mark.parametrize('content', [b'', b'<html>404</html>', b'PK broken'])
+def test_damaged_checkpoint_is_named(tmp_path, content):
+    (tmp_path / 'a.pth').write_bytes(content)
+    with pytest.raises(ValueError, match=r'a\.pth is (damaged|refused)'):
+        load(tmp_path / 'a.pth')
+
+
+class Bomb:
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path), )
+
+
+@pytest.fixture
+def server(tmp_path):
+    """Serves a folder over http."""
+    handler = functools.partial(QuietHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(('127.0.0.1', 0), handler) as http:
+        thread = threading.Thread(target=http.serve_forever)
+        thread.start()
+        yield f'http://127.0.0.1:{http.server_port}'
+        http.shutdown()
+        thread.join()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+
+    def log_message(self, *args):
+        pass
+
+
+def test_checkpoints_of_two_addresses_are_two(tmp_path, server):
+    """Also if the file names are the same, and after a change."""
+    for folder, value in (('a', 1.), ('b', 2.), ('a', 3.)):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        torch.save(
+            dict(w=torch.tensor(value)), tmp_path / folder / 'iter_60.pth')
+        loaded = load(f'{server}/{folder}/iter_60.pth')
+        assert loaded['w'].item() == value
+
+
+def test_checkpoints_of_addresses_run_nothing(tmp_path, server, monkeypatch):
+    monkeypatch.delenv(_compat.TRUST_VARIABLE, raising=False)
+    exploded = tmp_path / 'exploded'
+    torch.save(dict(x=Bomb(exploded)), tmp_path / 'bomb.pth')
+    with pytest.raises(ValueError, match='bomb.pth is refused'):
+        load(f'{server}/bomb.pth')
+    with pytest.raises(
+            ValueError, match='nowhere.pth cannot be loaded: .*404'):
+        load(f'{server}/nowhere.pth')
+    assert not exploded.exists()
+
+
+@pytest.mark.parametrize(
+    'value', ["O'Brien data", 'new\\table\\1', 'a "b" c', '(old), 2', 'ü'])
+@pytest.mark.parametrize('quote', ["'", '"'])
+def test_variables_go_into_configs_as_they_are(tmp_path, monkeypatch, value,
+                                               quote):
+    config = tmp_path / 'c.py'
+    config.write_text(f'x = {quote}{{{{$SOME_FOLDER:data/demo}}}}/a{quote}\n'
+                      'y = {{"$SOME_NUMBER:3"}}\n')
+    monkeypatch.delenv('SOME_FOLDER', raising=False)
+    assert Config.fromfile(config).x == 'data/demo/a'
+    monkeypatch.setenv('SOME_FOLDER', value)
+    monkeypatch.setenv('SOME_NUMBER', '4')
+    cfg = Config.fromfile(config)
+    assert cfg.x == f'{value}/a' and cfg.y == 4
+    cfg.dump(tmp_path / 'dumped.py')
+    assert Config.fromfile(tmp_path / 'dumped.py').x == cfg.x
+
+
+def test_trackers_get_names_that_they_accept(tmp_path):
+    """MLflow's rule: letters, digits, ``_``, ``-``, ``.``, space and ``/``."""
+    backend = vis_backend.MLflowVisBackend(str(tmp_path))
+    logged = {}
+    backend._env_initialized = True
+    backend._mlflow = Namespace(
+        log_metrics=lambda metrics, step: logged.update(metrics),
+        log_metric=lambda name, value, step: logged.update({name: value}))
+    backend.add_scalars({'det/mAP@0.10:0.70': 1., 'loss_mil': 2.}, 3)
+    backend.add_scalar('det/mAP@0.50', 4., 3)
+    assert logged == {
+        'det/mAP_0.10_0.70': 1.,
+        'loss_mil': 2.,
+        'det/mAP_0.50': 4.
+    }
 
 
 def test_configs_can_be_named_from_elsewhere():
