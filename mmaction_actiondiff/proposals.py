@@ -52,7 +52,7 @@ def upsample(scores: np.ndarray,
 
 
 def threshold_spans(
-        curve: np.ndarray, thresholds: Sequence[float] | np.ndarray
+    curve: np.ndarray, thresholds: Sequence[float] | np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Find the maximal runs above each threshold, all at once.
 
@@ -122,8 +122,7 @@ def oic_score(curve: np.ndarray,
     start, end = spans[:, 0], spans[:, 1]
     margin = outer_ratio * (end - start)
     first = np.maximum(np.floor(start - margin), 0).astype(np.int64)
-    last = np.minimum(np.floor(end + margin),
-                      curve.shape[1]).astype(np.int64)
+    last = np.minimum(np.floor(end + margin), curve.shape[1]).astype(np.int64)
     inner = area[rows, end] - area[rows, start]
     outer = area[rows, last] - area[rows, first] - inner
     outside = (last - first) - (end - start)
@@ -214,8 +213,8 @@ def soft_nms(spans: np.ndarray,
     for label in np.unique(labels):
         own = np.flatnonzero(labels == label)
         own = own[np.lexsort((spans[own, 1], spans[own, 0]))]
-        keep, kept = suppress(
-            *spans[own].astype(np.float64).T, scores[own].astype(np.float64))
+        keep, kept = suppress(*spans[own].astype(np.float64).T,
+                              scores[own].astype(np.float64))
         keeps.append(own[keep])
         news.append(np.array(kept))
     index, new = np.concatenate(keeps), np.concatenate(news)
@@ -431,8 +430,7 @@ class ProposalGenerator:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Spans (P, 2), their rows of the chosen classes, their contrast."""
         own, rows, thrs = threshold_spans(
-            min_max(curve) if self.normalize else curve,
-            self.class_score_thrs)
+            min_max(curve) if self.normalize else curve, self.class_score_thrs)
         shared, _, _ = threshold_spans(attention, self.attention_thrs)
         every = np.arange(len(curve))
         spans = np.concatenate([own, np.tile(shared, (len(every), 1))])

@@ -206,7 +206,12 @@ class TestProposalGenerator:
     attention = np.full(6, 0.5)
     plain = dict(boundary_pad=0., min_length=0.)
 
-    def one(self, classes=(0, ), unit=1., video=(1., ), cas=CAS[None], **kwargs):
+    def one(self,
+            classes=(0, ),
+            unit=1.,
+            video=(1., ),
+            cas=CAS[None],
+            **kwargs):
         """Localise in CAS, one class, one second a snippet."""
         call = {
             key: kwargs.pop(key)
@@ -233,19 +238,19 @@ class TestProposalGenerator:
         np.testing.assert_allclose(segments,
                                    [[0.64, 1.92], [0.64, 3.2], [2.56, 3.2]])
         np.testing.assert_allclose(
-            scores,
-            np.array([0.7, 0.525, 0.3]) + 0.2 * 0.4,
-            rtol=1e-6)
+            scores, np.array([0.7, 0.525, 0.3]) + 0.2 * 0.4, rtol=1e-6)
 
-    @pytest.mark.parametrize('kwargs, expected', [
-        (dict(curve='class'), 0.7),
-        (dict(curve='product'), 0.35),
-        (dict(branch_contrast=True, contrast=-3 * CAS[None] + 1), -2.1),
-        # a curve that nobody asked for
-        (dict(contrast=9 * CAS[None]), 0.35),
-        # 0.1 on the left is below the threshold
-        (dict(curve='class', mute_below_thr=True, distinct=False), 0.8),
-    ])
+    @pytest.mark.parametrize(
+        'kwargs, expected',
+        [
+            (dict(curve='class'), 0.7),
+            (dict(curve='product'), 0.35),
+            (dict(branch_contrast=True, contrast=-3 * CAS[None] + 1), -2.1),
+            # a curve that nobody asked for
+            (dict(contrast=9 * CAS[None]), 0.35),
+            # 0.1 on the left is below the threshold
+            (dict(curve='class', mute_below_thr=True, distinct=False), 0.8),
+        ])
     def test_contrast(self, kwargs, expected):
         _, _, scores = self.one(
             attention_thrs=[],
@@ -298,8 +303,8 @@ class TestProposalGenerator:
             attention_thrs=[], class_score_thrs=[0.5, 0.7], boundary_pad=0.5)
         segments, _, scores = self.one(**settings)
         assert segments.tolist() == [[0.5, 3.5], [3.5, 5.5]]
-        for duration, expected in ((5.2, [[0.5, 3.5], [3.5, 5.2]]),
-                                   (3., [[0.5, 3.]])):
+        for duration, expected in ((5.2, [[0.5, 3.5],
+                                          [3.5, 5.2]]), (3., [[0.5, 3.]])):
             clipped, _, _ = self.one(duration=duration, **settings)
             assert clipped.tolist() == expected
         slow, _, slow_scores = self.one(unit=10., **settings)
@@ -398,8 +403,11 @@ class TestProposalGenerator:
 
     def test_rounding_errors_are_no_boundaries(self):
         noise = np.random.default_rng(0).random((1, 30)) * 1e-12
-        segments, _, _ = ProposalGenerator(attention_thrs=[])(
-            0.4 + noise, np.ones(30), np.ones(1), np.array([0]), 1.)
+        segments, _, _ = ProposalGenerator(attention_thrs=[])(0.4 + noise,
+                                                              np.ones(30),
+                                                              np.ones(1),
+                                                              np.array([0]),
+                                                              1.)
         assert segments.tolist() == [[0, 30]]
 
     @pytest.mark.parametrize('which, name', [

@@ -47,9 +47,7 @@ test_dataloader = val_dataloader
 
 train_cfg = dict(max_iters=2000)
 optim_wrapper = dict(optimizer=dict(lr=1e-4))
-param_scheduler = [
-    dict(type='CosineAnnealingLR', by_epoch=False)
-]
+param_scheduler = [dict(type='CosineAnnealingLR', by_epoch=False)]
 custom_hooks = []
 
 val_evaluator = [

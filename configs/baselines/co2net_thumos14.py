@@ -30,8 +30,7 @@ train_pipeline = [
     dict(type='SampleSnippets', num_snippets=500, mode='stretch'),
     _base_.train_pipeline[-1]
 ]
-train_dataloader = dict(
-    batch_size=10, dataset=dict(pipeline=train_pipeline))
+train_dataloader = dict(batch_size=10, dataset=dict(pipeline=train_pipeline))
 custom_hooks = []
 
 val_evaluator = [

@@ -27,8 +27,8 @@ def official_weights(golden):
         i = np.arange(np.prod(shape), dtype=np.float64)
         weight = 0.4 * np.sin(1.7 * p + 0.37 * i + 0.002 * i * i)
         weight += golden.get('added_to_weights', {}).get(name, 0)
-        state[name] = torch.from_numpy(
-            weight.astype(np.float32)).reshape(shape)
+        state[name] = torch.from_numpy(weight.astype(
+            np.float32)).reshape(shape)
     return state
 
 
@@ -47,9 +47,10 @@ def make_inputs(num, channels, length):
 
 def load(branch, method, golden):
     state = convert_state_dict(method, official_weights(golden))
-    branch.load_state_dict(
-        {k.removeprefix('base_branch.'): v
-         for k, v in state.items()})
+    branch.load_state_dict({
+        k.removeprefix('base_branch.'): v
+        for k, v in state.items()
+    })
 
 
 class Case:
@@ -97,8 +98,7 @@ class Case:
             accuracy = 1e-4 if theirs in loose else 1e-5
             term = losses[ours]
             assert term.item() == pytest.approx(
-                self.golden['losses'][theirs], rel=accuracy,
-                abs=1e-6), theirs
+                self.golden['losses'][theirs], rel=accuracy, abs=1e-6), theirs
             norms = self.golden['gradients'][theirs]
             gradients = torch.autograd.grad(
                 term, [own[parameters[name]] for name in norms],
@@ -208,16 +208,14 @@ def test_acrnet():
     case.check_losses(
         MODELS.build(dict(type='ACRLoss'))(output, case.label, case.valid),
         dict(
-            action='loss_action',
-            background='loss_background',
+            action='loss_action', background='loss_background',
             gce='loss_gce'), {
                 'mca.atte': 'cross_attention.score',
                 'mca.rgb_proj': 'cross_attention.rgb',
                 'rgb_bwa.attn.0.weight': 'rgb_gate.local.weight',
                 'flow_bwa.conv.0.bias': 'flow_gate.channel.bias',
                 'cas_rgb_encoder.0.weight': 'rgb_heads.hidden.weight',
-                'aas_flow_encoder.2.weight':
-                'flow_heads.actionness.2.weight',
+                'aas_flow_encoder.2.weight': 'flow_heads.actionness.2.weight',
             })
 
 
@@ -255,8 +253,7 @@ class TestProposals:
     """The list that the settings of our THUMOS14 configs give."""
 
     def golden(self, method):
-        return json.loads(
-            (GOLDEN / f'{method}.json').read_text())['proposals']
+        return json.loads((GOLDEN / f'{method}.json').read_text())['proposals']
 
     def localize(self, root, config, scores, video_score=None):
         """(label, start, end, score) by our config, in seconds."""
@@ -288,8 +285,8 @@ class TestProposals:
     def test_co2net_and_delu(self, root, method):
         golden = self.golden(method)
         k, t = grid(4, 40)
-        cas = tensor(2.5 * np.sin(0.31 * t + 2.1 * k) +
-                     1.5 * np.sin(0.11 * t * (k + 1)) +
+        cas = tensor(2.5 * np.sin(0.31 * t + 2.1 * k) + 1.5 * np.sin(0.11 * t *
+                                                                     (k + 1)) +
                      np.array([2.5, 0.5, 3.2, 0])[:, None])[None]
         t = np.arange(40)
         attention = tensor(0.5 + 0.3 * np.sin(0.7 * t) +
@@ -340,9 +337,10 @@ class TestProposals:
         k, t = grid(3, 24)
         score = tensor(0.5 + 0.28 * np.sin(0.51 * t + 2.1 * k) +
                        0.2 * np.sin(0.19 * t * (k + 1)))[None]
-        found = self.localize(root, 'acr_thumos14.py',
-                              Scores(score.clamp(0, 1), score[:, :1] * 0,
-                                     score[:, :, 0]), golden['video_score'])
+        found = self.localize(
+            root, 'acr_thumos14.py',
+            Scores(score.clamp(0, 1), score[:, :1] * 0, score[:, :, 0]),
+            golden['video_score'])
         # they count frames from 1
         found[:, 1:3] += 1 / 25
         self.check(found, golden['list'])

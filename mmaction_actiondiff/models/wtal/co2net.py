@@ -183,8 +183,9 @@ class CrossModalBranch(BaseBranch):
         their best snippets videos, with ``attention * cas``."""
         gated = output.attention * output.cas
         video = topk_pool(gated, valid, self.video_ratio).softmax(1)
-        return Scores(output.cas.softmax(1)[:, :-1], output.attention,
-                      video[:, :-1], gated[:, :-1])
+        return Scores(
+            output.cas.softmax(1)[:, :-1], output.attention, video[:, :-1],
+            gated[:, :-1])
 
 
 @MODELS.register_module()
@@ -255,9 +256,9 @@ class CO2NetLoss(MILLoss):
             last = 2 * self.num_pairs
             suppressed = suppress_background(output.cas, output.attention)
             losses['loss_co_activity'] = (
-                self.co_activity_weight * co_activity_loss(
-                    output.feature[:last], suppressed[:last], label[:last],
-                    valid[:last]))
+                self.co_activity_weight *
+                co_activity_loss(output.feature[:last], suppressed[:last],
+                                 label[:last], valid[:last]))
         return losses
 
 

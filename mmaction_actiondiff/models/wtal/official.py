@@ -18,7 +18,8 @@ _CO2NET = {
     'classifier.4': 'classifier',
     **{
         f'{theirs}.{layer}': f'{ours}_{name}'
-        for theirs, ours in (('vAttn', 'rgb'), ('fAttn', 'flow')) for layer, name in {
+        for theirs, ours in (('vAttn', 'rgb'), ('fAttn', 'flow'))
+        for layer, name in {
             'bit_wise_attn.0': 'gate.local',
             'channel_conv.0': 'gate.channel',
             'attention.0': 'attention.conv1',
@@ -34,7 +35,8 @@ _COLA = {
 }
 _ACRNET = {
     theirs.format(stream): ours.format(stream)
-    for stream in ('rgb', 'flow') for theirs, ours in {
+    for stream in ('rgb', 'flow')
+    for theirs, ours in {
         '{}_bwa.attn.0': '{}_gate.local',
         '{}_bwa.conv.0': '{}_gate.channel',
         'cas_{}_encoder.0': '{}_heads.hidden',
@@ -99,8 +101,8 @@ def load_checkpoint(path: str | Path) -> dict[str, Tensor]:
     return {key.removeprefix('module.'): x for key, x in state.items()}
 
 
-def convert_state_dict(method: str,
-                       state: dict[str, Tensor]) -> dict[str, Tensor]:
+def convert_state_dict(method: str, state: dict[str,
+                                                Tensor]) -> dict[str, Tensor]:
     """Rename, and where needed reshape, the weights of a published network.
 
     Args:

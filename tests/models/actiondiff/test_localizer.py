@@ -117,6 +117,17 @@ def test_the_loss_is_a_function_of_inputs_and_weights(build, videos):
         assert torch.equal(value, state[name]), name
 
 
+def test_the_base_loss_knows_the_progress(build, videos):
+    model = build('delu')
+    losses = []
+    for iteration in (10, 90):
+        model.begin_iteration(iteration, 100)
+        torch.manual_seed(3)
+        losses.append(model(*videos(), mode='loss'))
+    changed = {k for k, v in losses[0].items() if v != losses[1][k]}
+    assert changed == {'loss_progressive'}
+
+
 def test_predictions_follow_the_seed_only(build, shake, videos):
     model = shake(build(dump_snippets=True))
     first = model(*videos(), mode='predict')
