@@ -65,7 +65,7 @@ def evaluators(cfg: Any, args: argparse.Namespace) -> list[dict]:
         (args.video_scores and metric.get('video_scores') == args.video_scores)
     ]
     if not any(metric['type'] == 'ProposalRecall' for metric in found):
-        found.append(dict(type='AverageRecall'))
+        found.append(dict(type='ProposalRecall'))
     return found
 
 
