@@ -9,5 +9,5 @@ train_dataloader = dict(batch_size=32)
 train_cfg = dict(max_iters=2000)
 optim_wrapper = dict(optimizer=dict(lr=1e-4))
 param_scheduler = [
-    dict(type='CosineAnnealingLR', T_max=2000, by_epoch=False, end=2000)
+    dict(type='CosineAnnealingLR', by_epoch=False)
 ]
