@@ -309,12 +309,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         type=int,
         default=3,
         help='proposals per class and video that recall looks at')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=cli.DictAction,
-        default={},
-        help='override settings of the config, key=value')
+    cli.add_config_options(parser, 'override settings of the config')
     parser.set_defaults(work_dir=None, launcher='none', local_rank=0)
     args = parser.parse_args(argv)
     runs: dict[str, list[str]] = {}
