@@ -23,6 +23,9 @@ runs code, and takes files
 of equal names for one
 MMEngine pastes variables   quotes and backslashes are escaped
 into configs as source
+MMEngine does not find the  they are found in this package
+configs of editable
+installations
 trackers get metric names   other characters become ``_``, for them alone
 that they refuse
 ==========================  ===============================================
@@ -246,6 +249,34 @@ def legal_metric_name(name: str) -> str:
     return re.sub(r'[^\w\-./ ]', '_', name)
 
 
+def find_own_configs() -> None:
+    """Let ``_base_ = 'mmaction_actiondiff::actiondiff_demo.py'`` work.
+
+    MMEngine looks for an editable installation in the wrong place, and in
+    the metafile for names with a folder only. The names here are those below
+    ``configs/``; a base name that is there once is enough.
+    """
+    upstream = Config._get_cfg_path
+    if hasattr(upstream, 'finds_own_configs'):
+        return
+
+    def get_cfg_path(cfg_path: str, filename: str) -> tuple[str, str | None]:
+        package, _, name = cfg_path.partition('::')
+        if package != __package__:
+            return upstream(cfg_path, filename)
+        folder = Path(__file__).parent
+        for root in (folder / '.mim' / 'configs', folder.parent / 'configs'):
+            found = [root / name, *sorted(root.rglob(Path(name).name))]
+            found = [path for path in found if path.is_file()]
+            if found:
+                # Their types are registered in the scope that they set.
+                return str(found[0]), None
+        raise FileNotFoundError(f'{filename}: there is no config {cfg_path}')
+
+    get_cfg_path.finds_own_configs = True  # type: ignore[attr-defined]
+    Config._get_cfg_path = staticmethod(get_cfg_path)
+
+
 def apply() -> None:
     """Apply every cure."""
     install_stand_ins()
@@ -253,7 +284,7 @@ def apply() -> None:
     load_checkpoints_safely()
     legalize_metric_names()
     Config._substitute_env_variables = staticmethod(substitute_variables)
-    # Allows `_base_ = 'mmaction_actiondiff::actiondiff_demo.py'` elsewhere.
+    find_own_configs()
     MODULE2PACKAGE.setdefault('mmaction_actiondiff', 'mmaction_actiondiff')
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import ast
 import difflib
 import inspect
-import os
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -104,7 +103,7 @@ def _assigned(tree: ast.Module) -> set[str]:
 
 
 def _sources(path: str) -> list[tuple[str, str]]:
-    """A config and those of the same project that it inherits, base last."""
+    """A config and those that it inherits from here, base last."""
     with open(path, encoding='utf-8') as file:
         text = file.read()
     found = [(path, text)]
@@ -112,9 +111,8 @@ def _sources(path: str) -> list[tuple[str, str]]:
         r'^_base_\s*=\s*(\[[^\]]*\]|\([^)]*\)|["\'][^"\']*["\'])', text,
         re.MULTILINE)
     for name in re.findall(r'["\']([^"\']+)["\']', match[1]) if match else ():
-        base = os.path.join(os.path.dirname(path), name)
-        if '::' not in name and os.path.isfile(base):
-            found += _sources(base)
+        if '::' not in name or name.startswith(f'{__package__}::'):
+            found += _sources(Config._get_cfg_path(name, path)[0])
     return found
 
 

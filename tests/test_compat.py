@@ -17,7 +17,6 @@ import pytest
 import torch
 from mmaction.registry import MODELS
 from mmengine.config import Config
-from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.logging import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmengine.visualization import vis_backend
@@ -250,5 +249,41 @@ def test_trackers_get_names_that_they_accept(tmp_path):
     }
 
 
-def test_configs_can_be_named_from_elsewhere():
-    assert MODULE2PACKAGE['mmaction_actiondiff'] == 'mmaction_actiondiff'
+@pytest.mark.parametrize('name', [
+    'actiondiff_demo.py', 'baselines/cola_demo.py', 'cola_demo.py',
+    '_base_/default_runtime.py'
+])
+def test_configs_can_be_inherited_by_name(tmp_path, name):
+    path = tmp_path / 'mine.py'
+    path.write_text(f"_base_ = 'mmaction_actiondiff::{name}'\n"
+                    'train_cfg = dict(max_iters=7)')
+    cfg = Config.fromfile(path)
+    assert cfg.train_cfg.max_iters == 7
+    assert cfg.default_scope == 'mmaction'
+    assert '_scope_' not in cfg.pretty_text
+
+
+def test_unknown_config_is_named(tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text("_base_ = 'mmaction_actiondiff::nowhere.py'")
+    with pytest.raises(FileNotFoundError, match='mine.py: .*nowhere.py'):
+        Config.fromfile(path)
+
+
+def test_foreign_configs_are_found_by_mmengine(tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text("_base_ = 'mmaction::_base_/default_runtime.py'")
+    assert Config.fromfile(path).default_scope == 'mmaction'
+
+
+@pytest.mark.parametrize('missing', ['mmengine', 'mmaction', 'torch'])
+def test_missing_package_says_what_to_type(missing):
+    script = (f'import sys; sys.modules[{missing!r}] = None\n'
+              'import mmaction_actiondiff')
+    done = subprocess.run([sys.executable, '-c', script],
+                          capture_output=True,
+                          text=True,
+                          cwd=Path(__file__).parents[1])
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert missing in last and 'pip install' in last

@@ -8,7 +8,7 @@ in_channels = 48
 seconds_per_snippet = 0.5
 
 train_pipeline = [
-    dict(type='LoadSnippetFeature', in_channels=in_channels),
+    dict(type='LoadSnippetFeature'),
     dict(type='PackWTALInputs')
 ]
 test_pipeline = train_pipeline
@@ -16,7 +16,8 @@ test_pipeline = train_pipeline
 train_dataloader = dict(
     batch_size=16,
     num_workers=0,
-    sampler=dict(type='WTALSampler', num_pairs=3, batch_size=16),
+    sampler=dict(type='WTALSampler'),
+    batch_sampler=dict(type='PairBatchSampler', num_pairs=3),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
