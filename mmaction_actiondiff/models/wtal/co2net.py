@@ -158,8 +158,7 @@ class CrossModalBranch(BaseBranch):
     def forward(self, inputs: Tensor, valid: Tensor) -> BranchOutput:
         """(N, D, T), (N, 1, T) bool -> :class:`BranchOutput`."""
         rgb, flow = self.split_streams(inputs)
-        rgb, flow = (self.rgb_gate(rgb, flow,
-                                   valid), self.flow_gate(flow, rgb, valid))
+        rgb, flow, branch_loss = self.exchange(rgb, flow, valid)
         attentions = [
             masked_avg_pool(
                 self.rgb_attention(rgb, valid), valid, self.pool_kernel),
@@ -176,7 +175,15 @@ class CrossModalBranch(BaseBranch):
             feature=feature,
             cas=masked_avg_pool(cas, valid, self.pool_kernel),
             attention=(attentions[0] + attentions[1]) / 2,
-            stream_attentions=tuple(attentions))
+            stream_attentions=tuple(attentions),
+            branch_loss=branch_loss)
+
+    def exchange(self, rgb: Tensor, flow: Tensor,
+                 valid: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Both streams (N, d, T) after they have seen each other, and a loss
+        on how they did, or None."""
+        return (self.rgb_gate(rgb, flow, valid),
+                self.flow_gate(flow, rgb, valid), None)
 
     def score(self, output: BranchOutput, valid: Tensor) -> Scores:
         """``softmax_K(cas)``. The released code scores proposals, and by

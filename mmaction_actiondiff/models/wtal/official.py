@@ -29,6 +29,20 @@ _CO2NET = {
     },
     'feat_encoder.0': None,
 }
+_DDGNET = {
+    **{theirs: ours for theirs, ours in _CO2NET.items()
+       if not theirs.startswith(('vAttn', 'fAttn', 'feat_encoder'))},
+    **{
+        f'Attn.{theirs}_graph.{i}.{layer}': f'{stream}_graph.{theirs}.{layer}'
+        for theirs in ('action', 'background')
+        for i, stream in enumerate(('rgb', 'flow')) for layer in range(2)
+    },
+    **{
+        f'Attn.attentions.{i}.{layer}': f'{stream}_attention.{name}'
+        for i, stream in enumerate(('rgb', 'flow'))
+        for layer, name in ((0, 'conv1'), (3, 'conv2'), (5, 'score'))
+    },
+}
 _COLA = {
     'actionness_module.f_embed.0': 'embed',
     'actionness_module.f_cls.0': 'classifier',
@@ -52,7 +66,11 @@ _RENAMED = {
     'mca.atte': 'cross_attention.score',
 }
 METHODS: dict[str, dict[str, str | None]] = dict(
-    co2net=_CO2NET, delu=_CO2NET, cola=_COLA, acrnet=_ACRNET)
+    co2net=_CO2NET,
+    delu=_CO2NET,
+    ddgnet=_DDGNET,
+    cola=_COLA,
+    acrnet=_ACRNET)
 
 
 def convert_checkpoint(method: str, source: str | Path,
@@ -106,7 +124,7 @@ def convert_state_dict(method: str, state: dict[str,
     """Rename, and where needed reshape, the weights of a published network.
 
     Args:
-        method (str): 'co2net', 'delu', 'cola' or 'acrnet'.
+        method (str): A key of ``METHODS``.
         state (dict[str, Tensor]): As the published code saves it.
 
     Returns:
