@@ -39,8 +39,9 @@ LOSSES = dict(
     cola=dict(type='CoLALoss', mining_dropout=0),
     acrnet=dict(type='ACRLoss'))
 PAIRS = [('mil', 'mil'), ('co2net', 'co2net'), ('co2net_pooled', 'co2net'),
-         ('co2net', 'delu'), ('ddgnet', 'ddgnet'), ('cola', 'cola'), ('acrnet', 'acrnet'),
-         ('acrnet_pooled', 'acrnet'), ('acrnet_mixed', 'acrnet')]
+         ('co2net', 'delu'), ('ddgnet', 'ddgnet'), ('cola', 'cola'),
+         ('acrnet', 'acrnet'), ('acrnet_pooled', 'acrnet'),
+         ('acrnet_mixed', 'acrnet')]
 LABEL = torch.tensor([[1., 0, 0], [1, 0, 1], [0, 1, 0], [0, 1, 1]])
 
 
@@ -111,7 +112,8 @@ class TestAll:
     def test_gradient_reaches_every_parameter(self, name, loss):
         branch, loss = build(name).eval(), MODELS.build(LOSSES[loss])
         inputs = torch.randn(4, 16, 60)
-        sum(loss(branch(inputs, whole(inputs)), LABEL,
+        sum(
+            loss(branch(inputs, whole(inputs)), LABEL,
                  whole(inputs)).values()).backward()
         assert all(p.grad.abs().sum() > 0 for p in branch.parameters())
 
@@ -121,8 +123,8 @@ class TestAll:
         branch, loss = build(name), MODELS.build(LOSSES[loss])
         for inputs in (torch.randn(4, 16, length), torch.zeros(4, 16, length)):
             for label in (LABEL * 0, LABEL * 0 + 1, LABEL):
-                losses = loss(branch(inputs, whole(inputs)), label,
-                              whole(inputs))
+                losses = loss(
+                    branch(inputs, whole(inputs)), label, whole(inputs))
                 assert all(x.isfinite() for x in losses.values())
                 sum(losses.values()).backward()
         assert all(p.grad.isfinite().all() for p in branch.parameters())
@@ -146,7 +148,8 @@ class TestAll:
 
     @pytest.mark.parametrize('kind, setting, match', [
         ('CrossModalBranch', dict(stream_channels=(8, )), r'two .*\(8,\)'),
-        ('CrossModalBranch', dict(pool_kernel=4), 'pool_kernel must be odd, got 4'),
+        ('CrossModalBranch', dict(pool_kernel=4),
+         'pool_kernel must be odd, got 4'),
         ('CrossModalBranch', dict(kernel_size=2), 'must be odd, got 2'),
         ('ConvBranch', dict(kernel_size=4), 'must be odd'),
         ('ACRBranch', dict(stream_channels=(8, 4)), r'\(8, 4\)'),
@@ -208,8 +211,8 @@ class TestCO2Net:
         branch = MODELS.build(dict(type='CrossModalBranch', num_classes=20))
         # kaiming uniform: the bound is sqrt(6 / fan_in)
         for conv, fan in ((branch.fuse, 2048), (branch.hidden[0], 3 * 2048),
-                          (branch.rgb_gate.local, 3 * 1024),
-                          (branch.rgb_gate.channel, 3 * 1024)):
+                          (branch.rgb_gate.local,
+                           3 * 1024), (branch.rgb_gate.channel, 3 * 1024)):
             assert conv.weight.abs().max().item() == pytest.approx(
                 (6 / fan)**.5, rel=1e-3)
             assert not conv.bias.any()
@@ -255,8 +258,8 @@ class TestCO2Net:
         assert co2net.norm_loss(row(.2, .4, 9.),
                                 valid).item() == pytest.approx(.3)
         cas = torch.tensor([[[0., 0.], [log(3.), 0.]]])  # background .75, .5
-        assert co2net.guide_gap(row(.5, .9), cas).flatten().tolist(
-        ) == pytest.approx([.25, .4])
+        assert co2net.guide_gap(row(
+            .5, .9), cas).flatten().tolist() == pytest.approx([.25, .4])
         first, second = row(.2, .8).requires_grad_(), row(.6, .8)
         out = co2net.mutual_loss(first, second, flags('11'))
         assert out.item() == pytest.approx(.16 / 2)
@@ -297,8 +300,8 @@ class TestCO2Net:
 class TestDELU:
 
     def test_evidential_loss(self):
-        assert delu.evidence(torch.tensor([0., 1, 99, -99])).log().tolist(
-        ) == pytest.approx([0, 1, 10, -10])
+        assert delu.evidence(torch.tensor(
+            [0., 1, 99, -99])).log().tolist() == pytest.approx([0, 1, 10, -10])
         logits = torch.tensor([[log(3.), 0.]])  # alpha 4 and 2, u = 1/3
         one = delu.evidential_loss(logits, torch.tensor([[1., 0.]]))
         assert one.item() == pytest.approx(2 / 3 * log(6 / 4))
@@ -310,8 +313,9 @@ class TestDELU:
 
     def test_snippet_uncertainty(self):
         logits = torch.tensor([[[0., 1.], [0., -10.]]])
-        assert delu.snippet_uncertainty(logits).flatten().tolist(
-        ) == pytest.approx([2 / 4, 2 / (e + 2)], rel=1e-4)
+        assert delu.snippet_uncertainty(
+            logits).flatten().tolist() == pytest.approx([2 / 4, 2 / (e + 2)],
+                                                        rel=1e-4)
 
     def test_curriculum_weight(self):
         uncertainty, valid = row(.9, .1, .5, .3, 0.), flags('11110')
@@ -405,8 +409,8 @@ class TestCoLA:
 
     def test_normalise_knows_the_padding(self):
         valid = flags('1100')
-        assert cola.normalise(row(3, 1, 0, 0), valid).tolist() == [[[1, 0, 0,
-                                                                    0]]]
+        assert cola.normalise(row(3, 1, 0, 0),
+                              valid).tolist() == [[[1, 0, 0, 0]]]
         assert not cola.normalise(row(2, 2, 0, 0), valid).any()
 
     def test_dilation_and_erosion(self):
@@ -444,12 +448,12 @@ class TestCoLA:
 
         # query e0, key e0, negatives e1 and -e1: similarities 1, 0, 0
         assert loss(
-            '1000', '0100', '0011', temperature=.5) == pytest.approx(
-                log(exp(2) + 2) - 2)
+            '1000', '0100', '0011',
+            temperature=.5) == pytest.approx(log(exp(2) + 2) - 2)
         # key: the mean of e0 and 3 e1
         near = 1 / 10**.5
-        assert loss('1000', '1010', '0001') == pytest.approx(
-            log(exp(near) + 1) - near)
+        assert loss('1000', '1010',
+                    '0001') == pytest.approx(log(exp(near) + 1) - near)
         assert loss('0000', '1100', '0011') == 0
 
     def test_classification(self):
@@ -476,11 +480,13 @@ class TestACRNet:
                                         valid)
         return text(found)
 
-    @pytest.mark.parametrize('mix, values', [
-        (False, [[1., 0], [0, 1], [0, 1], [1, 0]]),
-        # (T, D) = (2, 4), filled head by head with (D / H, T) of each
-        (True, [[1., 0], [0, 1], [0, 1], [1, 0]]),
-    ])
+    @pytest.mark.parametrize(
+        'mix, values',
+        [
+            (False, [[1., 0], [0, 1], [0, 1], [1, 0]]),
+            # (T, D) = (2, 4), filled head by head with (D / H, T) of each
+            (True, [[1., 0], [0, 1], [0, 1], [1, 0]]),
+        ])
     def test_merging_of_the_heads(self, mix, values):
         attention = acrnet.CrossModalAttention(4, 2, mix)
         with torch.no_grad():
@@ -493,8 +499,8 @@ class TestACRNet:
         rgb = torch.tensor([[[1., 0], [0, 1], [1, 0], [0, 1]]])
         flow = torch.tensor([[[1., 0], [0, 1], [0, 1], [1, 0]]])
         out, _ = attention(rgb, flow, whole(rgb))
-        torch.testing.assert_close(
-            out, (rgb + gelu(torch.tensor([values]))).tanh())
+        torch.testing.assert_close(out,
+                                   (rgb + gelu(torch.tensor([values]))).tanh())
 
     def test_clusters(self):
         # centre .9; .85 is nearer to it than to .1; then .8 to .883; then .2
@@ -513,10 +519,11 @@ class TestACRNet:
         rank = pooling.snippet_rank(row(.1, .9, .5, .4), whole(cas))
         assert rank.flatten().tolist() == [3, 0, 1, 2]
         # weights 1/2 and 1/3: less than 1 together
-        assert acrnet.rank_pool(cas, rank, flags('0110')).item(
-        ) == pytest.approx(4 / 2 + 7 / 3)
-        assert acrnet.rank_pool(cas, rank, flags('0111')).item(
-        ) == pytest.approx((4 / 2 + 7 / 3 + 10 / 4) / (13 / 12))
+        assert acrnet.rank_pool(
+            cas, rank, flags('0110')).item() == pytest.approx(4 / 2 + 7 / 3)
+        assert acrnet.rank_pool(cas, rank,
+                                flags('0111')).item() == pytest.approx(
+                                    (4 / 2 + 7 / 3 + 10 / 4) / (13 / 12))
 
     def test_refined_clusters(self):
         rank = torch.tensor([[[0, 1, 2, 3, 4]]])
@@ -544,8 +551,7 @@ class TestACRNet:
         assert text(chosen[:, 0]) == '111000'
         assert action[0, 0].item() == pytest.approx(8)
         assert background[0, 0].item() == 0
-        losses = acrnet.ACRLoss()(output, torch.tensor([[1., 0.]]),
-                                  whole(cas))
+        losses = acrnet.ACRLoss()(output, torch.tensor([[1., 0.]]), whole(cas))
         score = action.softmax(1)[0, 0].item()
         assert losses['loss_action'].item() == pytest.approx(
             -log(score), rel=1e-3)
@@ -568,5 +574,5 @@ class TestACRNet:
 
     def test_background_loss_stays_finite(self):
         assert acrnet.background_loss(torch.tensor([[99., 0.]])).isfinite()
-        assert acrnet.background_loss(
-            torch.zeros(2, 4)).item() == pytest.approx(-log(.75))
+        assert acrnet.background_loss(torch.zeros(
+            2, 4)).item() == pytest.approx(-log(.75))

@@ -182,8 +182,8 @@ class CrossModalBranch(BaseBranch):
                  valid: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Both streams (N, d, T) after they have seen each other, and a loss
         on how they did, or None."""
-        return (self.rgb_gate(rgb, flow, valid),
-                self.flow_gate(flow, rgb, valid), None)
+        return (self.rgb_gate(rgb, flow,
+                              valid), self.flow_gate(flow, rgb, valid), None)
 
     def score(self, output: BranchOutput, valid: Tensor) -> Scores:
         """``softmax_K(cas)``. The released code scores proposals, and by

@@ -61,8 +61,8 @@ def build_graph(rgb: Tensor, flow: Tensor, rgb_attention: Tensor,
     is_action = high.all(1, keepdim=True) & valid
     is_background = ~high.any(1, keepdim=True) & valid
     clear = is_action | is_background
-    unit = [F.normalize(x, dim=1) for x in (rgb, flow)]
-    similarity = sum(x.mT @ x for x in unit) / 2
+    rgb, flow = F.normalize(rgb, dim=1), F.normalize(flow, dim=1)
+    similarity = (rgb.mT @ rgb + flow.mT @ flow) / 2
     # the nearest of each column
     count = valid.sum(-1, keepdim=True) // NEIGHBOURS
     near = snippet_rank(similarity, valid) < count  # it is symmetric
@@ -74,11 +74,11 @@ def build_graph(rgb: Tensor, flow: Tensor, rgb_attention: Tensor,
     itself = torch.eye(valid.size(-1), device=valid.device) > 0
     ambiguous = ~clear & valid
     mixed = join(clear, ambiguous) + similarity * (itself & ambiguous)
-    return Graph(
-        *(F.normalize(x, p=1, dim=1)
-          for x in (join(is_action, is_action),
-                    join(is_background, is_background), mixed)), is_action,
-        is_background)
+    action, background, mixed = (
+        F.normalize(x, p=1, dim=1)
+        for x in (join(is_action, is_action),
+                  join(is_background, is_background), mixed))
+    return Graph(action, background, mixed, is_action, is_background)
 
 
 class StreamGraph(nn.Module):
@@ -90,9 +90,12 @@ class StreamGraph(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.action, self.background = (
-            nn.ModuleList(nn.Conv1d(channels, channels, 1) for _ in range(2))
-            for _ in range(2))
+
+        def layers() -> nn.ModuleList:
+            return nn.ModuleList(
+                nn.Conv1d(channels, channels, 1) for _ in range(2))
+
+        self.action, self.background = layers(), layers()
 
     def forward(self, x: Tensor, graph: Graph) -> tuple[Tensor, Tensor]:
         """(N, D, T) -> the features and how far averaging along the graph
@@ -131,17 +134,16 @@ class DDGBranch(CrossModalBranch):
     def exchange(self, rgb: Tensor, flow: Tensor,
                  valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See :class:`CrossModalBranch`; the third is the consistency."""
-        attentions = (self.rgb_attention(rgb, valid),
-                      self.flow_attention(flow, valid))
-        graph = build_graph(rgb, flow, *attentions, valid)
+        first, second = (self.rgb_attention(rgb, valid),
+                         self.flow_attention(flow, valid))
+        graph = build_graph(rgb, flow, first, second, valid)
         rgb, rgb_distance = self.rgb_graph(rgb, graph)
         flow, flow_distance = self.flow_graph(flow, graph)
-        attention = (sum(attentions) / 2).detach()
+        attention = (first + second).detach() / 2
         distance = (rgb_distance + flow_distance) / 2
-        return rgb * valid, flow * valid, sum(
-            consistency(distance, score, chosen)
-            for score, chosen in ((attention, graph.is_action),
-                                  (1 - attention, graph.is_background)))
+        loss = consistency(distance, attention, graph.is_action) + consistency(
+            distance, 1 - attention, graph.is_background)
+        return rgb * valid, flow * valid, loss
 
 
 def consistency(distance: Tensor, score: Tensor, chosen: Tensor) -> Tensor:
@@ -186,6 +188,9 @@ class DDGLoss(DELULoss):
                 progress: float = 0.5) -> dict[str, Tensor]:
         """See :class:`WTALLoss`."""
         losses = super().forward(output, label, valid, progress)
+        if output.branch_loss is None:
+            raise ValueError("DDGLoss needs base_branch=dict(type="
+                             "'DDGBranch'), which measures the consistency")
         losses['loss_consistency'] = (
             self.consistency_weight * output.branch_loss)
         losses['loss_complementary'] = (
