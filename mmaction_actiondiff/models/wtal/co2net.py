@@ -208,8 +208,8 @@ class CO2NetLoss(MILLoss):
         norm_weight, guide_weight, mutual_weight, co_activity_weight (float):
             Of the terms below. Default to 0.8, 0.8, 1 and 1.
         num_pairs (int): The first ``2 num_pairs`` videos of a batch are the
-            pairs of ``co_activity_loss``, as ``PairBatchSampler`` draws them.
-            Defaults to 3.
+            pairs of ``co_activity_loss``; the same as of the
+            ``PairBatchSampler``. Defaults to 3.
     """
 
     def __init__(self,
@@ -226,7 +226,7 @@ class CO2NetLoss(MILLoss):
         self.guide_weight = guide_weight
         self.mutual_weight = mutual_weight
         self.co_activity_weight = co_activity_weight
-        self.num_pairs = num_pairs
+        self.num_pairs = num_pairs if co_activity_weight else 0
 
     def classify(self, output: BranchOutput, label: Tensor,
                  valid: Tensor) -> dict[str, Tensor]:
