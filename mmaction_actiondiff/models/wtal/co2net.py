@@ -158,8 +158,7 @@ class CrossModalBranch(BaseBranch):
     def forward(self, inputs: Tensor, valid: Tensor) -> BranchOutput:
         """(N, D, T), (N, 1, T) bool -> :class:`BranchOutput`."""
         rgb, flow = self.split_streams(inputs)
-        rgb, flow = (self.rgb_gate(rgb, flow,
-                                   valid), self.flow_gate(flow, rgb, valid))
+        rgb, flow, branch_loss = self.exchange(rgb, flow, valid)
         attentions = [
             masked_avg_pool(
                 self.rgb_attention(rgb, valid), valid, self.pool_kernel),
@@ -176,7 +175,15 @@ class CrossModalBranch(BaseBranch):
             feature=feature,
             cas=masked_avg_pool(cas, valid, self.pool_kernel),
             attention=(attentions[0] + attentions[1]) / 2,
-            stream_attentions=tuple(attentions))
+            stream_attentions=tuple(attentions),
+            branch_loss=branch_loss)
+
+    def exchange(self, rgb: Tensor, flow: Tensor,
+                 valid: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Both streams (N, d, T) after they have seen each other, and a loss
+        on how they did, or None."""
+        return (self.rgb_gate(rgb, flow,
+                              valid), self.flow_gate(flow, rgb, valid), None)
 
     def score(self, output: BranchOutput, valid: Tensor) -> Scores:
         """``softmax_K(cas)``. The released code scores proposals, and by
@@ -201,8 +208,8 @@ class CO2NetLoss(MILLoss):
         norm_weight, guide_weight, mutual_weight, co_activity_weight (float):
             Of the terms below. Default to 0.8, 0.8, 1 and 1.
         num_pairs (int): The first ``2 num_pairs`` videos of a batch are the
-            pairs of ``co_activity_loss``, as ``PairBatchSampler`` draws them.
-            Defaults to 3.
+            pairs of ``co_activity_loss``; the same as of the
+            ``PairBatchSampler``. Defaults to 3.
     """
 
     def __init__(self,
@@ -219,7 +226,7 @@ class CO2NetLoss(MILLoss):
         self.guide_weight = guide_weight
         self.mutual_weight = mutual_weight
         self.co_activity_weight = co_activity_weight
-        self.num_pairs = num_pairs
+        self.num_pairs = num_pairs if co_activity_weight else 0
 
     def classify(self, output: BranchOutput, label: Tensor,
                  valid: Tensor) -> dict[str, Tensor]:
