@@ -22,6 +22,8 @@ import numpy as np
 from mmaction.registry import DATASETS
 from mmengine.logging import print_log
 
+from mmaction_actiondiff.annotations import check_file_name, read_annotations
+
 from .wtal_dataset import WTALDataset
 
 _STAMP = 'planted.json'
@@ -44,7 +46,8 @@ def write_planted_dataset(root: str | Path,
                           signal: float = 6.0,
                           context: float = 0.7,
                           seed: int = 0,
-                          layout_file: str | None = None) -> None:
+                          layout_file: str | None = None,
+                          length_scale: float = 1.) -> None:
     """Writes ``annotations.json`` and ``features/`` into the folder ``root``.
 
     The folder appears at once and complete, or not at all; if it is there
@@ -67,6 +70,8 @@ def write_planted_dataset(root: str | Path,
         layout_file (str, optional): Annotation json whose videos, durations,
             segments and classes to take, with ``num_classes`` to
             ``num_snippets`` unused: features of a real data set's shape.
+        length_scale (float): > 0. Factor of all durations and segments, with
+            snippets as long as before.
 
     Raises:
         ValueError: If a parameter is out of range, or ``root`` was written
@@ -82,6 +87,8 @@ def write_planted_dataset(root: str | Path,
     if not 1 <= num_snippets[0] <= num_snippets[1]:
         raise ValueError('num_snippets must be 1 <= shortest <= longest, got '
                          f'{tuple(num_snippets)}')
+    if not length_scale > 0:
+        raise ValueError(f'length_scale must be > 0, got {length_scale}')
     params: dict[str, Any] = dict(
         version=_VERSION,
         channels=channels,
@@ -98,6 +105,9 @@ def write_planted_dataset(root: str | Path,
     else:
         params['layout_crc32'] = zlib.crc32(Path(layout_file).read_bytes())
 
+    if length_scale != 1:
+        params['length_scale'] = length_scale
+
     root = Path(root).absolute()
     if _is_written(root, params):
         return
@@ -110,6 +120,7 @@ def write_planted_dataset(root: str | Path,
         layout = (
             _random_layout(params) if layout_file is None else _read_layout(
                 layout_file, seed))
+        _stretch(layout, length_scale)
         _write(draft, layout, params)
         draft.chmod(0o755)
         try:
@@ -176,22 +187,31 @@ def _random_layout(params: dict) -> dict:
 
 
 def _read_layout(path: str, seed: int) -> dict:
-    source = json.loads(Path(path).read_text(encoding='utf-8'))
+    source = read_annotations(path)
     database = {}
-    for index, (name, video) in enumerate(source['database'].items()):
+    for index, (name, video) in enumerate(source.videos.items()):
+        check_file_name(name)
         rng = np.random.default_rng((seed, index))
-        database[name] = {
-            **video, 'annotations': [
-                _annotation(rng, item['label'], *item['segment'])
-                for item in video['annotations']
-            ]
-        }
-    classes = source.get('classes') or sorted({
-        item['label']
-        for video in database.values()
-        for item in video['annotations']
-    })
-    return {**source, 'classes': classes, 'database': database}
+        record = video.record()
+        record['annotations'] = [
+            _annotation(rng, item['label'], *item['segment'])
+            for item in record['annotations']
+        ]
+        database[name] = record
+    return dict(
+        version='planted', classes=list(source.classes), database=database)
+
+
+def _stretch(layout: dict, factor: float) -> None:
+    """Multiply all times of a layout."""
+    for video in layout['database'].values():
+        video['duration'] *= factor
+        if 'ambiguous' in video:
+            video['ambiguous'] = (np.array(video['ambiguous']) *
+                                  factor).tolist()
+        for item in video['annotations']:
+            for key in ('segment', 'phases'):
+                item[key] = (np.array(item[key]) * factor).tolist()
 
 
 def _annotation(rng: np.random.Generator, label: str, start: float,

@@ -13,7 +13,7 @@ model = dict(
     post_process_top_k=100,
     feature_extraction_interval=1)
 # Arguments of MMAction2's generate_candidate_proposals and
-# generate_bsp_feature for tools/bsn.py.
+# generate_bsp_feature for benchmarks/bsn.py.
 pgm_proposals_cfg = dict(peak_threshold=0.5)
 pgm_features_cfg = dict(
     top_k=1000,
