@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import os
 import re
 import shlex
@@ -15,6 +16,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Iterator
 
+import mmaction.registry
 import mmengine
 import numpy as np
 import torch
@@ -23,7 +25,7 @@ from filelock import FileLock, Timeout
 from mmaction.registry import RUNNERS
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
-from mmengine.registry import init_default_scope
+from mmengine.registry import Registry, init_default_scope
 from mmengine.runner import Runner
 
 from . import settings
@@ -306,6 +308,9 @@ def _explanation(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.strerror:
         return f'{error.filename}: {error.strerror}'
     text = str(error.args[0]) if isinstance(error, KeyError) else str(error)
+    unknown = re.match(r'(\w+) is not in the \w+::([\w ]+) registry', text)
+    if unknown:
+        return _unknown_type(unknown[1], unknown[2])
     frame = traceback.extract_tb(error.__traceback__)[-1]
     if isinstance(error, UsageError) or _explains(text, frame.filename,
                                                   frame.line):
@@ -318,6 +323,20 @@ def _explanation(error: BaseException) -> str | None:
         return re.split(rf'^{type(error).__name__}: ', text, 0,
                         re.MULTILINE)[-1].strip()
     return None
+
+
+def _unknown_type(name: str, kind: str) -> str:
+    """What a misspelt ``type`` may have meant."""
+    known = {
+        name
+        for registry in vars(mmaction.registry).values()
+        if isinstance(registry, Registry) and registry.name == kind
+        for part in (registry, registry.parent) if part is not None
+        for name in part.module_dict
+    }
+    closest = difflib.get_close_matches(name, known, n=1, cutoff=0)
+    return (f"type='{name}' is no {kind}" +
+            (f'; the closest is {closest[0]}' if closest else ''))
 
 
 def _explains(text: str, filename: str, line: str | None) -> bool:

@@ -186,33 +186,19 @@ class WTALCheckpointHook(CheckpointHook):
         super().after_val_epoch(runner, named)
 
 
-def _first_dataset(dataset: Any) -> Any:
-    """The data set in what repeats it or joins it to others."""
-    while True:
-        if hasattr(dataset, 'datasets'):
-            dataset = dataset.datasets[0]
-        elif not hasattr(dataset, 'pipeline') and hasattr(dataset, 'dataset'):
-            dataset = dataset.dataset
-        else:
-            return dataset
-
-
 def _data_facts(dataset: Any) -> dict[str, Any]:
-    """What a model is trained for, of its data: a checkpoint's ``meta``."""
-    dataset = _first_dataset(dataset)
-    facts: dict[str, Any] = {}
-    classes = getattr(dataset, 'metainfo', {}).get('classes')
-    if classes is not None:
-        facts['classes'] = list(classes)
-    for name in ('seconds_per_snippet', 'snippet_offset'):
-        value = getattr(dataset, name, None)
-        if isinstance(value, (int, float)):
-            facts[name] = float(value)
-    pipeline = getattr(dataset, 'pipeline', None)
-    for step in getattr(pipeline, 'transforms', ()):
-        if getattr(step, 'in_channels', None) is not None:
-            facts['in_channels'] = int(step.in_channels)
-    return facts
+    """What a model is trained for, of its data; see ``WTALDataset``."""
+    return _known(getattr(dataset, 'metainfo', None) or {})
+
+
+def _known(metainfo: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts among other entries; None means that it is not known."""
+    return {
+        key: list(value) if isinstance(value, (list, tuple)) else value
+        for key in ('classes', 'seconds_per_snippet', 'snippet_offset',
+                    'in_channels', 'stream_channels')
+        if (value := metainfo.get(key)) is not None
+    }
 
 
 def _difference(first: Any, second: Any) -> str | None:
@@ -270,6 +256,10 @@ class CheckFitHook(Hook):
                 raise ValueError(
                     f'the model has stream_channels={list(streams)}, in all '
                     f'{sum(streams)}, the {name} data in_channels={channels}')
+            split = facts.get('stream_channels')
+            if None not in (streams, split) and list(streams) != split:
+                raise ValueError(f'the model has stream_channels='
+                                 f'{list(streams)}, the {name} data {split}')
             difference = _difference(
                 first.setdefault('classes', classes), classes)
             if difference:
@@ -300,12 +290,10 @@ class CheckFitHook(Hook):
         }
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Writes down what the weights are for."""
-        model = runner.cfg.get('model') or {}
-        streams = model.get('stream_channels')
+        """Writes down what the weights are for, beside ``dataset_meta``."""
+        streams = (runner.cfg.get('model') or {}).get('stream_channels')
         checkpoint['meta'].update(
             model=type(network(runner)).__name__,
-            data=self._facts(runner).get('training', {}),
             stream_channels=streams and list(streams))
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
@@ -360,10 +348,7 @@ class CheckFitHook(Hook):
             runner.logger.warning(text)
 
     def _compare_facts(self, runner, meta: dict) -> None:
-        stored = dict(meta.get('data') or {})
-        classes = (meta.get('dataset_meta') or {}).get('classes')
-        if classes is not None:
-            stored.setdefault('classes', list(classes))
+        stored = _known(meta.get('dataset_meta') or {})
         for name, facts in self._facts(runner).items():
             for key in stored.keys() & facts.keys():
                 difference = _difference(stored[key], facts[key])

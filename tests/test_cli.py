@@ -113,7 +113,7 @@ def test_commands_of_the_summary_work_as_printed(trained):
     assert len(list((work_dir / 'pictures').iterdir())) == 8
     assert mean_ap(run_line(replay), ' +') == mean_ap(output)
     assert 'exists: delete it' in run_line(test, fails=True)
-    options = ' --cfg-options model.fusion.mode=none'
+    options = ' --cfg-options model.fusion.weight=0.1'
     other = run_line(test.split(' --dump')[0] + options)
     assert mean_ap(other) != mean_ap(output)
     run_line(replay +
@@ -426,7 +426,8 @@ def test_errors_of_ours_end_with_their_message():
 
 
 @pytest.mark.parametrize('mistake, expected', [
-    (lambda: HOOKS.build(dict(type='EMAHok')), 'EMAHok is not in the'),
+    (lambda: HOOKS.build(dict(type='EMAHok')),
+     "type='EMAHok' is no hook; the closest is EMAHook"),
     (lambda: HOOKS.build(dict(type='LoggerHook', momentun=1)), 'momentun'),
     (lambda: Config.fromfile('no.py'), 'no.py'),
     (lambda: open('no/file'), 'no/file: No such file'),

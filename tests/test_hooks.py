@@ -376,11 +376,13 @@ class Loop(BaseLoop):
         raise NotImplementedError
 
 
-def data(classes=('a', 'b'), seconds=0.64, channels=4):
+def data(classes=('a', 'b'), seconds=0.64, channels=4, streams=None):
     return Namespace(
-        metainfo=dict(classes=classes),
-        seconds_per_snippet=seconds,
-        pipeline=Namespace(transforms=[Namespace(in_channels=channels)]))
+        metainfo=dict(
+            classes=classes,
+            seconds_per_snippet=seconds,
+            in_channels=channels,
+            stream_channels=streams))
 
 
 class Sized(nn.Linear):
@@ -416,6 +418,7 @@ def saved(**kwargs) -> dict:
     (dict(train=data('abc')), 'num_classes=2, the training data have 3'),
     (dict(train=data(), val=data('ba')), 'training and validation differ: '
      "number 0 is 'a' against 'b'"),
+    (dict(test=data(streams=[1, 3])), r'\[2, 2\], the test data \[1, 3\]'),
     (dict(test=data(channels=8)), r'stream_channels=\[2, 2\].*in_channels=8'),
 ])
 def test_model_and_data_must_fit(sets, expected):
