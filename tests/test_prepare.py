@@ -818,7 +818,7 @@ def write_hdf5(path, array):
     write_csv_with_names, write_hdf5
 ])
 @pytest.mark.parametrize('turned', [False, True])
-def test_formats(tmp_path, write, turned):
+def test_formats(tmp_path, write, turned, capsys):
     array = feature(64, 3)
     path = small_set(tmp_path, dict(a=array))
     (tmp_path / 'source/a.npy').unlink()
@@ -833,6 +833,10 @@ def test_formats(tmp_path, write, turned):
         out=tmp_path / 'out')
     assert np.array_equal(np.load(tmp_path / 'out/features/a.npy'), array)
     streams = load(tmp_path / 'out/annotations.json').get('stream_channels')
+    channels = '1,2' if streams else '3'
+    assert capsys.readouterr().out.endswith(
+        'train.py configs/actiondiff_custom.py --cfg-options data_root='
+        f"{tmp_path / 'out'} num_classes=1 'stream_channels=[{channels}]'\n")
     assert streams == ([1, 2] if write in (write_streams,
                                            write_tensors) else None)
 
