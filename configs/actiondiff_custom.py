@@ -17,7 +17,5 @@ model = dict(
 
 train_cfg = dict(max_iters=1000, val_interval=250)
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
-param_scheduler = [
-    dict(type='CosineAnnealingLR', eta_min=0, by_epoch=False)
-]
+param_scheduler = [dict(type='CosineAnnealingLR', eta_min=0, by_epoch=False)]
 custom_hooks = [dict(type='EMAHook', momentum=0.01)]

@@ -23,8 +23,7 @@ import sys
 from collections.abc import Sequence
 
 from mmaction_actiondiff.cli import command
-from mmaction_actiondiff.prepare import (custom, make_parser, run,
-                                         train_command)
+from mmaction_actiondiff.prepare import custom, make_parser, run, train_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:

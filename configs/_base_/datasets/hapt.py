@@ -7,10 +7,7 @@ stream_channels = [48]
 in_channels = 48
 seconds_per_snippet = 0.5
 
-train_pipeline = [
-    dict(type='LoadSnippetFeature'),
-    dict(type='PackWTALInputs')
-]
+train_pipeline = [dict(type='LoadSnippetFeature'), dict(type='PackWTALInputs')]
 test_pipeline = train_pipeline
 
 train_dataloader = dict(
