@@ -4,7 +4,10 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
+import subprocess
 import sys
+import tempfile
 import traceback
 import zipfile
 from argparse import ArgumentParser, Namespace
@@ -18,10 +21,17 @@ from mmaction.registry import RUNNERS
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.model import is_model_wrapper
+from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
+
+from .dumps import DumpPredictions, load_classes, load_dump
 
 _PACKAGE = str(Path(__file__).parent)
 _EXPECTED = (FileNotFoundError, TypeError, ValueError)
+
+
+class UsageError(ValueError):
+    """A user's mistake, which a tool explains in one line."""
 
 
 def add_common_arguments(parser: ArgumentParser) -> None:
@@ -67,6 +77,7 @@ def load_config(args: Namespace) -> Config:
     elif cfg.get('work_dir') is None:
         cfg.work_dir = os.path.join('work_dirs', Path(args.config).stem)
     cfg.launcher = args.launcher
+    init_default_scope(cfg.get('default_scope', 'mmaction'))
     return cfg
 
 
@@ -148,6 +159,8 @@ def command() -> Iterator[None]:
 
 
 def _explanation(error: BaseException) -> str | None:
+    if isinstance(error, UsageError):
+        return str(error)
     frame = traceback.extract_tb(error.__traceback__)[-1]
     if _is_ours(frame.filename, frame.line or ''):
         return str(error)
@@ -176,40 +189,125 @@ def require_gpu_for_amp() -> None:
                          f'{torch.__version__} finds none; leave it out')
 
 
+def warn(message: str) -> None:
+    """Print a warning before there is a logger, once for all ranks."""
+    if int(os.environ.get('RANK', 0)) == 0:
+        print(f'WARNING: {message}', file=sys.stderr, flush=True)
+
+
 def where_next(runner: Runner) -> str:
     """Return what a finished training has left, and what to do with it.
 
-    The commands name the config that the runner has written: it holds what
-    ``--cfg-options`` has changed.
+    The commands name the config that the training has written: it holds what
+    ``--cfg-options`` has changed. They call the tools that lie beside the one
+    that runs, and work as they stand.
     """
-    work_dir = os.path.relpath(runner.work_dir)
+    work_dir = _short(runner.work_dir)
     config = os.path.join(work_dir, os.path.basename(runner.cfg.filename))
     last = latest_checkpoint(work_dir)
-    best = runner.message_hub.get_info('best_ckpt')
-    dump = os.path.join(work_dir, 'predictions.pkl')
+    lines = [f'Finished. {work_dir} holds the config and the logs']
+    if last is None:
+        return lines[0]
+    lines += [f'  {last} (last)']
+    lines += [
+        f'  {path} (best evaluation, test-selected)'
+        for path in sorted(Path(work_dir).glob('best_*.pth'))
+    ]
+    tools = os.path.dirname(sys.argv[0])
+
+    def call(tool: str, *words: str) -> str:
+        return '  ' + _quote('python', os.path.join(tools, tool), *words)
+
+    lines.append('Next:')
+    if not hasattr(network(runner), 'dump_snippets'):
+        return '\n'.join([*lines, call('test.py', config, last)])
+    dump = os.path.join(work_dir, f'predictions_{Path(last).stem}.npz')
     return '\n'.join([
-        f'Finished. {work_dir} holds the config, the logs and',
-        f'  {last} (last)',
-        *([f'  {os.path.relpath(best)} (best evaluation, test-selected)']
-          if best else []),
-        'Next:',
-        f'  python tools/test.py {config} {last} --dump {dump}',
-        f'  python tools/visualize.py {dump} --config {config} '
-        '--num 8',
-        f'  python tools/replay.py {config} {dump}',
+        *lines,
+        call('test.py', config, last, '--dump', dump),
+        call('visualize.py', dump, '--num', '8'),
+        call('replay.py', config, dump)
     ])
 
 
-def dump_predictions(cfg: Config, path: str) -> None:
-    """Let a test write its predictions, with the scores behind them."""
-    evaluators = cfg.test_evaluator
-    if not isinstance(evaluators, (list, tuple)):
-        evaluators = [evaluators]
-    cfg.test_evaluator = [
-        *evaluators, dict(type='DumpResults', out_file_path=path)
-    ]
-    if 'proposal_generator' in cfg.model:
-        cfg.model.dump_snippets = True
+def _short(path: str) -> str:
+    """A path from here, or as it is where none leads there (Windows)."""
+    try:
+        return os.path.relpath(path)
+    except ValueError:
+        return path
+
+
+def _quote(*words: str) -> str:
+    """Words as a shell takes them."""
+    return (subprocess.list2cmdline(words)
+            if os.name == 'nt' else shlex.join(words))
+
+
+def network(runner: Runner) -> Any:
+    """The model of a runner, out of what distributes it."""
+    model = runner.model
+    return model.module if is_model_wrapper(model) else model
+
+
+def set_test_dir(cfg: Config) -> None:
+    """Give a test a folder of its own, ``test/`` in that of the run.
+
+    A runner writes its config into its folder: a test in the folder of the
+    training would replace the config that made the checkpoint.
+    """
+    cfg.work_dir = os.path.join(cfg.work_dir, 'test')
+
+
+def check_output(path: str, overwrite: bool = True) -> None:
+    """Refuse a file that cannot be written, before the work that fills it.
+
+    Raises:
+        ValueError: If the file is a folder or its folder cannot be written,
+            or if it exists and may not be overwritten.
+    """
+    folder = os.path.dirname(path) or '.'
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f'{path} cannot be written: {error.strerror or error}') from error
+    if os.path.isdir(path):
+        raise ValueError(f'{path} is a folder; name a file')
+    if os.path.exists(path) and not overwrite:
+        raise ValueError(f'{path} exists: delete it, or name another file')
+
+
+def dump_predictions(runner: Runner, path: str) -> None:
+    """Let a test write its predictions, with the scores behind them.
+
+    The config is left as it is.
+    """
+    evaluator = runner.test_loop.evaluator
+    metric = DumpPredictions(path)
+    metric.dataset_meta = evaluator.dataset_meta
+    evaluator.metrics.append(metric)
+    model = network(runner)
+    if hasattr(model, 'dump_snippets'):
+        model.dump_snippets = True
+
+
+def read_dump(path: str,
+              cfg: Config | None = None) -> tuple[list[dict], list[str]]:
+    """Read a dump and the names of its classes.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is no dump, or the model of ``cfg`` has
+            another number of classes.
+    """
+    samples, classes = load_dump(path), load_classes(path)
+    if cfg is not None and len(classes) != cfg.model.num_classes:
+        raise ValueError(f'{path} has {len(classes)} classes, the model of '
+                         f'{cfg.filename} has {cfg.model.num_classes}')
+    return samples, classes
 
 
 def test_seeds(runner: Runner, num_seeds: int) -> str:
@@ -222,8 +320,7 @@ def test_seeds(runner: Runner, num_seeds: int) -> str:
     Raises:
         ValueError: If the localizer has no sampler to seed.
     """
-    model = runner.model.module if is_model_wrapper(
-        runner.model) else runner.model
+    model = network(runner)
     if not hasattr(model, 'seed'):
         raise ValueError(
             f'{type(model).__name__} does not sample, hence has no seed: '

@@ -4,8 +4,10 @@ Dimension legend: C classes, T snippets, P proposals, G ground truth.
 """
 from __future__ import annotations
 
+import re
 from typing import Any, Sequence
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -29,6 +31,17 @@ def _shown_classes(prediction: dict[str, Any], gt_labels: np.ndarray,
     return chosen[:max_classes]
 
 
+def file_name(video_name: str) -> str:
+    """A name that every file system takes, one for each video.
+
+    What NTFS, exFAT and SMB refuse (and with it all that leads out of a
+    folder) is written as ``%`` and its hexadecimal number.
+    """
+    name = re.sub(r'[<>:"/\\|?*%\x00-\x1f]|^\.',
+                  lambda match: f'%{ord(match[0]):02X}', video_name)
+    return name or '%'
+
+
 def _arrays(fields: dict[str, Any]) -> dict[str, np.ndarray]:
     return {key: np.asarray(value) for key, value in fields.items()}
 
@@ -46,6 +59,8 @@ def _draw_segments(axes: Axes, segments: np.ndarray, labels: np.ndarray,
     axes.set(ylim=(0, len(lanes)), yticks=[])
 
 
+# Names are no formulas.
+@matplotlib.rc_context({'text.parse_math': False})
 def draw_video(sample: dict[str, Any],
                classes: Sequence[str] | None = None,
                max_classes: int = 4,
@@ -63,7 +78,7 @@ def draw_video(sample: dict[str, Any],
             ``pred_score`` (C,) and ``pred_snippets`` (rows ``score``,
             ``base_score``, ``denoised``, ``mask`` (T, C); ``attention``,
             ``base_attention`` (T,); a row that a model lacks may be absent).
-            ``gt_instances`` is optional.
+            ``gt_instances`` and ``snippet_offset`` (0) are optional.
         classes (Sequence[str], optional): Names of the C classes. Defaults
             to 'class 0', ...
         max_classes (int): Draw at most this many classes.
@@ -74,7 +89,8 @@ def draw_video(sample: dict[str, Any],
         :func:`to_image` turns it into an array.
 
     Raises:
-        ValueError: If the sample has no ``pred_snippets``.
+        ValueError: If the sample has no ``pred_snippets``, or ``classes`` are
+            not C.
     """
     name = sample['video_name']
     if 'pred_snippets' not in sample:
@@ -83,6 +99,10 @@ def draw_video(sample: dict[str, Any],
     curves = _arrays(sample['pred_snippets'])
     for key in curves.keys() & {'attention', 'base_attention'}:
         curves[key] = curves[key].reshape(-1)  # (T, 1) or (T,)
+    num_classes = len(sample['pred_score'])
+    if classes is not None and len(classes) != num_classes:
+        raise ValueError(f'{name}: there are scores of {num_classes} classes, '
+                         f'but {len(classes)} class names')
     prediction = _arrays(sample['pred_instances'])
     truth = _arrays(
         sample.get('gt_instances')
@@ -93,7 +113,9 @@ def draw_video(sample: dict[str, Any],
     colors = {c: _COLORS[i % len(_COLORS)] for i, c in enumerate(shown)}
 
     num_snippets = len(curves['score'])
-    edges = np.arange(num_snippets + 1) * sample['seconds_per_snippet']
+    edges = (
+        sample.get('snippet_offset', 0.) +
+        np.arange(num_snippets + 1) * sample['seconds_per_snippet'])
     rows: list[tuple[str, str]] = [(k, t) for k, t in _ROWS if k in curves]
     rows.insert(1, ('attention', 'attention'))
     titles = [title for _, title in rows] + ['proposals', 'ground truth']
@@ -133,15 +155,22 @@ def draw_video(sample: dict[str, Any],
         axis.margins(x=0)
     axes[-1].set_xlim(0, max(edges[-1], sample['duration']))
     axes[-1].set_xlabel('seconds')
+    handles, texts = [], []
     for c, color in colors.items():
         text = f'class {c}' if classes is None else classes[c]
         if c not in truth['labels']:
             text += ' (absent)'
-        axes[0].plot([], [],
-                     color=color,
-                     label=f'{text}, video score {video_score[c]:.2f}')
-    figure.legend(
-        loc='outside upper center', ncols=2, fontsize=9, title=str(name))
+        texts.append(f'{text}, video score {video_score[c]:.2f}')
+        handles += axes[0].plot([], [], color=color)
+    legend = figure.legend(
+        handles, ['class'] * len(texts),
+        loc='outside upper center',
+        ncols=2,
+        fontsize=9,
+        title=str(name))
+    # A legend would leave out labels that start with an underscore.
+    for label, text in zip(legend.get_texts(), texts):
+        label.set_text(text)
     return figure
 
 

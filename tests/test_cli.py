@@ -4,6 +4,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import runpy
+import shlex
 import signal
 import subprocess
 import sys
@@ -52,9 +54,10 @@ def run(*words, fails=False) -> str:
     return output
 
 
-def mean_ap(output: str) -> str:
-    """The last value that the log reports."""
-    return re.findall(r'det/mAP@0\.10:0\.70: ([\d.]+)', output)[-1]
+def mean_ap(output: str, gap: str = ': ') -> str:
+    """The last value that is printed, with two digits."""
+    value = re.findall(rf'det/mAP@0\.10:0\.70{gap}([\d.]+)', output)[-1]
+    return f'{float(value):.2f}'
 
 
 def weights(path) -> dict:
@@ -82,7 +85,6 @@ def test_train_judges_and_says_where_to_look(trained):
     work_dir, output = trained
     assert 'det/mAP@0.10:0.70' in output
     assert re.search(rf'iter_{ITERS}\.pth \(last\)', output)
-    assert 'tools/visualize.py' in output
     assert 'Traceback' not in output
     ours = [
         line for line in output.splitlines()
@@ -93,12 +95,42 @@ def test_train_judges_and_says_where_to_look(trained):
 
 @pytest.mark.slow
 def test_commands_of_the_summary_work_as_printed(trained):
-    _, output = trained
-    commands = re.findall(r'python (tools/(?:test|replay|visualize)\.py.*)',
-                          output)
-    assert len(commands) == 3
-    tested, *_ = [run(*command.split()) for command in commands]
+    """Twice in any order, and they change nothing that was there."""
+    work_dir, output = trained
+    before = {
+        path: path.read_bytes()
+        for path in work_dir.iterdir() if path.is_file()
+    }
+    test, draw, replay = printed(output)
+    tested = run_line(test)
     assert mean_ap(tested) == mean_ap(output)
+    dump, = work_dir.glob('*.npz')
+    before[dump] = dump.read_bytes()
+    run_line(draw)
+    assert len(list((work_dir / 'pictures').iterdir())) == 8
+    assert mean_ap(run_line(replay), ' +') == mean_ap(output)
+    assert 'exists: delete it' in run_line(test, fails=True)
+    options = ' --cfg-options model.fusion.mode=none'
+    other = run_line(test.split(' --dump')[0] + options)
+    assert mean_ap(other) != mean_ap(output)
+    run_line(replay +
+             ' --cfg-options model.proposal_generator.max_per_video=3')
+    run_line(replay + ' --cfg-options test_evaluator.tiou_thrs=[0.3,0.5]')
+    assert mean_ap(run_line(test.split(' --dump')[0])) == mean_ap(output)
+    for path, content in before.items():
+        assert path.read_bytes() == content, path
+
+
+def printed(output: str) -> list[str]:
+    """The commands after "Next:"."""
+    return re.findall(r'^  (python .*)$', output.split('Next:')[1], re.M)
+
+
+def run_line(line: str, fails: bool = False) -> str:
+    """Run a command as a shell would."""
+    python, *words = shlex.split(line)
+    assert python == 'python'
+    return run(*words, fails=fails)
 
 
 @pytest.mark.slow
@@ -123,9 +155,18 @@ def test_killed_training_resumes_to_the_same_weights(trained, options,
     process.communicate()
     assert not (tmp_path / f'iter_{ITERS}.pth').exists()
     output = run(*command, '--resume')
+    assert 'no whole checkpoint' not in output
     assert 'resumed epoch: 0, iter: ' in output
     assert_same_weights(tmp_path / f'iter_{ITERS}.pth',
                         trained[0] / f'iter_{ITERS}.pth')
+
+
+@pytest.mark.slow
+def test_resume_without_a_checkpoint_says_so(options, tmp_path):
+    output = run('tools/train.py', DEMO, '--work-dir', tmp_path, *options,
+                 'train_cfg.max_iters=1', '--no-validate', '--resume')
+    assert f'{tmp_path} holds no whole checkpoint' in output
+    assert (tmp_path / 'iter_1.pth').exists()
 
 
 @pytest.mark.slow
@@ -220,6 +261,82 @@ def test_latest_checkpoint_is_the_newest_whole_one(tmp_path):
     (tmp_path / 'iter_12.pth').write_bytes(whole[:-10])
     assert not zipfile.is_zipfile(tmp_path / 'iter_12.pth')
     assert cli.latest_checkpoint(tmp_path) == str(tmp_path / 'iter_10.pth')
+
+
+class Sampling(torch.nn.Module):
+    """A model that can be dumped."""
+    dump_snippets = False
+
+
+def summary(work_dir, model, monkeypatch, tool='tools/train.py') -> list[str]:
+    torch.save(dict(w=torch.ones(9)), work_dir / 'iter_9.pth')
+    monkeypatch.setattr(sys, 'argv', [tool])
+    runner = Namespace(
+        work_dir=str(work_dir), cfg=Namespace(filename='c.py'), model=model)
+    return printed(cli.where_next(runner))
+
+
+def test_summary_fits_model_and_launcher(tmp_path, monkeypatch):
+    work_dir = tmp_path / "O'Brien data"
+    work_dir.mkdir()
+    monkeypatch.chdir(tmp_path)
+    line, = summary(work_dir, torch.nn.Linear(1, 1), monkeypatch)
+    assert shlex.split(line) == [
+        'python', 'tools/test.py', "O'Brien data/c.py",
+        "O'Brien data/iter_9.pth"
+    ]
+    tool = '/site/mmaction_actiondiff/.mim/tools/train.py'
+    lines = summary(work_dir, Sampling(), monkeypatch, tool)
+    assert [shlex.split(line)[1] for line in lines] == [
+        tool.replace('train', name) for name in ('test', 'visualize', 'replay')
+    ]
+
+
+def test_summary_on_another_drive(tmp_path, monkeypatch):
+
+    def relpath(path, start=None):
+        raise ValueError('path is on mount D:, start on mount C:')
+
+    monkeypatch.setattr(os.path, 'relpath', relpath)
+    line, *_ = summary(tmp_path, Sampling(), monkeypatch)
+    assert shlex.split(line)[2] == str(tmp_path / 'c.py')
+
+
+def test_test_leaves_the_config_of_the_training(tmp_path):
+    (tmp_path / 'c.py').write_text('x = 1')
+    cfg = cli.load_config(arguments(tmp_path / 'c.py', work_dir='w'))
+    cli.set_test_dir(cfg)
+    assert cfg.work_dir == os.path.join('w', 'test')
+
+
+@pytest.mark.parametrize('path, expected', [
+    ('file/out.npz', 'cannot be written'),
+    ('folder', 'is a folder'),
+    ('file', 'exists: delete it, or name another'),
+])
+def test_outputs_are_checked_before_the_work(tmp_path, path, expected):
+    (tmp_path / 'file').write_text('kept')
+    (tmp_path / 'folder').mkdir()
+    with pytest.raises(ValueError, match=expected):
+        cli.check_output(str(tmp_path / path), overwrite=False)
+    assert (tmp_path / 'file').read_text() == 'kept'
+    cli.check_output(str(tmp_path / 'new' / 'out.npz'), overwrite=False)
+    cli.check_output(str(tmp_path / 'file'))
+    assert not list((tmp_path / 'new').iterdir())
+
+
+@pytest.mark.parametrize('options, expected', [
+    (['--dump', 'x.pkl'], r'x\.pkl: .*--dump FILE\.npz'),
+    (['--dump', 'setup.cfg/x.npz'], 'cannot be written'),
+    (['--seeds', '0'], '--seeds must be >= 1, got 0'),
+])
+def test_test_refuses_at_once(monkeypatch, capsys, options, expected):
+    tool = str(ROOT / 'tools' / 'test.py')
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, 'argv', [tool, DEMO, 'no.pth', *options])
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_path(tool, run_name='__main__')
+    assert re.search(expected, f'{caught.value} {capsys.readouterr().err}')
 
 
 def test_errors_of_ours_end_with_their_message():

@@ -1,9 +1,12 @@
+"""Pictures of a video: rows, seconds, names."""
+from __future__ import annotations
+
 import numpy as np
 import pytest
 import torch
 from matplotlib.colors import to_rgb
 
-from mmaction_actiondiff.visualization import draw_video, to_image
+from mmaction_actiondiff.visualization import draw_video, file_name, to_image
 
 
 @pytest.fixture
@@ -66,6 +69,51 @@ def test_legend_names_present_and_absent_classes(sample):
     ]
     texts = draw_video(sample, max_classes=1).legends[0].get_texts()
     assert [t.get_text() for t in texts] == ['class 2, video score 0.60']
+
+
+def test_names_are_drawn_as_they_are(sample):
+    """No formulas, and no name is left out of the legend."""
+    sample['video_name'] = 'win_$5_or_$10_\\frac{'
+    names = ['pay_$_now_$', 'b', '_throw']
+    figure = draw_video(sample, names)
+    to_image(figure)
+    legend, = figure.legends
+    assert legend.get_title().get_text() == sample['video_name']
+    texts = [text.get_text() for text in legend.get_texts()]
+    assert texts[0].startswith('_throw,')
+    assert texts[1].startswith('pay_$_now_$ (absent),')
+
+
+def test_legend_is_beside_the_rows(sample):
+    figure = draw_video(sample)
+    to_image(figure)
+    legend = figure.legends[0].get_window_extent()
+    assert not any(
+        legend.overlaps(axes.get_window_extent()) for axes in figure.axes)
+
+
+def test_snippets_may_start_later(sample):
+    sample['snippet_offset'] = 0.3
+    axes = rows(draw_video(sample))
+    _, edges, _ = axes['fused score'].patches[0].get_data()
+    np.testing.assert_allclose(edges, 0.3 + np.arange(21) * 0.5)
+
+
+def test_number_of_class_names(sample):
+    with pytest.raises(ValueError, match='3 classes, but 2 class names'):
+        draw_video(sample, ['Run', 'Jump'])
+
+
+def test_file_names_are_distinct_and_stay_in_the_folder():
+    names = [
+        '../x', '..%2Fx', 'a/b', 'a_b', '.', '..', '', 'C:\\x', 'a"b', 'ü'
+    ]
+    written = [file_name(name) for name in names]
+    assert len(set(written)) == len(names)
+    for name in written:
+        assert name and not name.startswith('.')
+        assert not set(name) & set('<>:"/\\|?*')
+    assert file_name('v_abc-1 (2).x') == 'v_abc-1 (2).x'
 
 
 def test_max_proposals(sample):

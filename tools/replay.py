@@ -1,40 +1,40 @@
-"""Make and judge proposals again from dumped scores, without the network.
+"""Make and evaluate proposals again from dumped scores, without the network.
 
 Dump once:
 
-    python tools/test.py CONFIG CHECKPOINT --dump out.pkl
+    python tools/test.py CONFIG CHECKPOINT --dump out.npz
 
 then try proposal settings in seconds:
 
-    python tools/replay.py CONFIG out.pkl \
+    python tools/replay.py CONFIG out.npz \
         --cfg-options model.proposal_generator.outer_ratio=0.3
 
-The dump is a pickle, and loading a pickle can run any code: open only what
-you have written yourself.
+The classes that get proposals in a video are the network's choice
+(model.video_score_thr) and stand in the dump.
 """
 from __future__ import annotations
 
 import argparse
-import sys
 import time
+from typing import Any, Callable
 
 import mmengine
-import numpy as np
 import torch
-from mmaction.registry import DATASETS, TASK_UTILS
+from mmaction.registry import TASK_UTILS
 from mmengine.config import DictAction
 from mmengine.evaluator import Evaluator
-from mmengine.registry import init_default_scope
 
 from mmaction_actiondiff import cli
+
+_READ = ('model.proposal_generator', 'test_evaluator')
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='config file of the model')
-    parser.add_argument('dump', help='pickle written by tools/test.py --dump')
+    parser.add_argument('config', help='path of the config')
+    parser.add_argument('dump', help='written by tools/test.py --dump')
     parser.add_argument(
         '--out', help='write the detections here (ActivityNet json)')
     parser.add_argument(
@@ -42,22 +42,40 @@ def parse_args() -> argparse.Namespace:
         nargs='+',
         action=DictAction,
         default={},
-        help='override settings of the config, key=value')
+        help='override settings of the config, key=value, where key starts '
+        f'with {" or ".join(_READ)}')
     parser.set_defaults(work_dir=None, launcher='none', local_rank=0)
     return parser.parse_args()
 
 
-def replay(sample: dict, generator) -> dict:
+def check_options(options: dict[str, Any]) -> None:
+    """Refuse options that only the network or the data set reads."""
+    for key in options:
+        if not f'{key}.'.startswith(tuple(f'{name}.' for name in _READ)):
+            raise cli.UsageError(
+                f'{key} changes nothing here: a replay reads the dump, '
+                f'{" and ".join(_READ)}. Run tools/test.py with this option, '
+                'and replay its dump')
+
+
+def replay(sample: dict, generator: Callable) -> dict:
     """The sample with proposals made anew from its dumped curves."""
-    if 'pred_snippets' not in sample:
-        sys.exit(f"Error: {sample['video_name']}: no pred_snippets in the "
-                 'dump; write it with tools/test.py --dump')
+    lacking = {'pred_snippets', 'pred_classes', 'pred_score'} - sample.keys()
+    if lacking:
+        raise cli.UsageError(
+            f"{sample['video_name']}: the dump has no {sorted(lacking)}; only "
+            'weakly supervised localizers can be replayed')
     curves = sample['pred_snippets']
+    contrast = curves.get('contrast')
     segments, labels, scores = generator(
-        np.asarray(curves['score']).T,
-        np.asarray(curves['attention']).reshape(-1),
-        np.asarray(sample['pred_score']), sample['seconds_per_snippet'],
-        sample.get('duration'))
+        curves['score'].T,
+        curves['attention'].reshape(-1),
+        sample['pred_score'],
+        sample['pred_classes'],
+        sample['seconds_per_snippet'],
+        sample.get('duration'),
+        sample.get('snippet_offset', 0.),
+        contrast=None if contrast is None else contrast.T)
     instances = dict(
         segments=torch.from_numpy(segments),
         labels=torch.from_numpy(labels),
@@ -83,21 +101,24 @@ def to_activitynet(samples: list, classes: list) -> dict:
 def main() -> None:
     args = parse_args()
     with cli.command():
+        check_options(args.cfg_options)
+        if args.out:
+            cli.check_output(args.out)
         cfg = cli.load_config(args)
-        init_default_scope(cfg.get('default_scope', 'mmaction'))
+        if 'proposal_generator' not in cfg.model:
+            raise cli.UsageError(
+                f'{cfg.model.type} of {args.config} has no proposal_generator '
+                'to replay')
         generator = TASK_UTILS.build(cfg.model.proposal_generator)
-        dataset_meta = DATASETS.build(cfg.test_dataloader.dataset).metainfo
         evaluator = Evaluator(cfg.test_evaluator)
-        evaluator.dataset_meta = dataset_meta
-
-        samples = mmengine.load(args.dump)
+        samples, classes = cli.read_dump(args.dump, cfg)
+        evaluator.dataset_meta = dict(classes=classes)
         start = time.perf_counter()
         samples = [replay(sample, generator) for sample in samples]
         seconds = time.perf_counter() - start
         print(f'{len(samples)} videos: proposals took {seconds:.2f} s')
         if args.out:
-            mmengine.dump(
-                to_activitynet(samples, dataset_meta['classes']), args.out)
+            mmengine.dump(to_activitynet(samples, classes), args.out)
         for name, value in evaluator.offline_evaluate(samples).items():
             print(f'{name:<24}{value:8.2f}')
 

@@ -1,11 +1,15 @@
-"""Judge a checkpoint on the test data."""
+"""Evaluate a checkpoint on the test data.
+
+The log and the config of the test go to the folder test/ in WORK_DIR; the
+config of the training is left as it is.
+"""
 from __future__ import annotations
 
 import argparse
 
 from mmengine.dist import is_main_process
 
-from mmaction_actiondiff import cli
+from mmaction_actiondiff import cli, dumps
 
 
 def parse_args() -> argparse.Namespace:
@@ -13,7 +17,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='path of the config')
     parser.add_argument('checkpoint', help='path of the checkpoint')
     parser.add_argument(
-        '--dump', help='write the predictions to this .pkl file')
+        '--dump',
+        metavar='FILE.npz',
+        help='write the predictions and the scores behind them to this file, '
+        'for tools/replay.py and tools/visualize.py')
     parser.add_argument(
         '--seeds',
         type=int,
@@ -22,8 +29,8 @@ def parse_args() -> argparse.Namespace:
         'the mean and the standard deviation of every number')
     cli.add_common_arguments(parser)
     args = parser.parse_args()
-    if args.dump and not args.dump.endswith(('.pkl', '.pickle')):
-        parser.error(f'--dump needs a .pkl file, got {args.dump}')
+    if args.seeds < 1:
+        parser.error(f'--seeds must be >= 1, got {args.seeds}')
     if args.dump and args.seeds > 1:
         parser.error('--dump writes one run: leave out --seeds')
     return args
@@ -32,12 +39,16 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     with cli.command():
+        if args.dump:
+            dumps.check_name(args.dump)
+            cli.check_output(args.dump, overwrite=False)
         cfg = cli.load_config(args)
+        cli.set_test_dir(cfg)
         cfg.load_from = args.checkpoint
         cfg.resume = False
-        if args.dump:
-            cli.dump_predictions(cfg, args.dump)
         runner = cli.build_runner(cfg)
+        if args.dump:
+            cli.dump_predictions(runner, args.dump)
         if args.seeds == 1:
             runner.test()
             return

@@ -50,6 +50,10 @@ def build(args: argparse.Namespace) -> Runner:
         cfg.load_from = args.resume
         if args.resume == 'auto':
             cfg.load_from = cli.latest_checkpoint(cfg.work_dir)
+            if cfg.load_from is None:
+                cfg.resume = False
+                cli.warn(f'--resume: {cfg.work_dir} holds no whole checkpoint '
+                         'iter_N.pth; the training starts at the beginning')
     if args.auto_scale_lr:
         cfg.auto_scale_lr.enable = True
     if args.seed is not None:
