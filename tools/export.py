@@ -2,7 +2,7 @@
 
     python tools/export.py WORK_DIR model.pt2 --num-snippets 1024
 
-docs/scores.md says how to use it.
+docs/inference.md says how to use it.
 """
 from __future__ import annotations
 

@@ -6,7 +6,7 @@
         --recognizer RECOGNIZER_CONFIG RECOGNIZER_CHECKPOINT
 
 An input that cannot be used does not stop the others: it is named at the end,
-and the exit status is 1. docs/scores.md says what a score means.
+and the exit status is 1. docs/inference.md says what a score means.
 """
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mmaction_actiondiff.apis import ActionDiffInferencer, writers
 from mmaction_actiondiff.features import FeatureExtractor
 
 # Players show every segment at once: the best alone can be read.
-_SUBTITLE_SCORE = 0.3
+_SUBTITLE_SCORE = 0.5
 
 
 def parse_args() -> argparse.Namespace:
