@@ -37,7 +37,7 @@ model = dict(
         base=dict(_delete_=True, type='MILLoss', mil_ratio=[20, 80])),
     proposal_generator=dict(attention_thrs=[], outer_ratio=0.5))
 
-train_dataloader = dict(sampler=dict(num_pairs=0))
+train_dataloader = dict(batch_sampler=dict(num_pairs=0))
 train_cfg = dict(max_iters=600, val_interval=300)
 # A hundred recordings: all of the network decays, and little.
 optim_wrapper = dict(

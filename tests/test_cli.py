@@ -26,8 +26,8 @@ SHORT = [
     f'train_cfg.max_iters={ITERS}', 'train_cfg.val_interval=6',
     'default_hooks.checkpoint.interval=2', 'default_hooks.logger.interval=1',
     'model.diffusion_head.num_inference_steps=2', 'model.warmup_iters=2',
-    'train_dataloader.batch_size=4', 'train_dataloader.sampler.batch_size=4',
-    'train_dataloader.sampler.num_pairs=1'
+    'train_dataloader.batch_size=4',
+    'train_dataloader.batch_sampler.num_pairs=1'
 ]
 
 

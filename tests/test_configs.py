@@ -137,6 +137,7 @@ def made_up_annotations(cfg, classes) -> dict:
                cfg.val_dataloader.dataset.subset)
     return dict(
         version='made up',
+        classes=classes,
         database={
             f'video_{subset}_{i}':
             dict(
@@ -170,18 +171,18 @@ def real_annotations(data: str, out: Path) -> dict | None:
 @pytest.mark.slow
 @pytest.mark.parametrize('data', FULL_SIZE)
 def test_full_size_config_trains_validates_and_resumes(data, tmp_path):
-    from mmaction_actiondiff.datasets import CLASS_NAMES
     name = f'configs/actiondiff_{data}.py'
     cfg = Config.fromfile(ROOT / name)
     annotations = real_annotations(data, tmp_path / 'prepared')
     if annotations is None:
-        annotations = made_up_annotations(cfg, CLASS_NAMES[data])
+        annotations = made_up_annotations(
+            cfg, [f'class_{i:03d}' for i in range(cfg.num_classes)])
     root = stand_in(cfg, annotations, tmp_path / 'data')
     options = [
         f'data_root={root}', 'train_cfg.val_interval=1',
         'train_dataloader.batch_size=2', 'train_dataloader.num_workers=0',
         'train_dataloader.persistent_workers=False',
-        'train_dataloader.sampler.num_pairs=0', 'model.warmup_iters=0',
+        'train_dataloader.batch_sampler.num_pairs=0', 'model.warmup_iters=0',
         'val_dataloader.num_workers=0',
         'val_dataloader.persistent_workers=False',
         'default_hooks.checkpoint.interval=1'

@@ -67,10 +67,10 @@ def test_numbers_and_parts(run, files, tmp_path):
 def test_error_names_the_file(run, files, tmp_path):
     (tmp_path / 'detections.json').write_text('{"results": {"z": []}}')
     error = run(*files)
-    assert error.startswith('error: ')
+    assert error.startswith('Error: ')
     assert 'detections.json: none of its 1 videos (such as z)' in error
     error = run(*files, '--averages', '0.1-0.7')
-    assert '--averages takes ranges like 0.1:0.7, got 0.1-0.7' in error
+    assert 'averages are ranges like 0.1:0.7, got 0.1-0.7' in error
     files[1] += '.gone'
     assert 'detections.json.gone' in run(*files)
 

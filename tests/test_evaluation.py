@@ -12,11 +12,11 @@ from mmaction.structures import ActionDataSample
 from mmengine.evaluator import Evaluator
 from mmengine.structures import InstanceData
 
-from mmaction_actiondiff.evaluation import (Instances, VideoDetections,
-                                            VideoTruth, average_precision,
-                                            average_recall, judge,
-                                            make_protocol, read_detections,
-                                            read_ground_truth, temporal_iou)
+from mmaction_actiondiff.evaluation import (Detections, GroundTruth, Instances,
+                                            average_precision, average_recall,
+                                            evaluate, make_protocol,
+                                            read_detections, read_ground_truth,
+                                            temporal_iou)
 
 THRS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 
@@ -159,7 +159,7 @@ def test_bad_threshold():
 def test_agrees_with_plain_evaluator(seed, interpolated, monkeypatch):
     """Ties of scores and overlaps, duplicates, unannotated videos, and
     candidates in several chunks."""
-    monkeypatch.setattr('mmaction_actiondiff.evaluation.precision._PAIRS', 50)
+    monkeypatch.setattr('mmaction_actiondiff.evaluation.ap._PAIRS', 50)
     rng = np.random.default_rng(seed)
 
     def draw(num, videos, grid):
@@ -197,7 +197,7 @@ def bundle(thumos):
 @pytest.fixture(scope='module')
 def co2net(thumos, bundle):
     return read_detections(thumos / 'detections' / 'co2net_test.json',
-                           bundle.classes)
+                           bundle[0])
 
 
 @pytest.mark.parametrize('name, parts, num, expected', [
@@ -212,7 +212,7 @@ def co2net(thumos, bundle):
 ])
 def test_published_figures(bundle, co2net, name, parts, num, expected):
     """Real CO2-Net detections under the protocols of the literature."""
-    result = judge(bundle.videos, co2net, 20, make_protocol(name, **parts))
+    result = evaluate(bundle[1], co2net, 20, make_protocol(name, **parts))
     assert (result.num_videos, result.num_gt) == num
     averages = result.averages()
     values = [result.by_threshold()['0.50']] + [
@@ -226,21 +226,21 @@ def test_published_figures(bundle, co2net, name, parts, num, expected):
 
 def test_gt_json_and_false_positives(thumos, bundle, co2net):
     truth = read_ground_truth(thumos / 'per-video' / 'gt.json')
-    assert truth.classes == tuple(sorted(bundle.classes))
+    assert truth[0] == tuple(sorted(bundle[0]))
     found = read_detections(thumos / 'detections' / 'co2net_test.json',
-                            truth.classes)
+                            truth[0])
     protocol = make_protocol('um210', outside='false_positive')
-    result = judge(truth.videos, found, 20, protocol)
+    result = evaluate(truth[1], found, 20, protocol)
     assert (result.num_videos, result.num_gt) == (210, 3311)
     assert result.averages()['0.10:0.70'] == pytest.approx(42.963, abs=5e-4)
     # the same from the bundle, whose two further videos are excluded
-    other = judge(bundle.videos, co2net, 20, protocol)
+    other = evaluate(bundle[1], co2net, 20, protocol)
     assert other.averages()['0.10:0.70'] == pytest.approx(42.963, abs=5e-4)
 
 
 @pytest.mark.parametrize('interpolated', [True, False])
 def test_real_file_agrees_with_plain_evaluator(bundle, co2net, interpolated):
-    names = {name: i for i, name in enumerate(sorted(bundle.videos))}
+    names = {name: i for i, name in enumerate(sorted(bundle[1]))}
 
     def join(items, columns):
         return Instances(
@@ -249,10 +249,10 @@ def test_real_file_agrees_with_plain_evaluator(bundle, co2net, interpolated):
             *(np.concatenate([getattr(items[n], column) for n in names])
               for column in columns))
 
-    truth = join(bundle.videos, ['segments', 'labels'])
+    truth = join(bundle[1], ['segments', 'labels'])
     found = join(co2net, ['segments', 'labels', 'scores'])
-    result = judge(bundle.videos, co2net, 20,
-                   make_protocol('seconds212', interpolated=interpolated))
+    result = evaluate(bundle[1], co2net, 20,
+                      make_protocol('seconds212', interpolated=interpolated))
     expected = plain_ap(truth, found, 20, (0.1, 0.5, 0.7), interpolated)
     np.testing.assert_allclose(result.ap[[0, 4, 6]] / 100, expected, atol=1e-9)
 
@@ -262,13 +262,12 @@ def test_real_file_agrees_with_plain_evaluator(bundle, co2net, interpolated):
                           ('ActivityNet1.3-Annotations', 200, 4575)])
 def test_activitynet_bundles(shared_data, folder, classes, videos):
     truth = read_ground_truth(shared_data / 'activitynet' / folder)
-    assert (len(truth.classes), len(truth.videos)) == (classes, videos)
+    assert (len(truth[0]), len(truth[1])) == (classes, videos)
     found = {
-        name:
-        VideoDetections(item.segments, item.labels, np.ones(len(item.labels)))
-        for name, item in truth.videos.items()
+        name: Detections(item.segments, item.labels, np.ones(len(item.labels)))
+        for name, item in truth[1].items()
     }
-    result = judge(truth.videos, found, classes, make_protocol('anet'))
+    result = evaluate(truth[1], found, classes, make_protocol('anet'))
     assert list(result.averages()) == ['0.50:0.95']
     # zero-length and duplicated annotations apart, the truth is perfect
     assert result.averages()['0.50:0.95'] > 99
@@ -278,14 +277,14 @@ def test_activitynet_bundles(shared_data, folder, classes, videos):
 
 
 def video(segments, labels, ambiguous=(), seconds_per_snippet=0.5):
-    return VideoTruth(
+    return GroundTruth(
         np.array(segments, float).reshape(-1, 2), np.array(labels, int),
         np.array(ambiguous, float).reshape(-1, 2), seconds_per_snippet)
 
 
 def found_in(*rows):
     array = np.array(rows, float).reshape(-1, 4)
-    return VideoDetections(array[:, :2], array[:, 2].astype(int), array[:, 3])
+    return Detections(array[:, :2], array[:, 2].astype(int), array[:, 3])
 
 
 def test_snippet_unit_rounds_ground_truth_only():
@@ -295,9 +294,9 @@ def test_snippet_unit_rounds_ground_truth_only():
     for thr, value in ((0.66, 100), (0.67, 0)):
         protocol = make_protocol(
             'seconds', gt_unit='snippets', tiou_thrs=[thr])
-        assert judge(truths, found, 1, protocol).mean_ap() == value
+        assert evaluate(truths, found, 1, protocol).mean_ap() == value
     protocol = make_protocol('seconds', tiou_thrs=[0.61])
-    assert judge(truths, found, 1, protocol).mean_ap() == 0
+    assert evaluate(truths, found, 1, protocol).mean_ap() == 0
 
 
 def test_excluded_and_ambiguous():
@@ -309,7 +308,7 @@ def test_excluded_and_ambiguous():
 
     def ap(**parts):
         protocol = make_protocol('seconds', tiou_thrs=[0.5], **parts)
-        return judge(truths, found, 2, protocol)
+        return evaluate(truths, found, 2, protocol)
 
     result = ap()
     assert result.num_videos == 2 and result.num_gt == 2
@@ -330,15 +329,15 @@ def test_order_of_videos_does_not_matter():
     found = dict(b=found_in((0, 1, 0, .5)), a=found_in((0, 4, 0, .5)))
     swapped = dict(reversed(found.items()))
     protocol = make_protocol('seconds')
-    assert judge(truths, found, 1,
-                 protocol).averages() == judge(truths, swapped, 1,
-                                               protocol).averages()
+    assert evaluate(truths, found, 1,
+                    protocol).averages() == evaluate(truths, swapped, 1,
+                                                     protocol).averages()
 
 
 def test_table_and_names():
     truths = dict(a=video([[0, 4]], [0]))
-    result = judge(truths, dict(a=found_in((0, 4, 0, 1))), 1,
-                   make_protocol('seconds212', interpolated=False))
+    result = evaluate(truths, dict(a=found_in((0, 4, 0, 1))), 1,
+                      make_protocol('seconds212', interpolated=False))
     table = result.table()
     assert ('protocol seconds212 interpolated=False: 1 videos, 1 instances, '
             '1 detections') in table
@@ -350,7 +349,7 @@ def test_table_and_names():
     assert content['mAP']['0.50'] == 100
     assert list(content['average']) == ['0.10:0.70', '0.10:0.50', '0.30:0.70']
     json.dumps(content, allow_nan=False)
-    empty = judge(dict(a=video([], [])), {}, 1, make_protocol('seconds'))
+    empty = evaluate(dict(a=video([], [])), {}, 1, make_protocol('seconds'))
     assert empty.to_dict()['mAP']['0.50'] is None
 
 
@@ -396,28 +395,35 @@ def test_reads_json(tmp_path):
                 v3=dict(subset='validation', annotations=[]),
                 v4=dict(subset='testing', annotations=[]))))
     truth = read_ground_truth(path, seconds_per_snippet=0.1)
-    assert truth.classes == ('b', 'a') and set(truth.videos) == {'v1', 'v3'}
-    item = truth.videos['v1']
+    assert truth[0] == ('b', 'a') and set(truth[1]) == {'v1', 'v3'}
+    item = truth[1]['v1']
     assert item.segments.tolist() == [[1.5, 2]]
     assert item.labels.tolist() == [0]
     assert item.ambiguous.tolist() == [[3, 4]]
     assert item.seconds_per_snippet == 0.1
-    assert truth.videos['v3'].segments.shape == (0, 2)
-    assert set(read_ground_truth(path, 'training').videos) == {'v2'}
+    assert truth[1]['v3'].segments.shape == (0, 2)
+    assert set(read_ground_truth(path, 'training')[1]) == {'v2'}
 
 
 @pytest.mark.parametrize('content, message', [
-    ([], "a.json: expected a json object with 'database', found list"),
-    (dict(results={}), "found \\['results'\\]"),
+    ([], 'a.json: expected a json object, found'),
+    (dict(results={}), "found the keys \\['results'\\]"),
     (database(v=dict(subset='test', annotations=[dict(label='x')])),
-     "a.json: expected records .*KeyError: 'segment'"),
-    (database(v=dict(subset='train', annotations=[])), 'no instances'),
+     'a.json: the record of v is malformed.*"segment"'),
+    (database(v=dict(subset='train', annotations=[])), 'no annotated segment'),
+    (database(
+        v=dict(
+            subset='test', annotations=[dict(label='x', segment=[0, 1, 2, 3])])
+    ), r'\[start, end\] in seconds, found \[0, 1, 2, 3\]'),
+    (database(
+        v=dict(subset='test', annotations=[dict(label='x', segment=[3, 1])])),
+     r'\[3.0, 1.0\] is not 0 <= start <= end'),
     (dict(
         classes=['y'],
         **database(
             v=dict(
                 subset='test', annotations=[dict(label='x', segment=[0, 1])]))
-    ), r"labels \['x'\] are not in its list of classes"),
+    ), "a.json: v has the label 'x', which is none of the 1 classes"),
 ])
 def test_bad_ground_truth(tmp_path, content, message):
     with pytest.raises(ValueError, match=message):
@@ -433,13 +439,17 @@ def test_bundle_of_unequal_files(tmp_path):
 
 
 @pytest.mark.parametrize('content, message', [
-    (dict(results=[]), 'found a list'),
-    (dict(results=dict(v=[dict(label='x', score=1)])), "of v .*'segment'"),
+    (dict(results=[]), r'with a json object, found \[\]'),
+    (dict(results=dict(v=[dict(label='x', score=1)])), "v: .*'segment'"),
+    (dict(results=dict(v=[dict(label='x', segment=[0, 1, 2, 3], score=1)])),
+     r'a.json: v: .*found segment \[0.0, 1.0, 2.0, 3.0\]'),
+    (dict(results=dict(v=[dict(label='x', segment=[3, 1], score=1)])),
+     r'start <= end.*found segment \[3.0, 1.0\]'),
     (dict(results=dict(v=[dict(label='y', segment=[0, 1], score=1)])),
      "v has the label 'y'.*1 classes"),
     (dict(
         results=dict(v=[dict(label='x', segment=[0, 1], score=float('nan'))])),
-     'of v is not finite'),
+     'all finite; found .*score nan'),
 ])
 def test_bad_detections_file(tmp_path, content, message):
     with pytest.raises(ValueError, match=message):
@@ -486,7 +496,7 @@ def three_videos():
     ]
 
 
-def evaluate(metric, samples):
+def run_metric(metric, samples):
     evaluator = Evaluator([METRICS.build(metric)])
     for sample in samples:
         evaluator.process([sample])
@@ -496,7 +506,7 @@ def evaluate(metric, samples):
 def test_detection_map(caplog):
     """Class 0: a miss, then the hit. Class 1: one instance of two is found,
     with an overlap of one half."""
-    metrics = evaluate(dict(type='DetectionMAP'), three_videos())
+    metrics = run_metric(dict(type='DetectionMAP'), three_videos())
     assert {key: round(value, 6) for key, value in metrics.items()} == {
         **{f'det/mAP@0.{i}0': 50 for i in range(1, 6)},
         'det/mAP@0.60': 25, 'det/mAP@0.70': 25,
@@ -508,7 +518,7 @@ def test_detection_map(caplog):
 
 
 def test_detection_map_of_activitynet():
-    metrics = evaluate(
+    metrics = run_metric(
         dict(type='DetectionMAP', protocol='anet', prefix='x'), three_videos())
     assert metrics['x/mAP@0.50'] == 50 and metrics['x/mAP@0.95'] == 25
     assert metrics['x/mAP@0.50:0.95'] == pytest.approx(27.5)
@@ -516,7 +526,7 @@ def test_detection_map_of_activitynet():
 
 
 def test_detection_map_takes_parts():
-    metrics = evaluate(
+    metrics = run_metric(
         dict(
             type='DetectionMAP',
             protocol='seconds',
@@ -527,18 +537,19 @@ def test_detection_map_takes_parts():
 
 def test_without_detections_or_instances():
     blind = [data_sample('a', [(0, 4, 0)], [], score=[.9, .1])]
-    assert evaluate(dict(type='DetectionMAP'), blind)['det/mAP@0.10:0.70'] == 0
+    assert run_metric(dict(type='DetectionMAP'),
+                      blind)['det/mAP@0.10:0.70'] == 0
     unlabelled = [
         data_sample('a', [], [(0, 4, 0, .9)], gt_label=[1], score=[.1, .9])
     ]
-    metrics = evaluate(dict(type='DetectionMAP'), unlabelled)
+    metrics = run_metric(dict(type='DetectionMAP'), unlabelled)
     assert np.isnan(metrics['det/mAP@0.10:0.70'])
     assert metrics['det/video_acc'] == 100
 
 
 @pytest.mark.parametrize('metric', [
     dict(type='DetectionMAP'),
-    dict(type='AverageRecall'),
+    dict(type='ProposalRecall'),
     dict(type='PseudoMaskQuality')
 ])
 def test_ranks_with_repeated_samples(metric, monkeypatch):
@@ -559,7 +570,7 @@ def test_ranks_with_repeated_samples(metric, monkeypatch):
                 rows[2:],
                 score=rng.random(2),
                 mask=rng.integers(0, 2, (10, 2))))
-    expected = evaluate(metric, samples)
+    expected = run_metric(metric, samples)
     ranks = [METRICS.build(metric), METRICS.build(metric)]
     for rank, order in zip(ranks, ([0, 2, 4], [1, 3, 0])):
         for i in order:
@@ -592,11 +603,11 @@ def test_average_recall_by_hand():
 
 def test_average_recall_metric():
     samples = three_videos()
-    metrics = evaluate(dict(type='AverageRecall', tiou_thrs=[0.5]), samples)
+    metrics = run_metric(dict(type='ProposalRecall', tiou_thrs=[0.5]), samples)
     # the budget of 100 proposals on average exceeds what there is
     assert metrics['proposal/AR@100'] == pytest.approx(100)
     assert list(metrics)[0] == 'proposal/AR@1' and len(metrics) == 5
-    empty = evaluate(dict(type='AverageRecall'), samples[2:])
+    empty = run_metric(dict(type='ProposalRecall'), samples[2:])
     assert np.isnan(empty['proposal/AR@100'])
 
 
@@ -604,7 +615,7 @@ def test_pseudo_mask_quality():
     mask = np.zeros((10, 2), dtype=np.float32)
     mask[2:6, 0] = 1
     # centres 0.5, 1.5, 2.5, 3.5 of the snippets are inside [0.4, 3.6)
-    metrics = evaluate(
+    metrics = run_metric(
         dict(type='PseudoMaskQuality'),
         [data_sample('a', [(0.4, 3.6, 0)], [], mask=mask)])
     assert metrics == pytest.approx({
@@ -612,7 +623,7 @@ def test_pseudo_mask_quality():
         'mask/recall': 50,
         'mask/tiou': 100 / 3
     })
-    metrics = evaluate(
+    metrics = run_metric(
         dict(type='PseudoMaskQuality'),
         [data_sample('a', [(0.4, 3.6, 0)], [], mask=mask * 0)])
     assert np.isnan(metrics['mask/precision'])

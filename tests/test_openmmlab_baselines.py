@@ -20,9 +20,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.runner import Runner
 
 from mmaction_actiondiff import cli
-from mmaction_actiondiff.datasets import CLASS_NAMES
-from mmaction_actiondiff.evaluation.class_agnostic import (PairedDetectionMAP,
-                                                           ProposalRecall)
+from mmaction_actiondiff.evaluation import PairedDetectionMAP, ProposalRecall
 
 STEPS = 20
 WIDTHS = dict(
@@ -118,9 +116,8 @@ def test_pairing_by_hand(tmp_path):
 
 
 def test_dumped_scores_are_read(tmp_path):
-    path = tmp_path / 'dump.pkl'
-    mmengine.dump([dict(video_name='a', pred_score=np.array([0., 1.]))],
-                  str(path))
+    path = tmp_path / 'scores.json'
+    mmengine.dump(dict(a=[0., 1.]), str(path))
     video = a_video('a', [[0, 10]], [1], [[0, 10, 0.5]])
     metric = PairedDetectionMAP(str(path), protocol='seconds')
     assert judge(metric, [video])['det/mAP@0.70'] == 100
@@ -159,7 +156,7 @@ def write_tiny_data(folder, classes, channels, unit):
                 dict(label=classes[1], segment=[12 * unit, 17 * unit])
             ])
     (folder / 'annotations.json').write_text(
-        json.dumps(dict(version='tiny', database=database)))
+        json.dumps(dict(version='tiny', classes=classes, database=database)))
 
 
 @pytest.fixture(params=[
@@ -174,8 +171,10 @@ def data_set(request, tmp_path, monkeypatch):
         folder = request.getfixturevalue('demo_root')
     else:
         folder = tmp_path / name
-        channels, unit = dict(shrec21=(244, 0.1), thumos14=(2048, 0.64))[name]
-        write_tiny_data(folder, CLASS_NAMES[name], channels, unit)
+        channels, unit, num = dict(
+            shrec21=(244, 0.1, 17), thumos14=(2048, 0.64, 20))[name]
+        write_tiny_data(folder, [f'c{i:02d}' for i in range(num)], channels,
+                        unit)
     monkeypatch.setenv(f'ACTIONDIFF_{name.upper()}', str(folder))
     return name
 

@@ -16,12 +16,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmaction_actiondiff.annotations import Annotations, Video
+from mmaction_actiondiff.cli import command
+from mmaction_actiondiff.prepare import DataSet, features, prepare
+
 TOOLS = Path(__file__).resolve().parents[1] / 'tools' / 'prepare'
 sys.path.insert(0, str(TOOLS))
 thumos14 = importlib.import_module('thumos14')
 activitynet = importlib.import_module('activitynet')
 custom = importlib.import_module('custom')
-features = importlib.import_module('_features')
 
 BUNDLE = 'thumos14/Thumos14reduced-Annotations'
 
@@ -30,7 +33,12 @@ def call(tool, *args, **options):
     """Runs the command line of a tool in this process."""
     for key, value in options.items():
         args += (f'--{key.replace("_", "-")}', value)
-    return tool.main([str(arg) for arg in args])
+    try:
+        with command():
+            return tool.main([str(arg) for arg in args])
+    except SystemExit as error:  # what Python does with it
+        print(error.code, file=sys.stderr)
+        return 1
 
 
 def load(path: Path) -> dict:
@@ -314,8 +322,15 @@ def test_thumos14_bundle_with_features(shared_data, tmp_path, thumos_features,
     assert not call(thumos14, **options)
     assert '410 of them were finished' in capsys.readouterr().out
     assert np.array_equal(np.load(cut), thumos_features[cut.stem])
-    assert not call(thumos14, '--overwrite', **options)
-    assert ' 0 of them were finished' in capsys.readouterr().out
+    assert list(findings(tmp_path / 'out')['replaced']['videos']) == [cut.stem]
+    # features of the same shape, but from another extraction
+    np.save(cut, thumos_features[cut.stem] + 1)
+    assert not call(thumos14, **options)
+    assert '411 of them were finished' in capsys.readouterr().out
+    assert findings(tmp_path / 'out')['replaced']['videos'] == {
+        cut.stem: 'it had other values'
+    }
+    assert np.array_equal(np.load(cut), thumos_features[cut.stem])
 
 
 def test_missing_features_true_size(shared_data, tmp_path):
@@ -369,7 +384,7 @@ def test_pickles_of_every_age(tmp_path, protocol):
             pickle.dump(packed, file, protocol)
     received = {}
 
-    def sink(name, streams):
+    def sink(name, streams, grid):
         received[name] = streams[0].astype('f4')
 
     source = features.FeatureBundle(path, list('abcd'))
@@ -387,7 +402,7 @@ def test_plain_array_bundle(tmp_path):
     np.save(tmp_path / 'f.npy', array)
     received = {}
     features.FeatureBundle(tmp_path / 'f.npy', ['a', 'b']).send(
-        ['a', 'b'], lambda name, streams: received.update({name: streams}))
+        ['a', 'b'], lambda name, streams, _: received.update({name: streams}))
     assert np.array_equal(received['b'][0], array[1])
 
 
@@ -428,7 +443,7 @@ def test_bundles_of_other_content(tmp_path, arrays, message):
     source = features.FeatureBundle(tmp_path / 'f.npy', ['a', 'b'])
     received = []
     with pytest.raises(ValueError, match=message) as error:
-        source.send(['a', 'b'], lambda name, _: received.append(name))
+        source.send(['a', 'b'], lambda name, *_: received.append(name))
     assert 'f.npy' in str(error.value)
     assert set(received) <= {'a'}
 
@@ -467,21 +482,16 @@ def test_memory_is_that_of_one_video(tmp_path):
     arrays = [feature(320, 1024) for _ in range(12)]
     one = arrays[0].nbytes
     save_bundle(tmp_path / 'f.npy', arrays)
-    database = {
-        f'v{i}': dict(subset='training', duration=320, labels=['a'])
+    videos = {
+        f'v{i}': Video(f'v{i}', 'training', 320., labels=['a'])
         for i in range(12)
     }
-    prepare = importlib.import_module('_prepare')
-    annotations = importlib.import_module('_annotations').Annotations(
-        'made', {
-            k: dict(v, annotations=[])
-            for k, v in database.items()
-        }, ['a'], list(database))
+    annotations = Annotations(tmp_path, 'made', videos, order=list(videos))
     del arrays
     tracemalloc.start()
     try:
-        prepare.prepare(annotations, tmp_path / 'f.npy', tmp_path / 'out',
-                        prepare.DataSet('made', channels=1024))
+        prepare(annotations, tmp_path / 'f.npy', tmp_path / 'out',
+                DataSet('made', channels=1024))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -581,7 +591,7 @@ def test_unusable_features_are_refused_and_named(tmp_path, capsys):
     assert np.load(tmp_path / 'out/features/close.npy').shape == (99, 3)
 
 
-def test_disk_error_leaves_no_partial_file(tmp_path, monkeypatch):
+def test_disk_error_leaves_no_partial_file(tmp_path, monkeypatch, capsys):
     path = small_set(tmp_path, dict(a=feature(64, 3), b=feature(64, 3)))
     save, calls = np.save, []
 
@@ -595,8 +605,8 @@ def test_disk_error_leaves_no_partial_file(tmp_path, monkeypatch):
     monkeypatch.setattr(np, 'save', fail_on_second)
     options = dict(
         annotations=path, features=tmp_path / 'source', out=tmp_path / 'out')
-    with pytest.raises(OSError, match='No space'):
-        call(custom, **options)
+    assert call(custom, **options) == 1
+    assert 'b.npy: cannot be written (No space' in capsys.readouterr().err
     assert [p.name for p in (tmp_path / 'out/features').iterdir()] == ['a.npy']
     assert not call(custom, **options)
     assert len(calls) == 3
@@ -636,7 +646,7 @@ def test_custom_labels_only(tmp_path):
     assert content['database']['b']['duration'] == pytest.approx(2.0)
     assert content['database']['c']['labels'] == []
     assert list(findings(tmp_path /
-                         'out')['empty label list']['videos']) == ['c']
+                         'out')['video without a label']['videos']) == ['c']
     assert not call(custom, check=tmp_path / 'out', seconds_per_snippet=0.1)
 
 
@@ -645,16 +655,20 @@ def segment(start, end, label='wave'):
 
 
 @pytest.mark.parametrize('change, message', [
-    (dict(labels='wave'), 'not a list of names'),
-    (dict(labels=[3]), 'not a list of names'),
-    (dict(labels=['fly']), "'fly' is not in \"classes\""),
+    (dict(labels='wave'), 'must be a list of class names'),
+    (dict(labels=[3]), 'must be a list of class names'),
+    (dict(labels=None), 'must be a list of class names'),
+    (dict(labels=['fly']), "'fly', which is none of the 2 classes"),
+    (dict(stride=4), 'needs "stride" .* and "fps" together'),
+    (dict(stride=4, fps=-1), 'fps must be > 0, got -1'),
+    (dict(seconds_per_snippet=0), 'seconds_per_snippet must be > 0'),
     (dict(duration=0), '"duration" is 0'),
     (dict(duration='long'), 'malformed'),
     (segment(5, 2), r'\[5.0, 2.0\] is not 0 <= start <= end'),
     (segment(-1, 2), 'is not 0 <= start <= end'),
-    (segment(1, float('nan')), 'is not \\[start, end\\]'),
+    (segment(1, float('nan')), 'expected \\[start, end\\] in seconds'),
     (segment(1, 'end'), 'malformed'),
-    (dict(ambiguous=[3]), '3 is not \\[start, end\\]'),
+    (dict(ambiguous=[3]), 'expected \\[start, end\\] in seconds, found 3'),
     (dict(annotations=[dict(segment=[1, 2])]), 'malformed'),
 ])
 def test_malformed_custom_json(tmp_path, capsys, change, message):
@@ -674,11 +688,13 @@ def test_malformed_custom_json(tmp_path, capsys, change, message):
 
 @pytest.mark.parametrize(
     'text, message',
-    [('{', 'not a json file'), ('[]', 'expected a json object'),
+    [('{', 'not a complete json file'), ('[]', 'expected a json object'),
      ('{"a": 1}', 'expected the key "database"'),
-     ('{"database": {"a": {"subset": "test"}}}', 'neither "labels" nor'),
-     ('{"database": {"a": {"labels": []}}}', "KeyError: 'subset'"),
-     ('{"classes": ["a", "a"], "database": {}}', 'different names'),
+     ('{"database": {}}', 'there is no video in it'),
+     ('{"database": {"a": {"labels": []}}}', '"subset" is None'),
+     ('{"classes": ["a", "a"], "database": {}}', 'classes named twice: a'),
+     ('{"a": 1, "a": 2}', "the key 'a' stands there twice"),
+     ('[' * 100000, 'nested too deeply'),
      ('{"database": {"../a": {"subset": "test", "labels": ["x"], '
       '"duration": 1}}}', 'cannot be used as a file name')])
 def test_not_the_schema(tmp_path, capsys, text, message):
@@ -762,16 +778,16 @@ def unknown_label(path):
 
 
 DAMAGES = {
-    truncated: 'truncated or not an npy file',
+    truncated: 'cannot be read (mmap length',
     with_nan: '1 values are NaN or infinite, first in row 7',
     transposed: 'transposed feature',
     renamed: 'video without feature',
     wrong_fps: '(ratio 1.',
     as_integers: 'found int32',
     narrower: 'wrong number of channels',
-    emptied: 'truncated or not an npy file',
+    emptied: 'cannot be read (No data left in file)',
     left_behind: '.part',
-    unknown_label: "'Nap' is not in",
+    unknown_label: "the label 'Nap', which is none of the 20 classes",
 }
 
 

@@ -1,4 +1,4 @@
-"""Judge a file of detections, without a model.
+"""Evaluate a file of detections, without a model.
 
 The protocols are described in `mmaction_actiondiff/evaluation/protocols.py`;
 each option below the line of `--protocol` replaces one part of it.
@@ -6,17 +6,31 @@ each option below the line of `--protocol` replaces one part of it.
 from __future__ import annotations
 
 import argparse
-import json
-import sys
-from pathlib import Path
+from collections.abc import Sequence
 
-from mmaction_actiondiff.evaluation import (PROTOCOLS, Judgement, judge,
-                                            make_protocol, read_detections,
-                                            read_ground_truth)
+from mmaction_actiondiff.cli import command
+from mmaction_actiondiff.evaluation import (PROTOCOLS, evaluate_files,
+                                            make_protocol)
+
+_PARTS = ('gt_unit', 'exclude', 'ambiguous', 'interpolated', 'tiou_thrs',
+          'averages', 'outside')
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+class _Parser(argparse.ArgumentParser):
+    """Takes what is no option of ours, such as the id ``-aBcDeFgHiJ`` of an
+    ActivityNet video, for a value."""
+
+    def _parse_optional(self, arg_string: str):
+        option = arg_string.split('=')[0]
+        if option.startswith('-') and any(
+                known.startswith(option)
+                for known in self._option_string_actions):
+            return super()._parse_optional(arg_string)
+        return None
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = _Parser(description=__doc__)
     parser.add_argument(
         '--detections',
         required=True,
@@ -30,8 +44,8 @@ def parse_args() -> argparse.Namespace:
         'files')
     parser.add_argument(
         '--subset',
-        help='subset to judge, by default the first of test, testing, '
-        'validation, val that has instances')
+        help='subset to evaluate, by default the first of test and '
+        'validation that has instances')
     parser.add_argument(
         '--protocol', default='seconds212', choices=list(PROTOCOLS))
     parser.add_argument('--gt-unit', choices=['seconds', 'snippets'])
@@ -39,9 +53,10 @@ def parse_args() -> argparse.Namespace:
         '--seconds-per-snippet',
         type=float,
         default=16 / 25,
-        help='for --gt-unit snippets; 0.64 by default')
+        help='for --gt-unit snippets, where the annotations do not say it; '
+        '0.64 by default')
     parser.add_argument(
-        '--exclude', nargs='*', metavar='VIDEO', help='videos not judged')
+        '--exclude', nargs='*', metavar='VIDEO', help='videos left out')
     parser.add_argument(
         '--ambiguous',
         choices=['ignore', 'drop'],
@@ -59,49 +74,23 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--outside',
         choices=['drop', 'false_positive'],
-        help='what becomes of detections in videos that are not judged')
+        help='what becomes of detections in other videos')
     parser.add_argument('--json', metavar='OUT', help='write the numbers here')
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def evaluate(args: argparse.Namespace) -> Judgement:
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse_args(argv)
     parts = {
         key: getattr(args, key)
-        for key in ('gt_unit', 'exclude', 'ambiguous', 'interpolated',
-                    'tiou_thrs', 'outside') if getattr(args, key) is not None
+        for key in _PARTS if getattr(args, key) is not None
     }
-    if args.averages is not None:
-        try:
-            parts['averages'] = [[float(end) for end in item.split(':')]
-                                 for item in args.averages]
-            assert all(len(item) == 2 for item in parts['averages'])
-        except (ValueError, AssertionError):
-            raise ValueError('--averages takes ranges like 0.1:0.7, got '
-                             f'{" ".join(args.averages)}') from None
-    protocol = make_protocol(args.protocol, **parts)
-    truth = read_ground_truth(args.ann_file, args.subset,
-                              args.seconds_per_snippet)
-    detections = read_detections(args.detections, truth.classes)
-    if detections and not set(detections) & set(truth.videos):
-        raise ValueError(
-            f'{args.detections}: none of its {len(detections)} videos '
-            f'(such as {next(iter(detections))}) is among the '
-            f'{len(truth.videos)} to judge in {args.ann_file} (such as '
-            f'{next(iter(truth.videos))})')
-    return judge(truth.videos, detections, len(truth.classes), protocol)
-
-
-def main() -> None:
-    args = parse_args()
-    try:
-        judgement = evaluate(args)
-    except (OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
-    print(judgement.table())
-    if args.json:
-        Path(args.json).write_text(
-            json.dumps(judgement.to_dict(), indent=2) + '\n', encoding='utf-8')
+    result = evaluate_files(args.detections, args.ann_file,
+                            make_protocol(args.protocol, **parts), args.subset,
+                            args.seconds_per_snippet, args.json)
+    print(result.table())
 
 
 if __name__ == '__main__':
-    main()
+    with command():
+        main()

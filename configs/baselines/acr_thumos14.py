@@ -5,7 +5,7 @@ model = dict(
     base_branch=dict(_delete_=True, type='ACRBranch'),
     loss=dict(_delete_=True, type='ACRLoss'))
 
-train_dataloader = dict(batch_size=32, sampler=dict(batch_size=32))
+train_dataloader = dict(batch_size=32)
 train_cfg = dict(max_iters=2000)
 optim_wrapper = dict(optimizer=dict(lr=1e-4))
 param_scheduler = [

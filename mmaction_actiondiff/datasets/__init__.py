@@ -1,17 +1,18 @@
 """Data sets, their transforms and samplers."""
 from __future__ import annotations
 
-from .class_names import CLASS_NAMES, data_hint
+from .hints import data_hint
 from .localization import (LoadLocalizerProposals, LocalizerRecord,
                            ResizeFeature)
 from .planted import PlantedActions, write_planted_dataset
-from .samplers import LengthSampler, WTALSampler
+from .samplers import (LengthSampler, PairBatchSampler, ResumableTrainLoop,
+                       WTALSampler)
 from .transforms import LoadSnippetFeature, PackWTALInputs, SampleSnippets
 from .wtal_dataset import WTALDataset
 
 __all__ = [
-    'CLASS_NAMES', 'LengthSampler', 'LoadLocalizerProposals',
-    'LoadSnippetFeature', 'LocalizerRecord', 'PackWTALInputs',
-    'PlantedActions', 'ResizeFeature', 'SampleSnippets', 'WTALDataset',
+    'LengthSampler', 'LoadLocalizerProposals', 'LoadSnippetFeature',
+    'LocalizerRecord', 'PackWTALInputs', 'PairBatchSampler', 'PlantedActions',
+    'ResizeFeature', 'ResumableTrainLoop', 'SampleSnippets', 'WTALDataset',
     'WTALSampler', 'data_hint', 'write_planted_dataset'
 ]

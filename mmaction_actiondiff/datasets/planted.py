@@ -22,6 +22,8 @@ import numpy as np
 from mmaction.registry import DATASETS
 from mmengine.logging import print_log
 
+from mmaction_actiondiff.annotations import check_file_name, read_annotations
+
 from .wtal_dataset import WTALDataset
 
 _STAMP = 'planted.json'
@@ -176,22 +178,19 @@ def _random_layout(params: dict) -> dict:
 
 
 def _read_layout(path: str, seed: int) -> dict:
-    source = json.loads(Path(path).read_text(encoding='utf-8'))
+    source = read_annotations(path)
     database = {}
-    for index, (name, video) in enumerate(source['database'].items()):
+    for index, (name, video) in enumerate(source.videos.items()):
+        check_file_name(name)
         rng = np.random.default_rng((seed, index))
-        database[name] = {
-            **video, 'annotations': [
-                _annotation(rng, item['label'], *item['segment'])
-                for item in video['annotations']
-            ]
-        }
-    classes = source.get('classes') or sorted({
-        item['label']
-        for video in database.values()
-        for item in video['annotations']
-    })
-    return {**source, 'classes': classes, 'database': database}
+        record = video.record()
+        record['annotations'] = [
+            _annotation(rng, item['label'], *item['segment'])
+            for item in record['annotations']
+        ]
+        database[name] = record
+    return dict(
+        version='planted', classes=list(source.classes), database=database)
 
 
 def _annotation(rng: np.random.Generator, label: str, start: float,

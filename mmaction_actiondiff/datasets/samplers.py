@@ -1,69 +1,186 @@
-"""The order of the videos: endless for training, by length for testing."""
+"""The order of the videos, and the training loop that resumes in it.
+
+A training sample is a video and a number of its own, the draw, from which the
+random transforms seed themselves. Order and draws are a function of (seed,
+rank, number of ranks, position) alone: neither the number of workers nor a
+resume changes the training data.
+"""
 from __future__ import annotations
 
 import itertools
-from typing import Any, Iterator
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
-from mmaction.registry import DATA_SAMPLERS
+from mmaction.registry import DATA_SAMPLERS, LOOPS
 from mmengine.dist import get_dist_info, sync_random_seed
-from torch.utils.data import Sampler
+from mmengine.runner import IterBasedTrainLoop
+from torch.utils.data import DataLoader, Sampler
 
 # Draw numbers of different seeds do not meet before this many draws.
 _DRAWS_PER_SEED = 2**32
 
 
+class SampleIndex(int):
+    """The index of a video that also carries a draw.
+
+    It keeps the draw through the arithmetic of ``ConcatDataset`` (``-``) and
+    ``RepeatDataset`` (``%``), on the way to :class:`WTALDataset`.
+    """
+    draw: int
+
+    def __new__(cls, index: int, draw: int) -> SampleIndex:
+        self = super().__new__(cls, index)
+        self.draw = draw
+        return self
+
+    def __sub__(self, other: int) -> SampleIndex:
+        return SampleIndex(int(self) - other, self.draw)
+
+    def __mod__(self, other: int) -> SampleIndex:
+        return SampleIndex(int(self) % other, self.draw)
+
+    def __reduce__(self) -> tuple:
+        return SampleIndex, (int(self), self.draw)
+
+
 @DATA_SAMPLERS.register_module()
 class WTALSampler(Sampler):
-    """Shuffled epochs without end, shared out over the ranks.
+    """Shuffled epochs, one after the other, shared out over the ranks.
 
-    Yields ``(index, draw)``. ``draw`` is a number of its own for each sample
-    that any rank ever takes; :class:`WTALDataset` hands it to the random
-    transforms. Order and draws are a function of (seed, rank, number of
-    ranks, position) alone: neither the number of workers nor a resume
-    changes the training data. Every iteration starts at position 0.
-
-    With ``num_pairs``, each ``batch_size`` consecutive samples of a rank
-    start with that many pairs of different videos that have a class in
-    common, of different classes where there are enough; the shuffled epochs
-    fill the rest. The co-activity loss of W-TALC (ECCV 2018) needs such
-    pairs; CO2-Net takes 3 pairs in batches of 10.
+    An iteration yields one epoch (:meth:`set_epoch` tells which), so that it
+    ends in an ``EpochBasedTrainLoop``; :class:`ResumableTrainLoop` asks for
+    all that follow, too.
 
     Args:
-        dataset (sized): With ``get_cat_ids(index)`` if ``num_pairs > 0``.
+        dataset (sized): Any data set.
         seed (int, optional): Defaults to a random one, the same on all ranks.
-        num_pairs (int): Pairs per batch.
-        batch_size (int, optional): Batch size of the data loader on this
-            rank; needed if ``num_pairs > 0``.
+        batch_size (int, optional): Of earlier versions: must be the data
+            loader's, with which :class:`PairBatchSampler` compares it.
+        num_pairs (int, optional): Of earlier versions: refused.
+
+    Attributes:
+        position (int): Samples of this rank before the next iteration.
+        endless (bool): Whether iterations go on over the epochs.
 
     Raises:
-        ValueError: If the pairs do not fit the batch, or no two videos have a
-            class in common.
+        ValueError: If ``num_pairs`` is given.
     """
 
     def __init__(self,
                  dataset: Any,
                  seed: int | None = None,
-                 num_pairs: int = 0,
-                 batch_size: int | None = None) -> None:
+                 batch_size: int | None = None,
+                 num_pairs: int | None = None) -> None:
+        if num_pairs is not None:
+            raise ValueError(
+                f'pairs are made by the batch sampler: set train_dataloader.'
+                "batch_sampler=dict(type='PairBatchSampler', "
+                f'num_pairs={num_pairs}) instead of sampler.num_pairs')
+        self.dataset = dataset
+        self.batch_size = batch_size
         self.rank, self.world_size = get_dist_info()
-        self.size = len(dataset)
         self.seed = sync_random_seed() if seed is None else seed
-        self.num_pairs = num_pairs
+        self.size = len(dataset)
+        self.epoch_length = -(-self.size // self.world_size)
+        self.position = 0
+        self.endless = False
+
+    def __iter__(self) -> Iterator[SampleIndex]:
+        videos = self.shuffled(self.position)
+        for position in self.positions():
+            yield self.sample(next(videos), position)
+
+    def positions(self) -> Iterator[int]:
+        """Positions of this rank's samples in an iteration."""
+        start = self.position
+        return iter(
+            itertools.count(start) if self.
+            endless else range(start, start + self.epoch_length))
+
+    def sample(self, video: int, position: int) -> SampleIndex:
+        """``video`` with the draw that no other position or rank has."""
+        draw = self.seed * _DRAWS_PER_SEED + self.rank
+        return SampleIndex(video, draw + position * self.world_size)
+
+    def shuffled(self, start: int) -> Iterator[int]:
+        """This rank's share of the shuffled epochs, from item ``start``."""
+        epoch, order = -1, np.zeros(0, np.int64)
+        for item in itertools.count(self.rank + start * self.world_size,
+                                    self.world_size):
+            if item // self.size != epoch:
+                epoch = item // self.size
+                order = np.random.default_rng(
+                    (self.seed, 0, epoch)).permutation(self.size)
+            yield int(order[item % self.size])
+
+    def __len__(self) -> int:
+        """Samples of this rank in an epoch."""
+        return self.epoch_length
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lets the next iteration be that epoch; MMEngine's loops call it."""
+        if not self.endless:
+            self.position = epoch * self.epoch_length
+
+
+@DATA_SAMPLERS.register_module()
+class PairBatchSampler(Sampler):
+    """Batches that start with pairs of videos of a common class.
+
+    Each batch starts with ``num_pairs`` pairs of different videos that have a
+    class in common, of different classes where there are enough; the shuffled
+    epochs fill the rest. The co-activity loss of W-TALC (ECCV 2018) needs
+    such pairs; CO2-Net takes 3 pairs in batches of 10. An epoch has as many
+    batches as it takes to see as many samples as there are videos.
+
+    It goes into the slot ``batch_sampler`` of a data loader's config, where
+    MMEngine adds ``sampler`` and ``batch_size``.
+
+    Args:
+        sampler (WTALSampler): Gives the order; its data set, or the one that
+            ``ConcatDataset`` or ``RepeatDataset`` wrap, has records with
+            ``labels``.
+        batch_size (int): Samples in a batch of this rank.
+        num_pairs (int): 0: batches without pairs.
+
+    Raises:
+        TypeError: If ``sampler`` is no ``WTALSampler``.
+        ValueError: If the pairs do not fit the batch, or no two videos have a
+            class in common.
+    """
+
+    def __init__(self,
+                 sampler: WTALSampler,
+                 batch_size: int,
+                 num_pairs: int = 0) -> None:
+        if not isinstance(sampler, WTALSampler):
+            raise TypeError('PairBatchSampler needs the sampler WTALSampler, '
+                            f'got {type(sampler).__name__}')
         if num_pairs < 0:
             raise ValueError(f'num_pairs must be >= 0, got {num_pairs}')
-        if num_pairs:
-            if batch_size is None or batch_size < 2 * num_pairs:
-                raise ValueError(
-                    f'{num_pairs} pairs need a batch_size >= {2 * num_pairs}, '
-                    f'got {batch_size}')
-            self.num_rest = batch_size - 2 * num_pairs
-            self.videos_of_class = self._group(dataset)
+        if batch_size < max(1, 2 * num_pairs):
+            raise ValueError(f'{num_pairs} pairs need a batch_size >= '
+                             f'{2 * num_pairs}, got {batch_size}')
+        if sampler.batch_size not in (None, batch_size):
+            raise ValueError(
+                f'sampler.batch_size is {sampler.batch_size}, the '
+                f'batch_size of the data loader {batch_size}; leave the '
+                'former out')
+        self.sampler = sampler
+        self.batch_size = batch_size
+        self.num_pairs = num_pairs
+        self.num_batches = -(-sampler.epoch_length // batch_size)
+        sampler.epoch_length = self.num_batches * batch_size
+        self.videos_of_class = self._group(
+            sampler.dataset) if num_pairs else []
 
     @staticmethod
     def _group(dataset: Any) -> list[np.ndarray]:
         """Videos of each class that has two or more."""
-        labels = [dataset.get_cat_ids(i) for i in range(len(dataset))]
+        labels = [
+            dataset.get_data_info(i)['labels'] for i in range(len(dataset))
+        ]
         video = np.repeat(np.arange(len(labels)), [len(x) for x in labels])
         label = np.fromiter(
             itertools.chain.from_iterable(labels), np.int64, len(video))
@@ -77,40 +194,37 @@ class WTALSampler(Sampler):
                 'one video only')
         return groups
 
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        indices = self._paired() if self.num_pairs else self._shuffled()
-        first = self.seed * _DRAWS_PER_SEED + self.rank
-        for position, index in enumerate(indices):
-            yield int(index), first + position * self.world_size
+    def __iter__(self) -> Iterator[list[SampleIndex]]:
+        batch = self.sampler.position // self.batch_size
+        rest = self.sampler.shuffled(batch *
+                                     (self.batch_size - 2 * self.num_pairs))
+        positions = self.sampler.positions()
+        while own := list(itertools.islice(positions, self.batch_size)):
+            paired = self._pairs(own[0] // self.batch_size)
+            yield [
+                self.sampler.sample(video, position) for position, video in
+                # own first: what zip takes last, it may lose
+                zip(own, itertools.chain(paired, rest))
+            ]
 
-    def _shuffled(self) -> Iterator[int]:
-        """This rank's share of the concatenated shuffled epochs."""
-        epochs = (
-            np.random.default_rng((self.seed, 0, epoch)).permutation(self.size)
-            for epoch in itertools.count())
-        return itertools.islice(
-            itertools.chain.from_iterable(epochs), self.rank, None,
-            self.world_size)
-
-    def _paired(self) -> Iterator[int]:
-        rest = self._shuffled()
-        for batch in itertools.count(self.rank, self.world_size):
-            rng = np.random.default_rng((self.seed, 1, batch))
-            num_groups = len(self.videos_of_class)
-            for group in rng.choice(
-                    num_groups,
-                    self.num_pairs,
-                    replace=num_groups < self.num_pairs):
-                yield from rng.choice(
-                    self.videos_of_class[group], 2, replace=False)
-            yield from itertools.islice(rest, self.num_rest)
+    def _pairs(self, batch: int) -> list[int]:
+        if not self.num_pairs:
+            return []
+        sampler = self.sampler
+        rng = np.random.default_rng(
+            (sampler.seed, 1, sampler.rank + batch * sampler.world_size))
+        groups = rng.choice(
+            len(self.videos_of_class),
+            self.num_pairs,
+            replace=len(self.videos_of_class) < self.num_pairs)
+        return [
+            int(video) for group in groups for video in rng.choice(
+                self.videos_of_class[group], 2, replace=False)
+        ]
 
     def __len__(self) -> int:
-        """Number of videos (an epoch), as MMEngine's InfiniteSampler."""
-        return self.size
-
-    def set_epoch(self, epoch: int) -> None:
-        """Nothing to do: the order goes on over the epochs."""
+        """Batches of this rank in an epoch."""
+        return self.num_batches
 
 
 @DATA_SAMPLERS.register_module()
@@ -132,14 +246,14 @@ class LengthSampler(Sampler):
     """
 
     def __init__(self, dataset: Any, seed: int | None = None) -> None:
-        self.rank, self.world_size = get_dist_info()
+        rank, world_size = get_dist_info()
         durations = np.array([
             dataset.get_data_info(i)['duration'] for i in range(len(dataset))
         ])
         order = np.argsort(-durations, kind='stable')
-        surplus = np.resize(order[::-1], -len(order) % self.world_size)
+        surplus = np.resize(order[::-1], -len(order) % world_size)
         shared = np.concatenate([order, surplus])
-        self.indices = shared[self.rank::self.world_size].tolist()
+        self.indices = shared[rank::world_size].tolist()
 
     def __iter__(self) -> Iterator[int]:
         return iter(self.indices)
@@ -147,3 +261,42 @@ class LengthSampler(Sampler):
     def __len__(self) -> int:
         """Number of videos of this rank."""
         return len(self.indices)
+
+
+@LOOPS.register_module()
+class ResumableTrainLoop(IterBasedTrainLoop):
+    """MMEngine's iteration-based loop, resumed without reading past data.
+
+    MMEngine reads and drops all batches before the iteration that it resumes
+    from. Here :class:`WTALSampler` starts at that position; its batches go on
+    without the pause that MMEngine makes after each epoch. With any other
+    sampler it is MMEngine's loop.
+    """
+
+    def run(self) -> Any:
+        """Trains from ``self.iter`` on."""
+        sampler = getattr(self.dataloader.batch_sampler, 'sampler', None)
+        if isinstance(sampler, WTALSampler):
+            sampler.position = self.iter * self.dataloader.batch_sampler \
+                .batch_size
+            sampler.endless = True
+            self.dataloader_iterator = _Resumed(self.dataloader, self.iter)
+        return super().run()
+
+
+class _Resumed:
+    """Batches from the sampler's position on; the first ``num_skipped``,
+    which MMEngine drops, are None."""
+
+    def __init__(self, dataloader: DataLoader, num_skipped: int) -> None:
+        self.dataloader = dataloader
+        self.num_skipped = num_skipped
+        self.iterator: Iterator | None = None
+
+    def __next__(self) -> Any:
+        if self.num_skipped:
+            self.num_skipped -= 1
+            return None
+        if self.iterator is None:
+            self.iterator = iter(self.dataloader)
+        return next(self.iterator)

@@ -1,16 +1,18 @@
-"""Judging detections by stated protocols."""
-from .class_agnostic import PairedDetectionMAP, ProposalRecall
-from .ground_truth import GroundTruth, read_detections, read_ground_truth
-from .metrics import AverageRecall, DetectionMAP, PseudoMaskQuality
-from .precision import Instances, average_precision, temporal_iou
-from .protocols import (PROTOCOLS, Judgement, Protocol, VideoDetections,
-                        VideoTruth, judge, make_protocol)
+"""Evaluating detections by stated protocols."""
+from __future__ import annotations
+
+from .ap import Instances, average_precision, temporal_iou
+from .files import evaluate_files, read_detections, read_ground_truth
+from .metrics import (DetectionMAP, PairedDetectionMAP, ProposalRecall,
+                      PseudoMaskQuality)
+from .protocols import (PROTOCOLS, Detections, EvaluationResult, GroundTruth,
+                        Protocol, evaluate, make_protocol)
 from .recall import RecallCurve, average_recall
 
 __all__ = [
-    'AverageRecall', 'DetectionMAP', 'GroundTruth', 'Instances', 'Judgement',
-    'PROTOCOLS', 'PairedDetectionMAP', 'ProposalRecall', 'Protocol',
-    'PseudoMaskQuality', 'RecallCurve', 'VideoDetections', 'VideoTruth',
-    'average_precision', 'average_recall', 'judge', 'make_protocol',
+    'DetectionMAP', 'Detections', 'EvaluationResult', 'GroundTruth',
+    'Instances', 'PROTOCOLS', 'PairedDetectionMAP', 'ProposalRecall',
+    'Protocol', 'PseudoMaskQuality', 'RecallCurve', 'average_precision',
+    'average_recall', 'evaluate', 'evaluate_files', 'make_protocol',
     'read_detections', 'read_ground_truth', 'temporal_iou'
 ]

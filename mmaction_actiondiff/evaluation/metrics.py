@@ -3,37 +3,81 @@
 Everything that is needed, ground truth included, goes through
 ``self.results``, which MMEngine gathers from all ranks; samples that a
 sampler repeated to make the ranks equal are counted once.
+
+They take the samples of our localizers, and the results of MMAction2's
+proposal localizers (BMN, BSN's PEM, TCANet): one video per batch,
+``dict(video_name, proposal_list)`` with scored segments (s) of no class, and
+the ground truth in the metainfo of the batch's data sample, where
+``PackLocalizationInputs`` puts the ``meta_keys`` ``segments``,
+``segment_labels``, ``labels``, ``ambiguous`` and ``seconds_per_snippet``.
 """
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmaction.registry import METRICS
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 
-from .protocols import VideoDetections, VideoTruth, judge, make_protocol
+from mmaction_actiondiff.annotations import load_json
+
+from .protocols import Detections, GroundTruth, evaluate, make_protocol
 from .recall import average_recall
 
+_GROUND_TRUTH = 'ground_truth'
 
-def _numpy(value: Any, *shape: int, dtype: type = np.float64) -> np.ndarray:
+
+def to_numpy(value: Any, *shape: int, dtype: type = np.float64) -> np.ndarray:
     """An array from an array, a list or a tensor on any device."""
     if hasattr(value, 'cpu'):
         value = value.detach().cpu()
     return np.asarray(value, dtype=dtype).reshape(shape)
 
 
-def _truth(sample: Dict[str, Any]) -> VideoTruth:
+def _samples(data_batch: Any, results: Sequence[dict]) -> Iterator[dict]:
+    """Samples of our localizers, or results of MMAction2's in their form."""
+    if not any('proposal_list' in result for result in results):
+        yield from results
+        return
+    samples = data_batch['data_samples']
+    if len(samples) != len(results):
+        raise ValueError(
+            f'{len(results)} results for {len(samples)} videos: the '
+            "localizers of MMAction2 predict a batch's first video only; set "
+            'batch_size=1')
+    for sample, result in zip(samples, results):
+        info = sample.metainfo
+        if info['video_name'] != result['video_name']:
+            raise ValueError(f"expected proposals of {info['video_name']}, "
+                             f"got those of {result['video_name']}")
+        proposals = result['proposal_list']
+        yield dict(
+            video_name=info['video_name'],
+            gt_instances=dict(
+                segments=info['segments'], labels=info['segment_labels']),
+            gt_label=info['labels'],
+            ambiguous=info['ambiguous'],
+            seconds_per_snippet=info['seconds_per_snippet'],
+            pred_instances=dict(
+                segments=to_numpy([item['segment'] for item in proposals], -1,
+                                  2),
+                scores=to_numpy([item['score'] for item in proposals], -1)))
+
+
+def ground_truth_of(sample: Mapping[str, Any]) -> GroundTruth:
+    """The ground truth in a data sample."""
     truth = sample['gt_instances']
-    return VideoTruth(
-        _numpy(truth['segments'], -1, 2),
-        _numpy(truth['labels'], -1, dtype=np.int64),
-        _numpy(sample['ambiguous'], -1, 2),
+    return GroundTruth(
+        to_numpy(truth['segments'], -1, 2),
+        to_numpy(truth['labels'], -1, dtype=np.int64),
+        to_numpy(sample['ambiguous'], -1, 2),
         float(sample['seconds_per_snippet']))
 
 
-def _by_name(results: Sequence[Dict[str, Any]]) -> Dict[str, Dict[str, Any]]:
+def _by_name(results: Sequence[dict]) -> dict[str, dict]:
     """One result per video, in an order that no sampler decides."""
     unique = {result['video_name']: result for result in results}
     return {name: unique[name] for name in sorted(unique)}
@@ -71,7 +115,7 @@ class DetectionMAP(BaseMetric):
     def __init__(self,
                  protocol: str = 'seconds212',
                  collect_device: str = 'cpu',
-                 prefix: Optional[str] = None,
+                 prefix: str | None = None,
                  **parts: Any) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         self.protocol = make_protocol(protocol, **parts)
@@ -80,28 +124,34 @@ class DetectionMAP(BaseMetric):
         """Keeps the ground truth and the detections of a batch.
 
         Args:
-            data_batch (Any): Not used.
-            data_samples (Sequence[dict]): The model's samples, as dicts.
+            data_batch (Any): The collated batch.
+            data_samples (Sequence[dict]): The model's results.
         """
-        for sample in data_samples:
-            found = sample['pred_instances']
-            labels = _numpy(sample['gt_label'], -1, dtype=np.int64)
+        for sample in _samples(data_batch, data_samples):
+            predicted = self._predicted(sample)
+            labels = to_numpy(sample['gt_label'], -1, dtype=np.int64)
             correct = None
             if 'pred_score' in sample and len(labels):
-                score = _numpy(sample['pred_score'], -1)
+                score = to_numpy(sample['pred_score'], -1)
                 correct = bool(score.argmax() in labels)
             self.results.append(
                 dict(
                     video_name=sample['video_name'],
-                    truth=_truth(sample),
-                    found=VideoDetections(
-                        _numpy(found['segments'], -1, 2),
-                        _numpy(found['labels'], -1, dtype=np.int64),
-                        _numpy(found['scores'], -1)),
+                    truth=ground_truth_of(sample),
+                    predicted=Detections(
+                        to_numpy(predicted['segments'], -1, 2),
+                        to_numpy(predicted['labels'], -1, dtype=np.int64),
+                        to_numpy(predicted['scores'], -1)),
                     correct=correct))
 
-    def compute_metrics(self, results: List[dict]) -> Dict[str, float]:
-        """Judges the videos of all ranks and logs one table.
+    def _predicted(self, sample: dict) -> Mapping[str, Any]:
+        if 'labels' not in sample['pred_instances']:
+            raise ValueError('DetectionMAP needs the class of each segment, '
+                             'but proposals have none: use PairedDetectionMAP')
+        return sample['pred_instances']
+
+    def compute_metrics(self, results: list[dict]) -> dict[str, float]:
+        """Evaluates the videos of all ranks and logs one table.
 
         Args:
             results (list[dict]): What ``process`` kept.
@@ -111,21 +161,21 @@ class DetectionMAP(BaseMetric):
         """
         videos = _by_name(results)
         # MMEngine gathers named tuples as plain ones
-        truths = {n: VideoTruth(*item['truth']) for n, item in videos.items()}
-        found = {
-            n: VideoDetections(*item['found'])
+        truth = {n: GroundTruth(*item['truth']) for n, item in videos.items()}
+        predicted = {
+            n: Detections(*item['predicted'])
             for n, item in videos.items()
         }
-        labels = [item.labels for item in truths.values()]
-        labels += [item.labels for item in found.values()]
+        labels = [item.labels for item in truth.values()]
+        labels += [item.labels for item in predicted.values()]
         num_classes = 1 + int(np.concatenate([[0], *labels]).max())
-        judgement = judge(truths, found, num_classes, self.protocol)
+        result = evaluate(truth, predicted, num_classes, self.protocol)
         metrics = {
             f'mAP@{key}': value
-            for key, value in (*judgement.by_threshold().items(),
-                               *judgement.averages().items())
+            for key, value in (*result.by_threshold().items(),
+                               *result.averages().items())
         }
-        table = judgement.table()
+        table = result.table()
         correct = [
             item['correct'] for item in videos.values()
             if item['correct'] is not None
@@ -134,17 +184,102 @@ class DetectionMAP(BaseMetric):
             metrics['video_acc'] = 100 * float(np.mean(correct))
             table += f'; video accuracy {metrics["video_acc"]:.2f} %'
         logger = MMLogger.get_current_instance()
-        if judgement.num_gt:
+        if result.num_gt:
             logger.info('\n' + table)
         else:
             logger.warning(
-                f'none of the {judgement.num_videos} videos has an annotated '
+                f'none of the {result.num_videos} videos has an annotated '
                 'segment: there is no mAP to compute')
         return metrics
 
 
 @METRICS.register_module()
-class AverageRecall(BaseMetric):
+class PairedDetectionMAP(DetectionMAP):
+    """:class:`DetectionMAP` of proposals paired with video-level scores.
+
+    Proposals have no class. Each is paired with the best classes of its
+    video, and a pair scores the product of the proposal's and the class's
+    score, as BSN and BMN do on ActivityNet with another network's classes.
+    ``video_acc`` is that of the classifier.
+
+    Args:
+        video_scores (str): Where the video-level scores are from: the
+            predictions that ``tools/test.py --dump`` wrote for a weakly
+            supervised localizer, a json file ``{video: [score of each
+            class]}``, or ``'ground_truth'``: the annotated classes of each
+            video, all with score 1. The last is an oracle that no method has;
+            its keys are therefore prefixed ``'oracle'`` by default.
+        top_classes (int): Classes paired with the proposals of a video;
+            the oracle pairs all annotated ones.
+        prefix (str, optional): Of the keys. Defaults to ``'det'``, or to
+            ``'oracle'``.
+        **kwargs: Other arguments of :class:`DetectionMAP`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If ``top_classes < 1``, a batch holds more than one
+            video, or the file lacks one.
+    """
+
+    def __init__(self,
+                 video_scores: str,
+                 top_classes: int = 2,
+                 prefix: str | None = None,
+                 **kwargs: Any) -> None:
+        if top_classes < 1:
+            raise ValueError(f'top_classes must be >= 1, got {top_classes}')
+        self.video_scores = video_scores
+        self.top_classes = top_classes
+        self.score_of: dict[str, np.ndarray] | None = None
+        if video_scores == _GROUND_TRUTH:
+            prefix = prefix or 'oracle'
+        else:
+            self.score_of = self._load(video_scores)
+        super().__init__(prefix=prefix, **kwargs)
+
+    @staticmethod
+    def _load(path: str) -> dict[str, np.ndarray]:
+        if not Path(path).exists():
+            raise FileNotFoundError(
+                f'{path}: no such video-level scores; write them with '
+                'tools/test.py --dump and the config of a weakly supervised '
+                f'localizer, or set video_scores={_GROUND_TRUTH!r}')
+        if path.endswith('.json'):
+            content = load_json(path)
+        else:
+            from mmaction_actiondiff.dumps import load_dump
+            content = {
+                sample['video_name']: sample['pred_score']
+                for sample in load_dump(path)
+            }
+        try:
+            return {n: to_numpy(score, -1) for n, score in content.items()}
+        except (TypeError, ValueError) as error:
+            raise ValueError(f'{path}: expected {{video: [score of each '
+                             f'class]}} ({error})') from None
+
+    def _predicted(self, sample: dict) -> Mapping[str, Any]:
+        """Each proposal with each chosen class of its video."""
+        if self.score_of is None:
+            labels = to_numpy(sample['gt_label'], -1, dtype=np.int64)
+            class_scores = np.ones(len(labels))
+        else:
+            name = sample['video_name']
+            if name not in self.score_of:
+                raise ValueError(f'{self.video_scores}: no scores of {name}; '
+                                 f'it has {len(self.score_of)} videos')
+            score = sample['pred_score'] = self.score_of[name]
+            labels = np.argsort(-score, kind='stable')[:self.top_classes]
+            class_scores = score[labels]
+        proposals = sample['pred_instances']
+        return dict(
+            segments=np.repeat(proposals['segments'], len(labels), axis=0),
+            labels=np.tile(labels, len(proposals['scores'])),
+            scores=np.outer(proposals['scores'], class_scores).ravel())
+
+
+@METRICS.register_module()
+class ProposalRecall(BaseMetric):
     """Average recall of proposals, whatever their class (AR@AN).
 
     Needs ``gt_instances``, ``pred_instances`` and the metainfo
@@ -165,7 +300,7 @@ class AverageRecall(BaseMetric):
                  tiou_thrs: Sequence[float] = tuple(
                      np.arange(50, 100, 5) / 100),
                  collect_device: str = 'cpu',
-                 prefix: Optional[str] = None) -> None:
+                 prefix: str | None = None) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         self.tiou_thrs = tiou_thrs
 
@@ -173,19 +308,19 @@ class AverageRecall(BaseMetric):
         """Keeps the ground truth and the proposals of a batch.
 
         Args:
-            data_batch (Any): Not used.
-            data_samples (Sequence[dict]): The model's samples, as dicts.
+            data_batch (Any): The collated batch.
+            data_samples (Sequence[dict]): The model's results.
         """
-        for sample in data_samples:
-            found = sample['pred_instances']
+        for sample in _samples(data_batch, data_samples):
+            predicted = sample['pred_instances']
             self.results.append(
                 dict(
                     video_name=sample['video_name'],
-                    truth=_numpy(sample['gt_instances']['segments'], -1, 2),
-                    segments=_numpy(found['segments'], -1, 2),
-                    scores=_numpy(found['scores'], -1)))
+                    truth=to_numpy(sample['gt_instances']['segments'], -1, 2),
+                    segments=to_numpy(predicted['segments'], -1, 2),
+                    scores=to_numpy(predicted['scores'], -1)))
 
-    def compute_metrics(self, results: List[dict]) -> Dict[str, float]:
+    def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """Recall over the videos of all ranks.
 
         Args:
@@ -194,30 +329,22 @@ class AverageRecall(BaseMetric):
         Returns:
             dict[str, float]: Percentages; NaN without any instance.
         """
+        keys = ('AR@1', 'AR@5', 'AR@10', 'AR@100', 'AUC')
         videos = [
             item for item in _by_name(results).values() if len(item['truth'])
         ]
         if not videos:
-            return {key: np.nan for key in self._keys()}
-        curve = average_recall([item['truth'] for item in videos],
-                               [item['segments'] for item in videos],
-                               [item['scores']
-                                for item in videos], self.tiou_thrs)
+            return {key: np.nan for key in keys}
+        truth, segments, scores = ([item[key] for item in videos]
+                                   for key in ('truth', 'segments', 'scores'))
+        curve = average_recall(truth, segments, scores, self.tiou_thrs)
         values = [*curve.average[[0, 4, 9, 99]], curve.auc]
-        metrics = {
-            key: 100 * float(value)
-            for key, value in zip(self._keys(), values)
-        }
-        num_gt = sum(len(item['truth']) for item in videos)
+        metrics = {k: 100 * float(value) for k, value in zip(keys, values)}
         MMLogger.get_current_instance().info(
             '\n' + '  '.join(f'{k} {v:.2f}' for k, v in metrics.items()) +
-            f'; {len(videos)} videos, {num_gt} instances, tIoU '
+            f'; {len(videos)} videos, {sum(map(len, truth))} instances, tIoU '
             f'{min(self.tiou_thrs):.2f} to {max(self.tiou_thrs):.2f}')
         return metrics
-
-    @staticmethod
-    def _keys() -> List[str]:
-        return ['AR@1', 'AR@5', 'AR@10', 'AR@100', 'AUC']
 
 
 @METRICS.register_module()
@@ -228,9 +355,10 @@ class PseudoMaskQuality(BaseMetric):
     truth. A snippet belongs to a class if its centre lies in one of the
     class's instances. Counts are summed over all snippets, classes and videos
     before dividing. Needs ``gt_instances``, ``pred_snippets`` with ``mask``
-    (T, C) in {0, 1}, and the metainfo ``video_name``,
-    ``seconds_per_snippet``. Keys, in percent: ``precision``, ``recall`` and
-    ``tiou`` (intersection over union).
+    (T, C) in {0, 1}, which the model adds with ``dump_snippets=True``, and
+    the metainfo ``video_name``, ``seconds_per_snippet``, ``snippet_offset``.
+    Keys, in percent: ``precision``, ``recall`` and ``tiou`` (intersection
+    over union).
 
     Args:
         collect_device (str): See ``BaseMetric``.
@@ -244,17 +372,24 @@ class PseudoMaskQuality(BaseMetric):
         Args:
             data_batch (Any): Not used.
             data_samples (Sequence[dict]): The model's samples, as dicts.
+
+        Raises:
+            ValueError: If the samples have no masks.
         """
         for sample in data_samples:
+            if 'mask' not in sample.get('pred_snippets', {}):
+                raise ValueError(
+                    'PseudoMaskQuality needs the pseudo masks of a model '
+                    'that has a mask generator: set model.dump_snippets=True')
             mask = sample['pred_snippets']['mask']
-            mask = _numpy(mask, *mask.shape) > 0.5
+            mask = to_numpy(mask, *mask.shape) > 0.5
             truth = np.zeros_like(mask)
-            centre = np.arange(len(mask)) + 0.5
-            centre *= sample['seconds_per_snippet']
-            instances = sample['gt_instances']
-            for (start, end), label in zip(
-                    _numpy(instances['segments'], -1, 2),
-                    _numpy(instances['labels'], -1, dtype=np.int64)):
+            unit = sample['seconds_per_snippet']
+            centre = (np.arange(len(mask)) + 0.5) * unit + sample.get(
+                'snippet_offset', 0.)
+            instances = ground_truth_of(sample)
+            for (start, end), label in zip(instances.segments,
+                                           instances.labels):
                 truth[(centre >= start) & (centre < end), label] = True
             self.results.append(
                 dict(
@@ -263,7 +398,7 @@ class PseudoMaskQuality(BaseMetric):
                                      mask.sum(),
                                      truth.sum()])))
 
-    def compute_metrics(self, results: List[dict]) -> Dict[str, float]:
+    def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """Quality over the videos of all ranks.
 
         Args:

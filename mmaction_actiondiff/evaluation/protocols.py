@@ -1,19 +1,20 @@
 """Protocols: everything beside the detections that moves the number."""
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from .precision import Instances, average_precision
+from .ap import Instances, average_precision
 
 _THUMOS_RANGES = ((0.1, 0.7), (0.1, 0.5), (0.3, 0.7))
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """How detections are judged.
+    """How detections are evaluated.
 
     Attributes:
         name (str): Key in :data:`PROTOCOLS`.
@@ -23,7 +24,7 @@ class Protocol:
             Detections on the snippet grid then overlap instances by exactly
             1/2 and the like, where the rounding error of their times in
             seconds decides: some 0.3 mAP on THUMOS14.
-        exclude (tuple[str]): Videos that are not judged.
+        exclude (tuple[str]): Videos that are left out.
         ambiguous (str): ``'drop'`` detections of any class that overlap an
             ambiguous span of the annotation, or ``'ignore'`` these spans.
         interpolated (bool): See :func:`average_precision`.
@@ -40,11 +41,11 @@ class Protocol:
     """
     name: str
     gt_unit: str = 'seconds'
-    exclude: Tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
     ambiguous: str = 'ignore'
     interpolated: bool = True
-    tiou_thrs: Tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
-    averages: Tuple[Tuple[float, float], ...] = _THUMOS_RANGES
+    tiou_thrs: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+    averages: tuple[tuple[float, float], ...] = _THUMOS_RANGES
     outside: str = 'drop'
 
     def __post_init__(self) -> None:
@@ -69,12 +70,12 @@ class Protocol:
         thrs = np.asarray(self.tiou_thrs)
         return (thrs > low - 1e-6) & (thrs < high + 1e-6)
 
-    def settings(self) -> Dict[str, Any]:
+    def settings(self) -> dict[str, Any]:
         """All parts but the name, as plain values."""
         return {k: v for k, v in asdict(self).items() if k != 'name'}
 
     def __str__(self) -> str:
-        preset = PROTOCOLS[self.name].settings()
+        preset = PROTOCOLS.get(self.name, Protocol(self.name)).settings()
         changed = [
             f'{k}={v}' for k, v in self.settings().items() if v != preset[k]
         ]
@@ -87,7 +88,7 @@ _NO_ACTION = ('video_test_0001292', )
 _NOT_IN_210 = _NO_ACTION + ('video_test_0000270', 'video_test_0001496')
 _ANET_THRS = tuple(float(thr) for thr in np.arange(50, 100, 5) / 100)
 
-PROTOCOLS: Dict[str, Protocol] = {
+PROTOCOLS: dict[str, Protocol] = {
     protocol.name: protocol
     for protocol in (
         # any data set
@@ -131,21 +132,30 @@ def make_protocol(name: str, **parts: Any) -> Protocol:
         if thrs:
             parts.setdefault('averages', ((min(thrs), max(thrs)), ))
     if 'averages' in parts:
-        parts['averages'] = tuple(
-            (float(low), float(high)) for low, high in parts['averages'])
+        parts['averages'] = tuple(_range(item) for item in parts['averages'])
     if 'exclude' in parts:
         parts['exclude'] = tuple(parts['exclude'])
     return replace(PROTOCOLS[name], **parts)
 
 
-class VideoTruth(NamedTuple):
+def _range(item: Any) -> tuple[float, float]:
+    """``[0.1, 0.7]`` or ``'0.1:0.7'``."""
+    try:
+        low, high = item.split(':') if isinstance(item, str) else item
+        return float(low), float(high)
+    except (TypeError, ValueError):
+        raise ValueError('averages are ranges like 0.1:0.7, got '
+                         f'{item}') from None
+
+
+class GroundTruth(NamedTuple):
     """Annotation of a video; times in seconds.
 
     Attributes:
         segments (np.ndarray): Float (G, 2).
         labels (np.ndarray): Class indices, int (G,).
         ambiguous (np.ndarray): Float (A, 2).
-        seconds_per_snippet (float): Length of a snippet.
+        seconds_per_snippet (float): For protocols that count in snippets.
     """
     segments: np.ndarray
     labels: np.ndarray
@@ -153,7 +163,7 @@ class VideoTruth(NamedTuple):
     seconds_per_snippet: float
 
 
-class VideoDetections(NamedTuple):
+class Detections(NamedTuple):
     """Detections in a video.
 
     Attributes:
@@ -167,18 +177,19 @@ class VideoDetections(NamedTuple):
 
 
 @dataclass
-class Judgement:
-    """Result of :func:`judge`; precisions are percentages.
+class EvaluationResult:
+    """Result of :func:`evaluate`; precisions are percentages.
 
     Attributes:
-        protocol (Protocol): How it was judged.
-        num_videos (int): Videos judged.
+        protocol (Protocol): How it was evaluated.
+        num_videos (int): Videos evaluated.
         num_gt (int): Instances in them.
-        num_detections (int): Detections judged.
+        num_detections (int): Detections evaluated.
         dropped_outside (int): Detections dropped as outside these videos.
         dropped_ambiguous (int): Detections dropped at ambiguous spans.
         ap (np.ndarray): By threshold and class, (K, C); NaN where a class
             has no instance.
+        notes (list[str]): What the protocol needs and the ground truth lacks.
     """
     protocol: Protocol
     num_videos: int
@@ -187,23 +198,24 @@ class Judgement:
     dropped_outside: int
     dropped_ambiguous: int
     ap: np.ndarray = field(repr=False)
+    notes: list[str] = field(default_factory=list)
 
     def mean_ap(self) -> np.ndarray:
         """mAP at each threshold (K,): the mean over the classes that have
         instances, NaN if there is none."""
-        judged = ~np.isnan(self.ap).all(0)
-        if not judged.any():
+        present = ~np.isnan(self.ap).all(0)
+        if not present.any():
             return np.full(len(self.ap), np.nan)
-        return self.ap[:, judged].mean(1)
+        return self.ap[:, present].mean(1)
 
-    def by_threshold(self) -> Dict[str, float]:
+    def by_threshold(self) -> dict[str, float]:
         """mAP by threshold, as in ``{'0.50': 33.5}``."""
         return {
             f'{thr:.2f}': float(value)
             for thr, value in zip(self.protocol.tiou_thrs, self.mean_ap())
         }
 
-    def averages(self) -> Dict[str, float]:
+    def averages(self) -> dict[str, float]:
         """Mean of the mAP over ranges, as in ``{'0.10:0.70': 42.4}``."""
         mean_ap = self.mean_ap()
         return {
@@ -213,7 +225,7 @@ class Judgement:
         }
 
     def table(self) -> str:
-        """A table to read, with what it was judged on."""
+        """A table to read, with what it was computed on."""
         cells = {**self.by_threshold(), **self.averages()}
         widths = [max(len(key), 5) for key in cells]
         rows = [
@@ -227,47 +239,55 @@ class Judgement:
                               (self.dropped_ambiguous, 'at ambiguous spans')):
             if number:
                 rows[-1] += f'; {number} {where} dropped'
-        return '\n'.join(rows)
+        return '\n'.join(rows + [f'note: {note}' for note in self.notes])
 
-    def to_dict(self) -> Dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The numbers as plain values, for json. NaN becomes None."""
 
-        def plain(values: Dict[str, float]) -> Dict[str, Optional[float]]:
+        def plain(values: dict[str, float]) -> dict[str, float | None]:
             return {k: None if np.isnan(v) else v for k, v in values.items()}
 
+        content = {
+            key: value
+            for key, value in vars(self).items()
+            if key not in ('protocol', 'ap')
+        }
         return dict(
             protocol=self.protocol.name,
             settings=self.protocol.settings(),
-            num_videos=self.num_videos,
-            num_gt=self.num_gt,
-            num_detections=self.num_detections,
-            dropped_outside=self.dropped_outside,
-            dropped_ambiguous=self.dropped_ambiguous,
+            **content,
             mAP=plain(self.by_threshold()),
             average=plain(self.averages()))
 
 
-def judge(truths: Mapping[str, VideoTruth],
-          detections: Mapping[str, VideoDetections], num_classes: int,
-          protocol: Protocol) -> Judgement:
-    """Judges detections by a protocol.
+def evaluate(ground_truth: Mapping[str, GroundTruth],
+             detections: Mapping[str, Detections], num_classes: int,
+             protocol: Protocol) -> EvaluationResult:
+    """Evaluates detections by a protocol.
 
     The result does not depend on the order of the videos: equal scores are
     ranked by the name of the video, then as given.
 
     Args:
-        truths (Mapping[str, VideoTruth]): By the name of the video.
-        detections (Mapping[str, VideoDetections]): By the name of the video.
+        ground_truth (Mapping[str, GroundTruth]): By the name of the video.
+        detections (Mapping[str, Detections]): By the name of the video.
         num_classes (int): C; labels are in [0, C).
         protocol (Protocol): The protocol.
 
     Returns:
-        Judgement: The average precisions.
+        EvaluationResult: The average precisions.
 
     Raises:
-        ValueError: If a detection is not finite or a label out of range.
+        ValueError: If a detection is not finite, a label out of range, or a
+            video of ``exclude`` neither in the ground truth nor one that the
+            named protocol excludes.
     """
-    names = sorted(set(truths).difference(protocol.exclude))
+    preset = PROTOCOLS.get(protocol.name, protocol).exclude
+    unknown = sorted(set(protocol.exclude).difference(ground_truth, preset))
+    if unknown:
+        raise ValueError(f'exclude names videos that are not in the ground '
+                         f'truth: {", ".join(unknown)}')
+    names = sorted(set(ground_truth).difference(protocol.exclude))
     outside = sorted(set(detections).difference(names))
     dropped_outside = 0
     if protocol.outside == 'drop':
@@ -276,35 +296,42 @@ def judge(truths: Mapping[str, VideoTruth],
     dropped_ambiguous = 0
     truth_parts, parts = [], []
     for video, name in enumerate(names + outside):
-        found = detections.get(name)
+        own = detections.get(name)
         rate = 1.
         if video < len(names):
-            truth = truths[name]
+            truth = ground_truth[name]
             segments = truth.segments
             if protocol.gt_unit == 'snippets':
                 rate = 1 / truth.seconds_per_snippet
                 segments = np.rint(segments * rate)
             truth_parts.append((video, segments, truth.labels))
-            if found is not None and protocol.ambiguous == 'drop':
-                keep = ~_touches(found.segments, truth.ambiguous)
+            if own is not None and protocol.ambiguous == 'drop':
+                keep = ~_touches(own.segments, truth.ambiguous)
                 dropped_ambiguous += int((~keep).sum())
-                found = VideoDetections(*(item[keep] for item in found))
-        if found is not None:
-            parts.append(
-                (video, found.segments * rate, found.labels, found.scores))
-    ground_truth = _join(truth_parts)
-    found_all = _join(parts)._replace(
+                own = Detections(*(item[keep] for item in own))
+        if own is not None:
+            parts.append((video, own.segments * rate, own.labels, own.scores))
+    instances = _join(truth_parts)
+    scored = _join(parts)._replace(
         scores=np.concatenate([np.zeros(0)] + [part[3] for part in parts]))
-    ap = average_precision(ground_truth, found_all, num_classes,
-                           protocol.tiou_thrs, protocol.interpolated)
-    return Judgement(
+    ap = average_precision(instances, scored, num_classes, protocol.tiou_thrs,
+                           protocol.interpolated)
+    notes = []
+    if protocol.ambiguous == 'drop' and not any(
+            len(ground_truth[name].ambiguous) for name in names):
+        notes.append(
+            f'{protocol.name} drops detections at ambiguous spans, but the '
+            'ground truth has none (for THUMOS14 they are in '
+            'Ambiguous_test.txt)')
+    return EvaluationResult(
         protocol=protocol,
         num_videos=len(names),
-        num_gt=len(ground_truth.labels),
-        num_detections=len(found_all.labels),
+        num_gt=len(instances.labels),
+        num_detections=len(scored.labels),
         dropped_outside=dropped_outside,
         dropped_ambiguous=dropped_ambiguous,
-        ap=100 * ap)
+        ap=100 * ap,
+        notes=notes)
 
 
 def _touches(segments: np.ndarray, spans: np.ndarray) -> np.ndarray:

@@ -1,11 +1,12 @@
 """Average recall of class-agnostic proposals (numpy only)."""
 from __future__ import annotations
 
-from typing import NamedTuple, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from .precision import temporal_iou
+from .ap import temporal_iou
 
 
 class RecallCurve(NamedTuple):

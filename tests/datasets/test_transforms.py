@@ -13,6 +13,7 @@ def record(path='x.npy', length=None, **kwargs):
         feature_path=str(path),
         duration=20.,
         seconds_per_snippet=2.,
+        snippet_offset=0.,
         labels=[1, 4],
         segments=np.array([[0., 4.], [6., 9.]]),
         segment_labels=np.array([4, 1]),
@@ -57,12 +58,11 @@ def test_local_files_are_mapped(tmp_path):
     (np.zeros((10, 3), '>f4'), 'found >f4'),
     (np.array([dict(), []], dtype=object), 'pickled Python objects'),
 ])
-@pytest.mark.parametrize('backend_args', [None, dict(backend='local')])
-def test_bad_array(tmp_path, values, words, backend_args):
+def test_bad_array(tmp_path, values, words):
     path = tmp_path / 'x.npy'
     np.save(path, values)
     with pytest.raises(ValueError, match=words) as error:
-        LoadSnippetFeature(3, backend_args)(record(path))
+        LoadSnippetFeature(3)(record(path))
     assert str(path) in str(error.value)
 
 
@@ -70,13 +70,12 @@ def test_bad_array(tmp_path, values, words, backend_args):
     lambda data: data[:-8], lambda data: data[:40], lambda data: b'',
     lambda data: b'rgb, flow\n1, 2\n'
 ])
-@pytest.mark.parametrize('backend_args', [None, dict(backend='local')])
-def test_bad_file(tmp_path, damage, backend_args):
+def test_bad_file(tmp_path, damage):
     path = tmp_path / 'x.npy'
     np.save(path, np.zeros((10, 3), np.float32))
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(ValueError, match='cannot be read.*numpy.save') as e:
-        LoadSnippetFeature(3, backend_args)(record(path))
+        LoadSnippetFeature(3)(record(path))
     assert str(path) in str(e.value)
 
 
@@ -89,6 +88,14 @@ def test_archive_and_missing_file(tmp_path):
         LoadSnippetFeature(3)(record(tmp_path / 'y.npy'))
     with pytest.raises(ValueError, match='in_channels must be >= 1, got 0'):
         LoadSnippetFeature(0)
+
+
+def test_channels_come_from_the_record(tmp_path):
+    np.save(tmp_path / 'x.npy', np.zeros((10, 3), np.float32))
+    load = LoadSnippetFeature()
+    assert load(record(tmp_path / 'x.npy', in_channels=3))['feature'].shape
+    with pytest.raises(ValueError, match=r'expected \(T, 4\), found'):
+        load(record(tmp_path / 'x.npy', in_channels=4))
 
 
 @pytest.mark.parametrize('mode', ['crop', 'uniform'])
@@ -118,6 +125,18 @@ def test_crop_moves_the_ground_truth():
     assert results['segment_labels'].tolist() == [1]
     assert results['ambiguous'].tolist() == []
     assert results['labels'] == [1, 4]  # still the video's
+
+
+def test_crop_keeps_the_offset():
+    """Windows of 6 s every 2 s: the cell of snippet 0 starts at 2 s."""
+    results = SampleSnippets(
+        4, random=False)(
+            record(length=8, snippet_offset=2.))
+    # snippets 2 to 5 cover 6 s to 14 s, and again start at 2 s
+    assert results['segments'].tolist() == [[2., 5.]]
+    assert results['duration'] == 10. and results['snippet_offset'] == 2.
+    packed = PackWTALInputs()(results)['data_samples']
+    assert packed.metainfo['snippet_offset'] == 2.
 
 
 @pytest.mark.parametrize('mode', ['uniform', 'stretch'])
@@ -224,6 +243,9 @@ def test_infinities_of_both_signs_and_huge_values():
     results = record(length=10)
     results['feature'][3, 0], results['feature'][5, 0] = np.inf, -np.inf
     with pytest.raises(ValueError, match='2 of 30'):
+        PackWTALInputs()(results)
+    results['feature'] = np.full((10, 3), 1e300)
+    with pytest.raises(ValueError, match='30 of 30.*not finite as float32'):
         PackWTALInputs()(results)
     for value, dtype in ((3e38, np.float32), (-65504, np.float16)):
         results['feature'] = np.full((10, 3), value, dtype)

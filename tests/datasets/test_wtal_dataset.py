@@ -1,4 +1,5 @@
 import json
+import os
 import time
 
 import numpy as np
@@ -6,7 +7,8 @@ import pytest
 from mmaction.registry import DATASETS
 from torch.utils.data import DataLoader
 
-from mmaction_actiondiff.datasets import CLASS_NAMES, WTALDataset, WTALSampler
+from mmaction_actiondiff.datasets import WTALDataset, WTALSampler
+from mmaction_actiondiff.datasets.samplers import SampleIndex
 
 UNIT = 0.5
 
@@ -58,7 +60,10 @@ def test_record(tmp_path):
     assert dataset.metainfo == dict(
         classes=('run', 'swim'),
         dataset_name=tmp_path.name,
-        seconds_per_snippet=UNIT)
+        seconds_per_snippet=UNIT,
+        snippet_offset=0.,
+        in_channels=3,
+        stream_channels=None)
 
 
 def test_segments_stay_with_their_video(tmp_path):
@@ -115,16 +120,6 @@ def test_order_of_classes(tmp_path):
         load(root, classes=['run', 'swim', 'run'])
 
 
-def test_classes_by_name_of_the_data_set(tmp_path):
-    videos = two_videos()
-    for item in videos['b_video']['annotations']:
-        item['label'] = 'CliffDiving'
-    dataset = load(write(tmp_path, videos), dataset_name='thumos14')
-    assert dataset.metainfo['classes'] == CLASS_NAMES['thumos14']
-    assert dataset.metainfo['dataset_name'] == 'thumos14'
-    assert dataset.get_data_info(0)['labels'] == [4]
-
-
 def test_subsets_and_exclude(tmp_path):
     root = write(tmp_path, two_videos())
     both = load(root, ['training', 'test'], test_mode=True)
@@ -137,9 +132,10 @@ def test_subsets_and_exclude(tmp_path):
         load(root, exclude=['c_video'])
     with pytest.raises(
             ValueError,
-            match=r"no videos in subset \['Training'\].*"
+            match=r"no videos in subset \['val'\].*"
             r"2 videos in the subsets \['test', 'training'\]"):
-        load(root, 'Training')
+        load(root, 'val')
+    assert len(load(root, 'Train')) == len(load(root, 'TRAINING')) == 1
 
 
 def test_base_arguments_reach_mmengine(tmp_path):
@@ -178,8 +174,8 @@ def test_missing_features_are_told_together(tmp_path):
 @pytest.mark.parametrize('text, words', [
     ('{"database": {"a"', 'not a complete json file'),
     ('[1, 2]', 'found \\[1, 2\\]'),
-    ('{"videos": {}}', r"key \"database\".*found \['videos'\]"),
-    ('{"database": {"a": 3}}', 'no json objects: a'),
+    ('{"videos": {}}', r"key \"database\".*found the keys \['videos'\]"),
+    ('{"database": {"a": 3}}', 'record of a.*expected a json object, found 3'),
 ])
 def test_bad_json(tmp_path, text, words):
     write(tmp_path, two_videos())
@@ -190,18 +186,18 @@ def test_bad_json(tmp_path, text, words):
 
 
 @pytest.mark.parametrize('change, words', [
-    (dict(duration=None), r'b_video: expected "duration".*found None'),
+    (dict(duration=None), r'b_video: expected "duration".*custom.py'),
     (dict(duration='long'), r'expected "duration".*found \'long\''),
-    (dict(duration=0), r'b_video: the duration must be > 0 s, found 0.0'),
+    (dict(duration=0), r'b_video is malformed: "duration" is 0.0'),
     (dict(duration=float('nan')), 'expected "duration".*found nan'),
     (dict(annotations=[]), r'without a label: b_video \(1 in total\)'),
-    (dict(annotations=3), r'"annotations" of b_video.*found 3'),
-    (dict(annotations=[dict(label='run')]),
-     '"annotations" of b_video must be a list'),
+    (dict(annotations=3), r'b_video is malformed: "annotations".*found 3'),
+    (dict(annotations=[dict(label='run')]), '"annotations" must be a list'),
+    (dict(labels=None), '"labels" must be a list of class names, found None'),
     (dict(labels=['Swiming']),
      "b_video has the label 'Swiming'.*closest is 'swim'"),
     (dict(ambiguous=3), 'record of b_video is malformed'),
-    (dict(ambiguous=[[1, 2, 3]]), r'b_video: expected \[start, end\]'),
+    (dict(ambiguous=[[1, 2, 3]]), r'b_video is .* expected \[start, end\]'),
 ])
 def test_bad_record(tmp_path, change, words):
     videos = two_videos()
@@ -212,13 +208,13 @@ def test_bad_record(tmp_path, change, words):
 
 
 @pytest.mark.parametrize('segment, words', [
-    ([2, 1], r'b_video: a segment must end after.*found \[2.0, 1.0\]'),
-    ([-1, 1], r'b_video: a segment must start at >= 0 s'),
-    ([0, float('nan')], r'b_video: expected \[start, end\].*nan'),
-    ([0, 1, 2], r'b_video: expected \[start, end\].*\[0, 1, 2\]'),
-    ('late', r"b_video: expected \[start, end\].*'late'"),
+    ([2, 1], r'b_video is malformed: \[2.0, 1.0\] is not 0 <= start <= end'),
+    ([-1, 1], r'b_video is malformed: \[-1.0, 1.0\] is not 0 <= start'),
+    ([0, float('nan')], r'b_video .* expected \[start, end\].*nan'),
+    ([0, 1, 2], r'b_video .* expected \[start, end\].*\[0, 1, 2\]'),
+    ('late', r"b_video .* expected \[start, end\].*'late'"),
     ([1, 1], r"must end after its start.*odd_segments='keep'"),
-    ([9, 10.6], r"within the video.*found \[9.0, 10.6, 10.0\]"),
+    ([9, 10.6], r"within the video of 10 s, found \[9.0, 10.6\]"),
 ])
 def test_bad_segment(tmp_path, segment, words):
     videos = two_videos()
@@ -244,13 +240,16 @@ def test_end_within_a_snippet_of_the_end_is_rounding(tmp_path):
 def test_reversed_segment_is_never_kept(tmp_path):
     videos = two_videos()
     videos['b_video']['annotations'][1]['segment'] = [2, 1]
-    with pytest.raises(ValueError, match='must end after'):
+    with pytest.raises(ValueError, match='is not 0 <= start <= end'):
         load(write(tmp_path, videos), odd_segments='keep')
 
 
 def test_bad_arguments(tmp_path):
     with pytest.raises(ValueError, match='seconds_per_snippet.*got 0'):
         WTALDataset(str(tmp_path), 'training', 0)
+    root = write(tmp_path, two_videos())
+    with pytest.raises(ValueError, match='how many seconds a snippet covers'):
+        WTALDataset(root, 'training')
     with pytest.raises(ValueError, match="odd_segments.*got 'drop'"):
         load(tmp_path, odd_segments='drop')
 
@@ -262,7 +261,7 @@ def test_features_of_another_frame_rate(tmp_path):
     }
     root = write(tmp_path, videos, frames=192)  # 24 instead of 25 fps
     with pytest.raises(
-            ValueError, match=r'last 0.963 times.*seconds_per_snippet=0.519'):
+            ValueError, match=r'last 0.960 times.*seconds_per_snippet=0.5208'):
         load(root)
     assert len(load(root, rate_tolerance=None)) == 5
     # one odd video is not a wrong rate
@@ -271,24 +270,57 @@ def test_features_of_another_frame_rate(tmp_path):
     assert len(load(root)) == 5
 
 
-def test_other_file_backend_gives_the_same(tmp_path):
-    root = write(tmp_path, two_videos())
-    args = dict(backend='local')
-    steps = [
-        dict(type='LoadSnippetFeature', in_channels=3),
-        dict(type='PackWTALInputs')
-    ]
-    plain = load(root, pipeline=steps)[0]
-    steps = [dict(steps[0], backend_args=args), steps[1]]
-    other = load(root, pipeline=steps, backend_args=args)[0]
-    assert (plain['inputs'] == other['inputs']).all()
-
-
 def test_draw_reaches_the_pipeline(tmp_path):
     dataset = load(write(tmp_path, two_videos()), pipeline=[dict])
-    assert dataset[(0, 7)]['draw'] == 7
-    assert dataset[(0, 7)]['video_name'] == 'b_video'
+    drawn = dataset[SampleIndex(0, 7)]
+    assert drawn['draw'] == 7 and drawn['video_name'] == 'b_video'
     assert 'draw' not in dataset[0]
+
+
+def test_short_clips_of_an_exact_length(tmp_path):
+    """12 snippets in 6 s: as long as they should be."""
+    videos = {
+        f'v{i}': dict(subset='training', duration=6., labels=['a'])
+        for i in range(16)
+    }
+    assert len(load(write(tmp_path, videos))) == 16
+
+
+def test_grid_of_the_file_and_of_a_video(tmp_path):
+    videos = two_videos()
+    videos['b_video'].update(stride=4, window=16, fps=25)
+    root = write(tmp_path, videos, frames=61, seconds_per_snippet=0.25)
+    dataset = WTALDataset(
+        root, ['training', 'test'], test_mode=True, rate_tolerance=None)
+    first, second = (dataset.get_data_info(i) for i in range(2))
+    assert first['seconds_per_snippet'] == pytest.approx(0.16)
+    assert first['snippet_offset'] == pytest.approx(0.24)
+    assert second['seconds_per_snippet'] == 0.25
+    assert second['snippet_offset'] == 0
+    assert dataset.metainfo['seconds_per_snippet'] is None
+    with pytest.raises(ValueError, match='seconds=0.25.*seconds=0.5'):
+        load(root)
+
+
+def test_channels_agree(tmp_path):
+    root = write(tmp_path, two_videos(), stream_channels=[1, 2])
+    assert load(root).metainfo['stream_channels'] == [1, 2]
+    write(tmp_path, two_videos(), stream_channels=[2, 2])
+    with pytest.raises(ValueError, match=r'stream_channels \[2, 2\].*has 3'):
+        load(root)
+    write(tmp_path, two_videos())
+    np.save(tmp_path / 'features/a_video.npy', np.zeros((10, 4), 'f4'))
+    with pytest.raises(ValueError, match=r'a_video.npy: expected \(T, 3\)'):
+        load(root, ['training', 'test'], test_mode=True)
+
+
+def test_names_that_leave_the_folder(tmp_path):
+    root = write(tmp_path, two_videos())
+    content = json.loads((tmp_path / 'annotations.json').read_text())
+    content['database']['../b'] = content['database'].pop('b_video')
+    (tmp_path / 'annotations.json').write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="'../b' cannot be used as a file"):
+        load(root)
 
 
 def batches(root, workers, count=6):
@@ -299,14 +331,16 @@ def batches(root, workers, count=6):
             subset='training',
             seconds_per_snippet=UNIT,
             pipeline=[
-                dict(type='LoadSnippetFeature', in_channels=3),
+                dict(type='LoadSnippetFeature'),
                 dict(type='SampleSnippets', num_snippets=5),
                 dict(type='PackWTALInputs')
             ]))
+    sampler = WTALSampler(dataset, seed=1)
+    sampler.endless = True
     loader = DataLoader(
         dataset,
         batch_size=3,
-        sampler=WTALSampler(dataset, seed=1),
+        sampler=sampler,
         num_workers=workers,
         collate_fn=lambda batch:
         [(x['data_samples'].video_name, x['inputs'].tolist()) for x in batch])
@@ -332,7 +366,7 @@ def test_training_data_do_not_depend_on_workers(tmp_path):
     assert len(set(crops)) > 12
 
 
-def test_twenty_thousand_videos_load_fast(tmp_path, monkeypatch):
+def test_twenty_thousand_videos_load_fast(tmp_path):
     videos = {
         f'v_{i:011d}':
         dict(
@@ -341,14 +375,14 @@ def test_twenty_thousand_videos_load_fast(tmp_path, monkeypatch):
             annotations=[dict(label=f'c{i % 200:03d}', segment=[1., 50.])] * 2)
         for i in range(20000)
     }
-    (tmp_path / 'features').mkdir()
+    root = write(tmp_path, two_videos(), frames=200)
     (tmp_path / 'annotations.json').write_text(
         json.dumps(dict(database=videos)))
-    listed = [f'{name}.npy' for name in videos]
-    monkeypatch.setattr('mmengine.fileio.list_dir_or_file',
-                        lambda *args, **kwargs: listed)
+    for name in videos:
+        os.link(tmp_path / 'features/b_video.npy',
+                tmp_path / f'features/{name}.npy')
     start = time.process_time()
-    dataset = load(tmp_path, rate_tolerance=None)
+    dataset = load(root)
     assert time.process_time() - start < 4
     assert len(dataset) == 20000
     assert dataset.data_list == []  # one byte string, shared with workers

@@ -6,7 +6,7 @@ import pytest
 from mmaction.evaluation.functional import (ActivityNetLocalization,
                                             average_recall_at_avg_proposals)
 
-from mmaction_actiondiff.evaluation import (average_recall, judge,
+from mmaction_actiondiff.evaluation import (average_recall, evaluate,
                                             make_protocol, read_detections,
                                             read_ground_truth)
 
@@ -37,8 +37,8 @@ def test_mean_average_precision(tmp_path, protocol):
     truth.write_text(json.dumps(dict(database=database)))
     found.write_text(json.dumps(dict(results=results)))
     ours = read_ground_truth(truth)
-    result = judge(ours.videos, read_detections(found, ours.classes), 3,
-                   make_protocol(protocol))
+    result = evaluate(ours[1], read_detections(found, ours[0]), 3,
+                      make_protocol(protocol))
     # it drops two characters from the names of annotated videos only
     truth.write_text(json.dumps(database))
     found.write_text(

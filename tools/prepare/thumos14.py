@@ -11,37 +11,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from _annotations import Annotations, read_annotations
-from _cli import make_parser, run
-from _report import DataSet
-
-THUMOS14 = DataSet(
-    name='THUMOS14',
-    # trained on what the challenge calls the validation videos
-    subsets=dict(
-        train='training',
-        training='training',
-        val='training',
-        validation='training',
-        test='test',
-        testing='test'),
-    num_classes=20,
-    expected=dict(training=[(200, 3007)], test=[(212, 3358), (210, 3311)]),
-    exact=True,
-    oddities={
-        'video_test_0000270':
-        '29 HammerThrow, 22 of them beyond the end of the video; not in the '
-        'list of 210 test videos',
-        'video_test_0001496':
-        'labelled FrisbeeCatch, but its 18 segments are CricketShot; not in '
-        'the list of 210 test videos',
-        'video_test_0000814':
-        '3 segments beyond the end cannot be found by any method',
-        'video_test_0001081':
-        '1 segment beyond the end cannot be found by any method',
-    })
+from mmaction_actiondiff.annotations import Annotations, read_annotations
+from mmaction_actiondiff.cli import command
+from mmaction_actiondiff.prepare import THUMOS14, make_parser, run
 
 
 def read(args: argparse.Namespace) -> Annotations:
@@ -54,7 +29,7 @@ def read(args: argparse.Namespace) -> Annotations:
     return annotations
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line."""
     parser = make_parser(__doc__)
     parser.add_argument(
@@ -71,8 +46,9 @@ def main(argv: list[str] | None = None) -> int:
         default=[],
         metavar='FILE',
         help='th14_*_durations.txt, for gt.json, which has no durations')
-    return run(parser, parser.parse_args(argv), read, lambda _: THUMOS14)
+    return run(parser, parser.parse_args(argv), lambda _: THUMOS14, read)
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    with command():
+        sys.exit(main())

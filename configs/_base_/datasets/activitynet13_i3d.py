@@ -8,12 +8,12 @@ in_channels = 2048
 seconds_per_snippet = 16 / 25
 
 train_pipeline = [
-    dict(type='LoadSnippetFeature', in_channels=in_channels),
+    dict(type='LoadSnippetFeature'),
     dict(type='SampleSnippets', num_snippets=100, mode='uniform'),
     dict(type='PackWTALInputs')
 ]
 test_pipeline = [
-    dict(type='LoadSnippetFeature', in_channels=in_channels),
+    dict(type='LoadSnippetFeature'),
     dict(
         type='SampleSnippets', num_snippets=100, mode='uniform', random=False),
     dict(type='PackWTALInputs')
@@ -23,7 +23,8 @@ train_dataloader = dict(
     batch_size=64,
     num_workers=2,
     persistent_workers=True,
-    sampler=dict(type='WTALSampler', num_pairs=3, batch_size=64),
+    sampler=dict(type='WTALSampler'),
+    batch_sampler=dict(type='PairBatchSampler', num_pairs=3),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,

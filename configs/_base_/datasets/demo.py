@@ -8,19 +8,20 @@ seconds_per_snippet = 0.64
 planted = dict(num_classes=num_classes, channels=in_channels)
 
 train_pipeline = [
-    dict(type='LoadSnippetFeature', in_channels=in_channels),
+    dict(type='LoadSnippetFeature'),
     dict(type='SampleSnippets', num_snippets=200),
     dict(type='PackWTALInputs')
 ]
 test_pipeline = [
-    dict(type='LoadSnippetFeature', in_channels=in_channels),
+    dict(type='LoadSnippetFeature'),
     dict(type='PackWTALInputs')
 ]
 
 train_dataloader = dict(
     batch_size=16,
     num_workers=0,
-    sampler=dict(type='WTALSampler', num_pairs=3, batch_size=16),
+    sampler=dict(type='WTALSampler'),
+    batch_sampler=dict(type='PairBatchSampler', num_pairs=3),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,

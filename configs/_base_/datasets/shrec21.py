@@ -8,18 +8,19 @@ in_channels = 244
 seconds_per_snippet = 0.1
 
 train_pipeline = [
-    dict(type='LoadSnippetFeature', in_channels=in_channels),
+    dict(type='LoadSnippetFeature'),
     dict(type='PackWTALInputs')
 ]
 test_pipeline = [
-    dict(type='LoadSnippetFeature', in_channels=in_channels),
+    dict(type='LoadSnippetFeature'),
     dict(type='PackWTALInputs')
 ]
 
 train_dataloader = dict(
     batch_size=16,
     num_workers=0,
-    sampler=dict(type='WTALSampler', num_pairs=3, batch_size=16),
+    sampler=dict(type='WTALSampler'),
+    batch_sampler=dict(type='PairBatchSampler', num_pairs=3),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,

@@ -7,12 +7,12 @@ in_channels = 2048
 seconds_per_snippet = 16 / 25
 
 train_pipeline = [
-    dict(type='LoadSnippetFeature', in_channels=in_channels),
+    dict(type='LoadSnippetFeature'),
     dict(type='SampleSnippets', num_snippets=560),
     dict(type='PackWTALInputs')
 ]
 test_pipeline = [
-    dict(type='LoadSnippetFeature', in_channels=in_channels),
+    dict(type='LoadSnippetFeature'),
     dict(type='PackWTALInputs')
 ]
 
@@ -20,7 +20,8 @@ train_dataloader = dict(
     batch_size=16,
     num_workers=2,
     persistent_workers=True,
-    sampler=dict(type='WTALSampler', num_pairs=3, batch_size=16),
+    sampler=dict(type='WTALSampler'),
+    batch_sampler=dict(type='PairBatchSampler', num_pairs=3),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,

@@ -1,6 +1,6 @@
 # Every run is judged at its last iteration, with averaged weights. Configs
 # set the iterations, the warm-up and the learning rate of their data set.
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=5000, val_interval=500)
+train_cfg = dict(type='ResumableTrainLoop', max_iters=5000, val_interval=500)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(

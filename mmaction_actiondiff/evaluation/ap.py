@@ -1,11 +1,12 @@
-"""Average precision of scored segments, vectorised (numpy only).
+"""Average precision of scored segments (numpy only).
 
 Dimension legend: P detections, G ground-truth instances, C classes,
 K overlap thresholds.
 """
 from __future__ import annotations
 
-from typing import Iterator, NamedTuple, Optional, Sequence, Tuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,7 +26,7 @@ class Instances(NamedTuple):
     videos: np.ndarray
     segments: np.ndarray
     labels: np.ndarray
-    scores: Optional[np.ndarray] = None
+    scores: np.ndarray | None = None
 
 
 def temporal_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -93,8 +94,7 @@ def average_precision(ground_truth: Instances,
     if len(ground_truth.labels) == 0 or len(detections.labels) == 0:
         return ap
 
-    assert detections.scores is not None
-    order = np.argsort(-detections.scores, kind='stable')
+    order = np.argsort(-np.asarray(detections.scores), kind='stable')
     labels = detections.labels[order]
     # place of each detection among those of its class, from 1
     by_class = np.argsort(labels, kind='stable')
@@ -108,15 +108,11 @@ def average_precision(ground_truth: Instances,
     for row, thr in enumerate(tiou_thrs):
         # candidates are sorted by falling overlap: a prefix of each is left
         keep = iou >= thr
-        found = _match(detection[keep], instance[keep],
-                       len(ground_truth.labels))
-        found = np.sort(found)
-        found = found[np.argsort(labels[found], kind='stable')]
-        hits = np.bincount(labels[found], minlength=num_classes)
-        for label in np.flatnonzero(hits * num_gt):
-            stop = hits[:label + 1].sum()
-            precision = np.arange(
-                1, hits[label] + 1) / place[found[stop - hits[label]:stop]]
+        matched = np.sort(
+            _match(detection[keep], instance[keep], len(ground_truth.labels)))
+        for label in np.unique(labels[matched]):
+            hits = matched[labels[matched] == label]
+            precision = np.arange(1, len(hits) + 1) / place[hits]
             if interpolated:
                 # between hits precision only falls: their envelope is enough
                 precision = np.maximum.accumulate(precision[::-1])
@@ -141,11 +137,11 @@ def _check(instances: Instances, name: str, num_classes: int) -> None:
 
 def _candidates(ground_truth: Instances, detections: Instances,
                 order: np.ndarray, num_classes: int,
-                thr: float) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+                thr: float) -> tuple[np.ndarray, ...]:
     """Pairs of one video and class that overlap by at least ``thr``.
 
     Returns:
-        Tuple: Detection (as place in ``order``), instance and overlap, sorted
+        tuple: Detection (as place in ``order``), instance and overlap, sorted
         by detection, then by falling overlap, then by falling instance.
     """
     key = ground_truth.videos * num_classes + ground_truth.labels
@@ -170,7 +166,7 @@ def _candidates(ground_truth: Instances, detections: Instances,
     return detection, instance, iou
 
 
-def _chunks(count: np.ndarray) -> Iterator[Tuple[int, int]]:
+def _chunks(count: np.ndarray) -> Iterator[tuple[int, int]]:
     total = np.cumsum(count)
     start = 0
     while start < len(count):

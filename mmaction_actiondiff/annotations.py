@@ -1,0 +1,754 @@
+"""Annotations, in every form in which they are published, and their clock.
+
+One reader serves data sets, evaluation, preparation and reports: json in the
+ActivityNet schema (the official files, ``gt.json``, ours), MMAction2's
+``anet_anno_*.json``, the ``*-Annotations`` folders of npy files and the
+official THUMOS14 text files. Nothing is repaired: a malformed file is refused
+with its name, what was expected and what was found.
+
+Dimension legend: T snippets, G ground-truth segments, A ambiguous spans.
+"""
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .safe_npy import load_object_array
+
+_SUBSETS = dict(
+    train='training',
+    training='training',
+    val='validation',
+    valid='validation',
+    validation='validation',
+    test='test',
+    testing='test')
+_GRID_KEYS = ('seconds_per_snippet', 'snippet_offset', 'stride', 'fps',
+              'window')
+_BUNDLE = ('videoname', 'subset', 'duration', 'segments', 'labels',
+           'labels_all', 'classlist')
+
+
+def canonical_subset(name: str) -> str:
+    """The one spelling of a subset: ``'training'``, ``'validation'`` or
+    ``'test'`` for each spelling in use, any other name as it is."""
+    return _SUBSETS.get(name.strip().lower(), name)
+
+
+def quote(names: Collection[str], limit: int = 5) -> str:
+    """The first few of ``names``, and how many there are."""
+    shown = ', '.join(list(names)[:limit])
+    more = '' if len(names) <= limit else ', …'
+    return f'{shown}{more} ({len(names)} in total)'
+
+
+def check_file_name(name: str) -> None:
+    """Refuses names of videos that are no plain names of files.
+
+    Raises:
+        ValueError: If files of this name could lie outside their folder.
+    """
+    if not name or name in ('.', '..') or set(name) & set('/\\\0'):
+        raise ValueError(f'the video name {name!r} cannot be used as a file '
+                         'name: it must not hold / or \\ and not be empty, '
+                         '"." or ".."')
+
+
+@dataclass(frozen=True)
+class SnippetGrid:
+    """When the snippets of a video are.
+
+    Snippet ``i`` stands for the cell ``[offset + i * seconds, offset +
+    (i + 1) * seconds)``, whose middle is the middle of its window of frames.
+
+    Attributes:
+        seconds (float): From a snippet to the next, stride / fps.
+        offset (float): Start of the first cell in seconds,
+            (window - stride) / 2 / fps.
+    """
+    seconds: float
+    offset: float = 0.
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any]) -> SnippetGrid | None:
+        """The grid that ``seconds_per_snippet`` and ``snippet_offset``, or
+        ``stride``, ``fps`` and ``window`` (frames), describe.
+
+        Returns:
+            SnippetGrid | None: None where they are absent. ``fps`` alone says
+            nothing: it is the rate of the video file.
+
+        Raises:
+            ValueError: If a value is no number, out of range, lacks a
+                companion or contradicts another.
+        """
+        known = {}
+        for key in _GRID_KEYS:
+            if values.get(key) is not None:
+                known[key] = _number(values[key], f'"{key}"')
+                if key != 'snippet_offset' and known[key] <= 0:
+                    raise ValueError(f'{key} must be > 0, got {known[key]:g}')
+        seconds = known.get('seconds_per_snippet')
+        offset = known.get('snippet_offset')
+        if 'stride' in known or 'window' in known:
+            if not {'stride', 'fps'} <= set(known):
+                raise ValueError(
+                    'a grid of snippets needs "stride" (frames) and "fps" '
+                    f'together, found {sorted(known)}')
+            stride, fps = known['stride'], known['fps']
+            window = known.get('window', stride)
+            grid = cls(stride / fps, (window - stride) / 2 / fps)
+            given = cls(grid.seconds if seconds is None else seconds,
+                        grid.offset if offset is None else offset)
+            if not grid.agrees(given):
+                raise ValueError(
+                    f'stride {stride:g}, window {window:g} and fps {fps:g} '
+                    f'make {grid}, but there is also {given}')
+            return grid
+        if seconds is None:
+            if offset is not None:
+                raise ValueError('snippet_offset needs seconds_per_snippet')
+            return None
+        return cls(seconds, offset or 0.)
+
+    @classmethod
+    def of_video(cls, record: Mapping[str, Any],
+                 default: Mapping[str, Any]) -> SnippetGrid | None:
+        """What a record says of its video, else what holds for all of them.
+
+        A ``fps`` of the record alone counts only where ``default`` has a
+        stride without fps.
+        """
+        own = {k: record[k] for k in _GRID_KEYS if record.get(k) is not None}
+        if 'stride' in own:
+            return cls.read({
+                **{
+                    k: default[k]
+                    for k in ('fps', 'window') if k in default
+                },
+                **own
+            })
+        if 'seconds_per_snippet' in own:
+            return cls.read({k: v for k, v in own.items() if k != 'fps'})
+        if default.get('stride') and not default.get('fps') and 'fps' in own:
+            return cls.read({**default, 'fps': own['fps']})
+        return cls.read(default)
+
+    def agrees(self, other: SnippetGrid) -> bool:
+        """Whether both are the same but for rounding."""
+        return all(
+            math.isclose(mine, its, rel_tol=1e-4, abs_tol=1e-6)
+            for mine, its in ((self.seconds, other.seconds), (self.offset,
+                                                              other.offset)))
+
+    def num_snippets(self, duration: float) -> int:
+        """T of a video of ``duration`` seconds: its whole windows."""
+        # 1e-6 because 12.8 / 0.64 must be 20
+        return max(0, int((duration - 2 * self.offset) / self.seconds + 1e-6))
+
+    def record(self) -> dict[str, float]:
+        """The keys of a json that describe it."""
+        record = dict(seconds_per_snippet=self.seconds)
+        if self.offset:
+            record['snippet_offset'] = self.offset
+        return record
+
+
+def length_problem(num_snippets: int,
+                   duration: float,
+                   grid: SnippetGrid,
+                   tolerance: float = 0.02) -> str:
+    """Tells whether T contradicts the duration.
+
+    Args:
+        num_snippets (int): T of the feature file.
+        duration (float): Of the video, in seconds.
+        grid (SnippetGrid): Of the features.
+        tolerance (float): Permitted share of the expected length; 2 snippets
+            are always permitted, since extractors end differently.
+
+    Returns:
+        str: The contradiction in words, or ''.
+    """
+    expected = grid.num_snippets(duration)
+    if abs(num_snippets - expected) <= max(2, tolerance * expected):
+        return ''
+    return (f'{num_snippets} snippets, expected {expected} for '
+            f'{duration:.2f} s at {grid.seconds:g} s per snippet (ratio '
+            f'{num_snippets * grid.seconds / duration:.3f})')
+
+
+def clock_problem(items: Sequence[tuple[int, float, SnippetGrid]],
+                  tolerance: float = 0.02) -> str:
+    """Tells whether the features of most videos contradict the durations.
+
+    Features taken at 24 instead of 25 fps are 4 % off, which goes unnoticed
+    in training and ruins every boundary.
+
+    Args:
+        items (Sequence[tuple]): T, duration (s) and grid of each video.
+        tolerance (float): See :func:`length_problem`.
+
+    Returns:
+        str: The contradiction and its likely reason, or ''.
+    """
+    wrong = sum(bool(length_problem(*item, tolerance)) for item in items)
+    if not wrong or 2 * wrong < len(items):
+        return ''
+    length = np.array([item[0] for item in items])
+    expected = np.array([grid.num_snippets(d) for _, d, grid in items])
+    seconds = items[0][2].seconds
+    text = (f'{wrong} of {len(items)} videos have other lengths than their '
+            f'durations say at {seconds:g} s per snippet: ')
+    lacking = expected - length
+    if np.ptp(lacking) <= 1 and np.ptp(expected) > 0.1 * expected.max():
+        return text + (
+            f'each lacks about {np.median(lacking):g} snippets, whatever its '
+            'length. Windows longer than the stride do that; then state '
+            'window, stride and fps, or every time is wrong by half the '
+            'difference')
+    ratio = float(np.median(length / np.maximum(expected, 1)))
+    return text + (
+        f'they last {ratio:.3f} times (median) as long. They fit '
+        f'seconds_per_snippet={seconds / ratio:.4g}; if the stride is 16 '
+        f'frames they were taken at {16 * ratio / seconds:.2f} fps, not '
+        f'{16 / seconds:g}. Were they taken at another rate or stride, or is '
+        'the array (D, T)?')
+
+
+@dataclass
+class Video:
+    """Annotation of a video; times in seconds.
+
+    Attributes:
+        name (str): Its name.
+        subset (str): See :func:`canonical_subset`; '' if unknown.
+        duration (float, optional): Its length.
+        segments (np.ndarray): Float64 (G, 2), 0 <= start <= end.
+        segment_labels (list[str]): Class names of the G segments.
+        labels (list[str], optional): Video-level class names as published;
+            None: there are none but those of the segments.
+        ambiguous (np.ndarray): Float64 (A, 2); some protocols exempt them.
+        grid (SnippetGrid, optional): When its snippets are.
+    """
+    name: str
+    subset: str = ''
+    duration: float | None = None
+    segments: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
+    segment_labels: list[str] = field(default_factory=list)
+    labels: list[str] | None = None
+    ambiguous: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
+    grid: SnippetGrid | None = None
+
+    @property
+    def video_labels(self) -> list[str]:
+        """Different class names of the video, sorted."""
+        return sorted(
+            {*(self.segment_labels if self.labels is None else self.labels)})
+
+    def record(self) -> dict[str, Any]:
+        """The video in the ActivityNet schema, without its grid."""
+        record: dict[str, Any] = dict(subset=self.subset)
+        if self.duration is not None:
+            record['duration'] = self.duration
+        record['annotations'] = [
+            dict(label=label, segment=segment) for label, segment in zip(
+                self.segment_labels, self.segments.tolist())
+        ]
+        if self.labels is not None:
+            record['labels'] = list(self.labels)
+        if len(self.ambiguous):
+            record['ambiguous'] = self.ambiguous.tolist()
+        return record
+
+
+@dataclass
+class Annotations:
+    """Annotations of a data set.
+
+    Attributes:
+        path (Path): Where they were read.
+        layout (str): What was recognised.
+        videos (dict[str, Video]): By name.
+        classes (tuple[str]): Names in the order of the source, else sorted.
+        order (list[str], optional): Names by position in a feature bundle,
+            which carries none itself.
+        stray (dict[str, str]): Names that a split or ambiguous file mentions
+            although nothing else does, with the file.
+        grid (SnippetGrid, optional): What the file says for all videos.
+        stream_channels (list[int], optional): Feature channels by stream, if
+            the file says so.
+    """
+    path: Path
+    layout: str
+    videos: dict[str, Video]
+    classes: tuple[str, ...] = ()
+    order: list[str] | None = None
+    stray: dict[str, str] = field(default_factory=dict)
+    grid: SnippetGrid | None = None
+    stream_channels: list[int] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.classes:
+            self.classes = tuple(
+                sorted({
+                    label
+                    for video in self.videos.values()
+                    for label in
+                    [*video.segment_labels, *(video.labels or ())]
+                }))
+
+    def add_ambiguous(self, path: Path) -> None:
+        """Adds the spans of ``path`` (lines ``NAME start end``)."""
+        spans: dict[str, list] = {}
+        for number, name, span in _read_spans(path):
+            if name in self.videos:
+                spans.setdefault(name, []).append(span)
+            else:
+                self.stray[name] = f'{path.name}, line {number}'
+        for name, found in spans.items():
+            video = self.videos[name]
+            try:
+                times = _times(found, 'ambiguous')
+            except ValueError as error:
+                raise ValueError(f'{path}: {name}: {error}') from None
+            video.ambiguous = np.concatenate([video.ambiguous, times])
+
+    def add_durations(self, path: Path) -> None:
+        """Sets the durations that ``path`` lists: a line with the file name
+        of a video, then one with its duration in seconds.
+
+        Raises:
+            ValueError: If the lines do not alternate so.
+        """
+        lines = [line for line in read_text(path).split('\n') if line.strip()]
+        try:
+            for name, text in zip(lines[::2], lines[1::2], strict=True):
+                stem = Path(name.strip()).stem
+                if stem in self.videos:
+                    self.videos[stem].duration = _duration(text)
+        except ValueError as error:
+            raise ValueError(
+                f'{path}: expected lines of a file name and of seconds in '
+                f'turn ({error})') from None
+
+
+def read_annotations(path: str | os.PathLike,
+                     problems: dict[str, str] | None = None) -> Annotations:
+    """Recognises the layout of ``path`` and reads it.
+
+    A segment labelled "Ambiguous" that is none of the classes the file
+    declares is an ambiguous span.
+
+    Args:
+        path (str | PathLike): A ``*-Annotations`` folder of npy files, a
+            folder with the official THUMOS14 text files, a folder with
+            ``gt.json``, or a json file in the ActivityNet or in the
+            ``anet_anno`` schema.
+        problems (dict, optional): Takes what is wrong with the record of a
+            video, by its name, instead of the first being raised.
+
+    Returns:
+        Annotations: All videos, of all subsets.
+
+    Raises:
+        FileNotFoundError: If ``path`` does not exist.
+        ValueError: If the layout is not recognised or a file is malformed.
+    """
+    path = Path(path)
+    if path.is_dir():
+        if (path / 'videoname.npy').is_file():
+            return _read_bundle(path, problems)
+        if (path / 'gt.json').is_file():
+            return _read_json(path / 'gt.json', problems)
+        if any(path.glob('*_val.txt')) and any(path.glob('*_test.txt')):
+            return _read_thumos_text(path, problems)
+        raise ValueError(
+            f'{path}: expected videoname.npy (bundle), gt.json, or '
+            'CLASS_val.txt and CLASS_test.txt (official THUMOS14), found '
+            f'{sorted(p.name for p in path.iterdir())[:5]}')
+    return _read_json(path, problems)
+
+
+def index_labels(labels: Iterable[str], index: Mapping[str, int],
+                 where: str) -> list[int]:
+    """Class indices of ``labels``.
+
+    Args:
+        labels (Iterable[str]): Class names.
+        index (Mapping[str, int]): Class index by name.
+        where (str): File and video, for the message.
+
+    Raises:
+        ValueError: If a name is none of the classes.
+    """
+    try:
+        return [index[label] for label in labels]
+    except (KeyError, TypeError):
+        label = next(
+            x for x in labels if not isinstance(x, str) or x not in index)
+    lower = {name.lower(): name for name in index}
+    close = difflib.get_close_matches(str(label).lower(), lower, 1, 0)
+    raise ValueError(
+        f'{where} has the label {label!r}, which is none of the {len(index)} '
+        'classes' + (f'; the closest is {lower[close[0]]!r}' if close else ''))
+
+
+def read_text(path: str | os.PathLike) -> str:
+    """Text of a UTF-8 file, whatever the locale; a byte order mark is no
+    part of it.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not UTF-8.
+    """
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f'{path}: no such file')
+    data = Path(path).read_bytes()
+    if data[:2] in (b'\xff\xfe', b'\xfe\xff'):
+        raise ValueError(f'{path}: the text is encoded as UTF-16, expected '
+                         'UTF-8; save it as UTF-8')
+    try:
+        text = data.decode('utf-8-sig')
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f'{path}: expected text encoded as UTF-8, found the byte '
+            f'0x{data[error.start]:02x} at position {error.start}; save it '
+            'as UTF-8') from None
+    return text.replace('\r\n', '\n')
+
+
+def load_json(path: str | os.PathLike) -> dict:
+    """Reads a json object.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is not json, holds another type or has a key
+            twice.
+    """
+    text = read_text(path)
+    try:
+        content = json.loads(text, object_pairs_hook=_unique)
+    except RecursionError:
+        raise ValueError(f'{path}: the json is nested too deeply') from None
+    except ValueError as error:
+        raise ValueError(f'{path}: not a complete json file ({error}); '
+                         'prepare or copy it again') from None
+    if not isinstance(content, dict):
+        raise ValueError(
+            f'{path}: expected a json object, found {content!r:.200}')
+    return content
+
+
+def require_object(path: str | os.PathLike, content: dict, key: str) -> dict:
+    """``content[key]``, a json object.
+
+    Raises:
+        ValueError: If it is absent or anything else.
+    """
+    found = content.get(key, f'the keys {list(content)[:5]}')
+    if not isinstance(found, dict):
+        raise ValueError(f'{path}: expected the key "{key}" with a json '
+                         f'object, found {found!r:.200}')
+    return found
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        twice = next(k for i, (k, _) in enumerate(pairs)
+                     if k in dict(pairs[:i]))
+        raise ValueError(f'the key {twice!r} stands there twice')
+    return content
+
+
+def _number(value: Any, what: str) -> float:
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f'expected {what} to be a number, found {value!r}')
+    return number
+
+
+def _duration(value: Any) -> float:
+    duration = _number(value, '"duration" in seconds')
+    if duration <= 0:
+        raise ValueError(f'"duration" is {duration}: it must be > 0 s')
+    return duration
+
+
+def _times(values: Any, what: str) -> np.ndarray:
+    """Float64 (N, 2), finite, 0 <= start <= end."""
+    if not isinstance(values, (list, tuple, np.ndarray)):
+        raise ValueError(f'expected "{what}" to be a list of [start, end], '
+                         f'found {values!r:.100}')
+    if not len(values):
+        return np.zeros((0, 2))
+    try:
+        # gt.json writes the times as strings
+        times = np.array(list(values), dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        times = np.zeros(0)
+    if times.shape != (len(values), 2) or not np.isfinite(times).all():
+        for value in values:
+            try:
+                good = np.array(value, dtype=np.float64)
+            except (TypeError, ValueError, OverflowError):
+                good = np.zeros(0)
+            if good.shape != (2, ) or not np.isfinite(good).all():
+                break
+        raise ValueError('expected [start, end] in seconds, found '
+                         f'{value!r:.100}')
+    bad = (times[:, 0] < 0) | (times[:, 1] < times[:, 0])
+    if bad.any():
+        raise ValueError(f'{times[bad.argmax()].tolist()} is not 0 <= start '
+                         '<= end in seconds')
+    return times
+
+
+def _names(value: Any, what: str) -> list[str]:
+    if not isinstance(value, list) or not all(
+            isinstance(item, str) for item in value):
+        raise ValueError(f'"{what}" must be a list of class names, found '
+                         f'{value!r:.100}')
+    return value
+
+
+def _video(name: str,
+           record: Mapping[str, Any],
+           declared: Collection[str] = (),
+           default: Mapping[str, Any] | None = None) -> Video:
+    """A record of the ActivityNet schema; see :class:`Video`."""
+    if not isinstance(record, Mapping):
+        raise ValueError(f'expected a json object, found {record!r:.100}')
+    subset = record.get('subset')
+    if not isinstance(subset, str):
+        raise ValueError(f'"subset" is {subset!r}, not a name')
+    items = record.get('annotations', [])
+    if not isinstance(items, list) or not all(
+            isinstance(item, dict) and {'label', 'segment'} <= set(item)
+            for item in items):
+        raise ValueError('"annotations" must be a list of {"label", '
+                         f'"segment": [start, end]}}, found {items!r:.200}')
+    segment_labels = [item['label'] for item in items]
+    if not all(isinstance(label, str) for label in segment_labels):
+        raise ValueError('a label of "annotations" is not a name: '
+                         f'{segment_labels!r:.100}')
+    segments = _times([item['segment'] for item in items], 'annotations')
+    labels = record.get('labels')
+    if 'labels' in record:
+        labels = list(_names(labels, 'labels'))
+    ambiguous = _times(record.get('ambiguous', []), 'ambiguous')
+    stray = [
+        label.lower() == 'ambiguous' and label not in declared
+        for label in segment_labels
+    ]
+    if any(stray):
+        is_stray = np.array(stray)
+        ambiguous = np.concatenate([ambiguous, segments[is_stray]])
+        segments = segments[~is_stray]
+        segment_labels = [
+            label for label, out in zip(segment_labels, stray) if not out
+        ]
+    if labels is not None:
+        labels = [
+            label for label in labels
+            if label.lower() != 'ambiguous' or label in declared
+        ]
+    duration = record.get('duration')
+    return Video(name, canonical_subset(subset),
+                 None if duration is None else _duration(duration), segments,
+                 segment_labels, labels, ambiguous,
+                 SnippetGrid.of_video(record, default or {}))
+
+
+def _videos(path: Path,
+            records: Mapping[str, Mapping],
+            problems: dict[str, str] | None,
+            declared: Collection[str] = (),
+            default: Mapping[str, Any] | None = None) -> dict[str, Video]:
+    videos = {}
+    for name, record in records.items():
+        try:
+            videos[name] = _video(name, record, declared, default)
+        except ValueError as error:
+            if problems is None:
+                raise ValueError(f'{path}: the record of {name} is malformed: '
+                                 f'{error}') from None
+            problems[name] = str(error)
+    return videos
+
+
+def _read_json(path: Path, problems: dict[str, str] | None) -> Annotations:
+    content = load_json(path)
+    if 'database' not in content:
+        return _read_anet_anno(path, content, problems)
+    database = require_object(path, content, 'database')
+    classes = content.get('classes') or []
+    if len(set(_names(classes, 'classes'))) < len(classes):
+        twice = sorted({c for c in classes if classes.count(c) > 1})
+        raise ValueError(f'{path}: classes named twice: {quote(twice)}')
+    try:
+        grid = SnippetGrid.read(content)
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from None
+    default = {k: content[k] for k in _GRID_KEYS if k in content}
+    result = Annotations(
+        path,
+        f'ActivityNet schema ({path.name})',
+        _videos(path, database, problems, classes, default),
+        tuple(classes),
+        grid=grid,
+        stream_channels=content.get('stream_channels'))
+    if path.name == 'gt.json':
+        _apply_splits(result)
+    return result
+
+
+def _read_anet_anno(path: Path, content: dict,
+                    problems: dict[str, str] | None) -> Annotations:
+    """MMAction2's ``anet_anno_*.json``; it has no subsets, and its names
+    are the YouTube ids (11 characters) behind ``v_``."""
+    records = {}
+    for key, source in content.items():
+        name = key[2:] if key.startswith('v_') and len(key) == 13 else key
+        if not isinstance(source, dict) or 'duration_second' not in source:
+            raise ValueError(
+                f'{path}: expected the key "database" (ActivityNet schema) '
+                'or records with "duration_second" and "annotations" '
+                f'(anet_anno schema), found the keys {list(content)[:5]}')
+        records[name] = dict(
+            subset='',
+            duration=source['duration_second'],
+            annotations=source.get('annotations'))
+    return Annotations(path, f'anet_anno schema ({path.name})',
+                       _videos(path, records, problems))
+
+
+def _apply_splits(annotations: Annotations) -> None:
+    """Takes ``split_{train,test}.txt`` beside ``gt.json`` into account: they,
+    not the ``subset`` of a record, are what the CoLA family reads."""
+    splits = {}
+    for subset in ('train', 'test'):
+        split = annotations.path.parent / f'split_{subset}.txt'
+        if split.is_file():
+            for name in read_text(split).split():
+                splits[name] = canonical_subset(subset)
+                if name not in annotations.videos:
+                    annotations.stray[name] = split.name
+    if splits:
+        for name, video in annotations.videos.items():
+            video.subset = splits.get(name, '')
+
+
+def _text(value: Any) -> str:
+    # np.str_ from bundles made with Python 3, bytes from Python 2
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _read_bundle(folder: Path, problems: dict[str, str] | None) -> Annotations:
+    """CO2-Net / DELU / DDG-Net: parallel npy arrays, one row per video.
+
+    ``labels_all`` holds the video-level labels on which these methods
+    train; it differs from the set of segment labels for some videos.
+    ``extracted_fps.npy`` and ``original_fps.npy`` are not read: the former
+    is wrong (10, the features were taken at 25 fps), the latter has no part
+    in the clock of the features.
+    """
+    columns = {
+        key: load_object_array(folder / f'{key}.npy')
+        for key in _BUNDLE
+        # the video-level labels and durations are not needed to evaluate
+        if key not in ('duration',
+                       'labels_all') or (folder / f'{key}.npy').is_file()
+    }
+    classes = tuple(_text(c) for c in columns.pop('classlist').ravel())
+    if len({len(column) for column in columns.values()}) > 1:
+        raise ValueError(
+            f'{folder}: expected one row per video in every file, found '
+            f'{ {key: len(column) for key, column in columns.items()} }')
+    order = [_text(name) for name in columns['videoname'].ravel()]
+    records: dict[str, dict] = {}
+    for row, name in enumerate(order):
+        item = {key: column[row] for key, column in columns.items()}
+        if name in records:
+            raise ValueError(f'{folder / "videoname.npy"} names {name} twice')
+        if len(item['segments']) != len(item['labels']):
+            raise ValueError(
+                f'{folder}: {name} has {len(item["segments"])} segments but '
+                f'{len(item["labels"])} labels')
+        records[name] = dict(
+            subset=_text(np.ravel(item['subset'])[0]),
+            annotations=[
+                dict(label=_text(label), segment=segment)
+                for label, segment in zip(item['labels'], item['segments'])
+            ])
+        if 'duration' in item:
+            records[name]['duration'] = float(np.ravel(item['duration'])[0])
+        if 'labels_all' in item:
+            records[name]['labels'] = [_text(x) for x in item['labels_all']]
+    result = Annotations(
+        folder,
+        'npy bundle',
+        _videos(folder, records, problems, classes),
+        classes,
+        order=order)
+    if (folder / 'Ambiguous_test.txt').is_file():
+        result.add_ambiguous(folder / 'Ambiguous_test.txt')
+    return result
+
+
+def _read_thumos_text(folder: Path,
+                      problems: dict[str, str] | None) -> Annotations:
+    """Official THUMOS14: ``CLASS_{val,test}.txt`` and durations.
+
+    ``*_avoid_videos.txt`` (class and video pairs that the challenge did not
+    score) is not used, as by everybody else.
+    """
+    records: dict[str, dict] = {}
+    for subset in ('val', 'test'):
+        for path in sorted(folder.glob(f'*_{subset}.txt')):
+            label = path.stem.rsplit('_', 1)[0]
+            if label == 'Ambiguous':
+                continue
+            for _, name, span in _read_spans(path):
+                record = records.setdefault(
+                    name, dict(subset=subset, annotations=[]))
+                record['annotations'].append(dict(label=label, segment=span))
+    result = Annotations(
+        folder, 'official THUMOS14 text',
+        _videos(folder, dict(sorted(records.items())), problems))
+    for subset in ('val', 'test'):
+        if (folder / f'Ambiguous_{subset}.txt').is_file():
+            result.add_ambiguous(folder / f'Ambiguous_{subset}.txt')
+        if (folder / f'th14_{subset}_durations.txt').is_file():
+            result.add_durations(folder / f'th14_{subset}_durations.txt')
+    return result
+
+
+def _read_spans(path: Path) -> list[tuple[int, str, list[float]]]:
+    spans = []
+    for number, line in enumerate(read_text(path).split('\n'), 1):
+        # split() because the official files put two spaces after the name
+        fields = line.split()
+        if not fields:
+            continue
+        try:
+            name, start, end = fields
+            span = [_number(start, 'start'), _number(end, 'end')]
+        except ValueError:
+            raise ValueError(
+                f'{path}, line {number}: expected "NAME start end" in '
+                f'seconds, found {line!r}') from None
+        spans.append((number, name, span))
+    return spans

@@ -1,0 +1,155 @@
+"""Ground truth and detections from files."""
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mmaction_actiondiff.annotations import (SnippetGrid, canonical_subset,
+                                             index_labels, load_json,
+                                             read_annotations, require_object)
+
+from .protocols import (Detections, EvaluationResult, GroundTruth, Protocol,
+                        evaluate)
+
+# In this order; the first with instances is the one that is evaluated.
+_SUBSETS = ('test', 'validation')
+
+
+def read_ground_truth(
+    path: str | os.PathLike,
+    subset: str | None = None,
+    seconds_per_snippet: float = 16 / 25
+) -> tuple[tuple[str, ...], dict[str, GroundTruth]]:
+    """Reads the annotations of one subset.
+
+    Args:
+        path (str | PathLike): Any annotations that
+            :func:`~mmaction_actiondiff.annotations.read_annotations` reads.
+        subset (str, optional): Name of the subset; by default the first of
+            test and validation that has instances.
+        seconds_per_snippet (float): Length of a snippet, for protocols that
+            count in snippets, where the annotations do not say it.
+
+    Returns:
+        tuple: Class names, and the ground truth by the name of the video.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If a file is malformed or the subset has no instance.
+    """
+    default = SnippetGrid.read(dict(seconds_per_snippet=seconds_per_snippet))
+    annotations = read_annotations(path)
+    videos = annotations.videos
+    annotated = {v.subset for v in videos.values() if len(v.segments)}
+    wanted = next((s for s in _SUBSETS if s in annotated), None) \
+        if subset is None else canonical_subset(subset)
+    if wanted not in annotated:
+        raise ValueError(
+            f'{path}: no annotated segment in the subset '
+            f'{subset or "test or validation"!r}; the subsets with segments '
+            f'are {sorted(annotated)}')
+    index = {name: i for i, name in enumerate(annotations.classes)}
+    return annotations.classes, {
+        name:
+        GroundTruth(video.segments,
+                    np.array(
+                        index_labels(video.segment_labels, index,
+                                     f'{path}: {name}'),
+                        dtype=np.int64), video.ambiguous,
+                    (video.grid
+                     or default).seconds)  # type: ignore[union-attr]
+        for name, video in videos.items() if video.subset == wanted
+    }
+
+
+def read_detections(path: str | os.PathLike,
+                    classes: Iterable[str]) -> dict[str, Detections]:
+    """Reads detections in ActivityNet's schema: ``{"results": {NAME:
+    [{"label": str, "segment": [start, end], "score": number}]}}``.
+
+    Args:
+        path (str | PathLike): The json file.
+        classes (Iterable[str]): Names of the classes.
+
+    Returns:
+        dict[str, Detections]: By the name of the video.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is malformed, a number is not finite, a segment
+            ends before its start or a label is not among ``classes``.
+    """
+    index = {name: i for i, name in enumerate(classes)}
+    results = require_object(path, load_json(path), 'results')
+    return {
+        name: _detections(items, index, f'{path}: {name}')
+        for name, items in results.items()
+    }
+
+
+def _detections(items: Sequence[dict], index: dict[str, int],
+                where: str) -> Detections:
+    try:
+        # one by one: reshaping would accept segments of four numbers
+        rows = [(*map(float, item['segment']), float(item['score']))
+                for item in items]
+        labels = [item['label'] for item in items]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f'{where}: expected a list of {{"label", "segment": [start, end],'
+            f' "score"}}, found {type(error).__name__}: {error}') from None
+    for row in rows:
+        if len(row) != 3 or not np.isfinite(row).all() or row[1] < row[0]:
+            raise ValueError(
+                f'{where}: expected a segment [start, end] in seconds with '
+                f'start <= end, and a score, all finite; found segment '
+                f'{list(row[:-1])} and score {row[-1]}')
+    array = np.array(rows, dtype=np.float64).reshape(-1, 3)
+    return Detections(array[:, :2],
+                      np.array(index_labels(labels, index, where), np.int64),
+                      array[:, 2])
+
+
+def evaluate_files(
+        detections: str | os.PathLike,
+        annotations: str | os.PathLike,
+        protocol: Protocol,
+        subset: str | None = None,
+        seconds_per_snippet: float = 16 / 25,
+        json_file: str | os.PathLike | None = None) -> EvaluationResult:
+    """Evaluates a file of detections.
+
+    Args:
+        detections (str | PathLike): See :func:`read_detections`.
+        annotations (str | PathLike): See :func:`read_ground_truth`.
+        protocol (Protocol): How.
+        subset (str, optional): See :func:`read_ground_truth`.
+        seconds_per_snippet (float): See :func:`read_ground_truth`.
+        json_file (str | PathLike, optional): Where to write the numbers.
+
+    Raises:
+        FileNotFoundError: If a file or the folder of ``json_file`` is
+            missing.
+        ValueError: If a file is malformed, or the files have no video in
+            common.
+    """
+    if json_file is not None and not Path(json_file).parent.is_dir():
+        raise FileNotFoundError(
+            f'{json_file}: the folder to write it to does not exist')
+    classes, truth = read_ground_truth(annotations, subset,
+                                       seconds_per_snippet)
+    predicted = read_detections(detections, classes)
+    if predicted and not set(predicted) & set(truth):
+        raise ValueError(
+            f'{detections}: none of its {len(predicted)} videos (such as '
+            f'{next(iter(predicted))}) is among the {len(truth)} to evaluate '
+            f'in {annotations} (such as {next(iter(truth))})')
+    result = evaluate(truth, predicted, len(classes), protocol)
+    if json_file is not None:
+        Path(json_file).write_text(
+            json.dumps(result.to_dict(), indent=2) + '\n', encoding='utf-8')
+    return result

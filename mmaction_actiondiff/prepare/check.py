@@ -1,0 +1,118 @@
+"""Verifies a folder in our layout."""
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+
+import mmengine
+import numpy as np
+
+from mmaction_actiondiff.annotations import (Annotations, check_file_name,
+                                             index_labels)
+from mmaction_actiondiff.safe_npy import open_feature
+
+from .report import DataSet, Report
+
+
+def check(root: Path,
+          annotations: Annotations,
+          problems: dict[str, str],
+          dataset: DataSet,
+          tolerance: float = 0.02) -> Report:
+    """Verifies a folder in our layout, reading every value.
+
+    Args:
+        root (Path): The data root; nothing in it is changed.
+        annotations (Annotations): Of ``root/annotations.json``.
+        problems (dict[str, str]): What is wrong with a record, by video.
+        dataset (DataSet): What is known of the data set.
+        tolerance (float): See :func:`length_problem`.
+
+    Returns:
+        Report: ``report.damaged`` tells whether something is wrong.
+    """
+    report = Report()
+    index = {name: i for i, name in enumerate(annotations.classes)}
+    for name, video in annotations.videos.items():
+        try:
+            check_file_name(name)
+            if video.duration is None:
+                raise ValueError('no "duration" in seconds')
+            index_labels([*video.segment_labels, *(video.labels or ())], index,
+                         name)
+        except ValueError as error:
+            problems[name] = str(error)
+    for name, problem in problems.items():
+        report.add('malformed annotation', name, problem, damage=True)
+    sound = {n: v for n, v in annotations.videos.items() if n not in problems}
+    num_classes = len(annotations.classes)
+    if dataset.num_classes not in (None, num_classes):
+        report.add(
+            'classes',
+            'annotations.json',
+            f'{num_classes}, expected {dataset.num_classes}',
+            damage=True)
+    if not annotations.videos and not problems:
+        report.add('no videos', 'annotations.json', 'it is empty', damage=True)
+    files = {}
+    for path in sorted((root / 'features').glob('*')):
+        if path.suffix == '.npy':
+            files[path.stem] = path
+        else:
+            report.add(
+                'not a feature file',
+                path.name,
+                'an interrupted run leaves .part files; they may be deleted',
+                damage=True)
+    named = {**annotations.videos, **problems}
+    for name in [name for name in named if name not in files]:
+        report.add(
+            'video without feature',
+            name,
+            f'no features/{name}.npy',
+            damage=True)
+    for name in [name for name in files if name not in named]:
+        report.add(
+            'feature without annotation',
+            name,
+            f'features/{name}.npy is of no video: renamed?',
+            damage=True)
+    shapes = {}
+    for name in mmengine.track_iter_progress(list(files), file=sys.stderr):
+        try:
+            shapes[name] = _inspect(files[name])
+        except ValueError as error:
+            report.add('damaged feature', name, str(error), damage=True)
+    print()
+    channels = dataset.channels
+    if shapes and channels is None:
+        channels = Counter(s[1] for s in shapes.values()).most_common(1)[0][0]
+    lengths = {}
+    for name, shape in shapes.items():
+        if shape[1] == channels:
+            if name in sound:
+                lengths[name] = shape[0]
+            continue
+        report.add(
+            'transposed feature'
+            if shape[0] == channels else 'wrong number of channels',
+            name,
+            f'shape {shape}, expected (T, {channels})',
+            damage=True)
+    report.describe(sound, lengths, dataset, tolerance,
+                    'sign of a wrong fps or stride', True)
+    return report
+
+
+def _inspect(path: Path) -> tuple[int, int]:
+    """Shape of a feature file of which every value is sound."""
+    array = open_feature(path)
+    if array.dtype == np.float64:
+        raise ValueError(f'{path}: expected float16 or float32, found float64')
+    sound = np.isfinite(array)
+    if not sound.all():
+        row = int(np.flatnonzero(~sound.all(axis=1))[0])
+        raise ValueError(f'{path}: {sound.size - sound.sum()} values are NaN '
+                         f'or infinite, first in row {row}')
+    return array.shape[0], array.shape[1]

@@ -1,0 +1,102 @@
+"""The command line that the preparing tools share."""
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from mmaction_actiondiff.annotations import Annotations, read_annotations
+
+from .check import check
+from .report import DataSet
+from .write import prepare
+
+
+def make_parser(description: str | None) -> argparse.ArgumentParser:
+    """Parser with the options that every data set has."""
+    parser = argparse.ArgumentParser(
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        '--check',
+        type=Path,
+        metavar='DIR',
+        help='verify an existing data root instead, changing nothing')
+    parser.add_argument(
+        '--annotations', type=Path, help='file or folder; see docs/data.md')
+    parser.add_argument(
+        '--features',
+        type=Path,
+        help='folder or *-JOINTFeatures.npy; without it the annotations '
+        'alone are written')
+    parser.add_argument('--out', type=Path, help='data root to write')
+    parser.add_argument(
+        '--dtype',
+        choices=('float32', 'float16'),
+        help='default: as in the source, bit for bit (float64 becomes '
+        'float32); float16 halves the size, at a relative error of 5e-4, '
+        'and refuses values beyond 65504')
+    parser.add_argument(
+        '--channels', type=int, help='D, where it is not the usual one')
+    parser.add_argument(
+        '--channels-first',
+        action='store_true',
+        help='the arrays of --features are (D, T)')
+    parser.add_argument(
+        '--length-tolerance',
+        type=float,
+        default=0.02,
+        metavar='SHARE',
+        help='tolerated share by which T may differ from floor(duration / '
+        'step) (default: %(default)s; 2 snippets are always tolerated)')
+    return parser
+
+
+def run(parser: argparse.ArgumentParser,
+        args: argparse.Namespace,
+        dataset_of: Callable[[Annotations], DataSet],
+        read: Callable[[argparse.Namespace], Annotations]
+        | None = None) -> int:
+    """Prepares or checks as ``args`` say.
+
+    Args:
+        parser (ArgumentParser): For complaints about the arguments.
+        args (Namespace): What it parsed.
+        dataset_of (Callable): What is known of the data set, given its
+            annotations.
+        read (Callable, optional): Reads the annotations; by default those of
+            ``args.annotations``.
+
+    Returns:
+        int: The exit status: 1 if anything is damaged or unusable, else 0.
+
+    Raises:
+        FileNotFoundError: If a source is missing.
+        ValueError: If it is malformed.
+    """
+    if not args.check and not (args.annotations and args.out):
+        parser.error('--annotations and --out, or --check, are needed')
+    problems: dict[str, str] = {}
+    if args.check:
+        annotations = read_annotations(args.check / 'annotations.json',
+                                       problems)
+    else:
+        annotations = read(args) if read else read_annotations(
+            args.annotations)
+        print(f'{args.annotations}: {annotations.layout}')
+    dataset = dataset_of(annotations)
+    if args.channels:
+        dataset = replace(dataset, channels=args.channels)
+    if args.check:
+        report = check(args.check, annotations, problems, dataset,
+                       args.length_tolerance)
+        report.show()
+        print('damaged' if report.damaged else 'sound')
+    else:
+        report = prepare(annotations, args.features, args.out, dataset,
+                         args.dtype, args.length_tolerance,
+                         args.channels_first)
+        report.show()
+        print(f'all names: {args.out / "report.json"}')
+    return int(report.damaged)

@@ -1,0 +1,259 @@
+"""Features in the forms in which they are published.
+
+A source hands over one video at a time, as the list of its streams, each
+``(T, D)``: the caller writes it before the next one is read, so memory does
+not grow with the data set.
+"""
+from __future__ import annotations
+
+import csv
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mmaction_actiondiff.annotations import (Annotations, SnippetGrid,
+                                             load_json, read_text)
+from mmaction_actiondiff.safe_npy import stream_feature_arrays
+
+# Receives the video's name, its streams (rgb, flow) or [joint], where a str
+# tells why there is no array, and the grid of a sidecar file.
+Sink = Callable[[str, list, SnippetGrid | None], None]
+_STREAMS = ('rgb', 'flow')
+_SUFFIXES = ('.npy', '.npz', '.pt', '.pth', '.csv', '.h5', '.hdf5')
+
+
+def open_features(path: Path, annotations: Annotations,
+                  transpose: bool) -> FeatureFolder | FeatureBundle:
+    """The source of features at ``path``.
+
+    Args:
+        path (Path): A folder, see :class:`FeatureFolder`, or a
+            ``*-JOINTFeatures.npy`` file, see :class:`FeatureBundle`.
+        annotations (Annotations): Names the arrays of a bundle.
+        transpose (bool): Whether the arrays are (D, T).
+
+    Raises:
+        FileNotFoundError: If there is nothing at ``path``.
+        ValueError: If it is not what it should be.
+    """
+    if path.is_dir():
+        return FeatureFolder(path, transpose)
+    if not path.is_file():
+        raise FileNotFoundError(f'{path}: no such file or folder')
+    if path.suffix != '.npy':
+        raise ValueError(f'{path}: expected a folder of one file per video, '
+                         'or a *-JOINTFeatures.npy bundle')
+    if annotations.order is None:
+        raise ValueError(
+            f'{path} is a bundle without video names; --annotations must be '
+            f'its *-Annotations folder, found {annotations.layout}')
+    return FeatureBundle(path, annotations.order, transpose)
+
+
+class FeatureFolder:
+    """A folder, searched to any depth and through links, of one file per
+    video and stream.
+
+    Recognised: ``rgb/NAME.npy`` with ``flow/NAME.npy`` (CoLA, UM, BaS-Net,
+    ASM-Loc), ``NAME_rgb.npy`` with ``NAME_flow.npy`` (ACRNet), and
+    ``NAME.npy`` (both streams joined); instead of ``.npy`` also ``.npz`` and
+    ``.pt`` (one array, or ``rgb`` and ``flow``), ``.csv`` and ``.h5``.
+    ``NAME`` may be preceded by ``v_``. A ``NAME.json`` beside the file may
+    hold ``stride``, ``fps`` and ``window``.
+
+    Args:
+        root (Path): The folder.
+        transpose (bool): Whether the arrays are (D, T).
+
+    Raises:
+        ValueError: If it holds no such file or one stream of a video twice.
+    """
+
+    def __init__(self, root: Path, transpose: bool = False) -> None:
+        self.transpose = transpose
+        self.files: dict[str, dict[str, Path]] = {}
+        others: Counter[str] = Counter()
+        seen = set()
+        for folder, folders, names in os.walk(root, followlinks=True):
+            if os.path.realpath(folder) in seen:
+                folders.clear()  # a link to a folder above
+                continue
+            seen.add(os.path.realpath(folder))
+            for file_name in sorted(names):
+                path = Path(folder, file_name)
+                if path.suffix.lower() not in _SUFFIXES:
+                    others[path.suffix or file_name] += 1
+                    continue
+                name, stream = self._split(path)
+                streams = self.files.setdefault(name, {})
+                if stream in streams:
+                    raise ValueError(
+                        f'{path} and {streams[stream]} are both the '
+                        f'{stream} features of {name}; remove one')
+                streams[stream] = path
+        if not self.files:
+            found = ', '.join(f'{n} {s}' for s, n in others.most_common(5))
+            raise ValueError(
+                f'{root}: expected one file per video ({", ".join(_SUFFIXES)})'
+                f' in this folder, found {found or "nothing"}')
+
+    @staticmethod
+    def _split(path: Path) -> tuple[str, str]:
+        if path.parent.name in _STREAMS:
+            return path.stem, path.parent.name
+        name, _, last = path.stem.rpartition('_')
+        return (name, last) if name and last in _STREAMS else (path.stem,
+                                                               'joint')
+
+    def send(self, names: Iterable[str], sink: Sink) -> set[str]:
+        """Sends the videos ``names`` to ``sink``.
+
+        Returns:
+            set[str]: The names of the folder that were not asked for.
+        """
+        unused = set(self.files)
+        for name in names:
+            key = name if name in self.files else f'v_{name}'
+            if key not in self.files:
+                continue
+            unused.discard(key)
+            paths = list(self.files[key].values())
+            sidecar = paths[0].with_suffix('.json')
+            try:
+                grid = SnippetGrid.read(
+                    load_json(sidecar)) if sidecar.is_file() else None
+                streams = self._streams(self.files[key])
+            except (ValueError, FileNotFoundError) as error:
+                sink(name, [str(error)], None)
+            else:
+                sink(name, streams, grid)
+        return unused
+
+    def _streams(self, files: dict[str, Path]) -> list[np.ndarray]:
+        for stream in _STREAMS:
+            if 'joint' not in files and stream not in files:
+                raise ValueError(f'no {stream} features beside '
+                                 f'{next(iter(files.values()))}')
+        paths = [files['joint']] if 'joint' in files else [
+            files[stream] for stream in _STREAMS
+        ]
+        arrays = [array for path in paths for array in read_arrays(path)]
+        return [a.T if self.transpose else a for a in arrays]
+
+
+def read_arrays(path: Path) -> list[np.ndarray]:
+    """Reads the array of a file, or its arrays ``rgb`` and ``flow``.
+
+    Args:
+        path (Path): An npy, npz, pt, csv or h5 file. Nothing in it is run.
+
+    Raises:
+        ValueError: If it cannot be read, or holds anything else.
+    """
+    try:
+        return _READERS[path.suffix.lower()](path)
+    # a damaged file may raise nearly anything
+    except Exception as error:
+        raise ValueError(f'{path} cannot be read ({error})') from None
+
+
+def _pick(content: Any) -> list:
+    """The only value, or rgb and flow, of a mapping."""
+    if set(content) == set(_STREAMS):
+        return [content[stream] for stream in _STREAMS]
+    if len(content) != 1:
+        raise ValueError('expected one array, or rgb and flow, found '
+                         f'{sorted(content)[:5]}')
+    return [content[key] for key in content]
+
+
+def _read_npz(path: Path) -> list[np.ndarray]:
+    with np.load(path, allow_pickle=False) as content:
+        return _pick(dict(content))
+
+
+def _read_torch(path: Path) -> list[np.ndarray]:
+    content = torch.load(path, map_location='cpu', weights_only=True)
+    tensors = _pick(content) if isinstance(content, dict) else [content]
+    if not all(isinstance(tensor, torch.Tensor) for tensor in tensors):
+        raise ValueError(f'expected a tensor, found {type(tensors[0])}')
+    return [tensor.numpy() for tensor in tensors]
+
+
+def _read_csv(path: Path) -> list[np.ndarray]:
+    rows = list(csv.reader(read_text(path).splitlines()))
+    try:
+        float(rows[0][0])
+    except ValueError:
+        rows = rows[1:]  # names of the columns
+    return [np.array(rows, dtype=np.float32)]
+
+
+def _read_hdf5(path: Path) -> list[np.ndarray]:
+    try:
+        import h5py
+    except ImportError:
+        raise ValueError('h5py is not installed: pip install h5py') from None
+    with h5py.File(path, 'r') as content:
+        return [array[()] for array in _pick(content)]
+
+
+_READERS: dict[str, Callable[[Path], list[np.ndarray]]] = {
+    '.npy': lambda path: [np.load(path, mmap_mode='r', allow_pickle=False)],
+    '.npz': _read_npz,
+    '.pt': _read_torch,
+    '.pth': _read_torch,
+    '.csv': _read_csv,
+    '.h5': _read_hdf5,
+    '.hdf5': _read_hdf5,
+}
+
+
+class FeatureBundle:
+    """``*-JOINTFeatures.npy``: an array per video, without names.
+
+    Args:
+        path (Path): The file; see :func:`stream_feature_arrays`.
+        order (list[str]): Names of the N videos, in the order of the file.
+        transpose (bool): Whether the arrays are (D, T).
+    """
+
+    def __init__(self,
+                 path: Path,
+                 order: list[str],
+                 transpose: bool = False) -> None:
+        self.path = path
+        self.order = order
+        self.transpose = transpose
+
+    def send(self, names: Iterable[str], sink: Sink) -> set[str]:
+        """Sends the videos ``names`` to ``sink``, in the file's order.
+
+        Returns:
+            set[str]: Empty: every array of a bundle has a name.
+
+        Raises:
+            ValueError: If the file is damaged, holds anything but arrays,
+                or the number of arrays is not that of the names.
+        """
+        wanted = set(names)
+        mismatch = ValueError(
+            f'{self.path} does not hold {len(self.order)} arrays, as many as '
+            'there are names in videoname.npy: the features belong to '
+            'another annotation bundle')
+
+        def receive(index: int, array: np.ndarray) -> None:
+            if index >= len(self.order):
+                raise mismatch
+            if self.order[index] in wanted:
+                sink(self.order[index], [array.T if self.transpose else array],
+                     None)
+
+        if stream_feature_arrays(self.path, receive) != len(self.order):
+            raise mismatch
+        return set()

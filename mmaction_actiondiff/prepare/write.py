@@ -1,0 +1,325 @@
+"""Writes our layout from a source."""
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+import mmengine
+import numpy as np
+
+from mmaction_actiondiff.annotations import (Annotations, SnippetGrid,
+                                             check_file_name, index_labels,
+                                             quote)
+from mmaction_actiondiff.safe_npy import open_feature
+
+from .features import open_features
+from .report import DataSet, Report
+
+
+def prepare(annotations: Annotations,
+            features: Path | None,
+            root: Path,
+            dataset: DataSet,
+            dtype: str | None = None,
+            tolerance: float = 0.02,
+            transpose: bool = False) -> Report:
+    """Writes ``root`` from a source.
+
+    Args:
+        annotations (Annotations): What was read; changed.
+        features (Path, optional): Folder or bundle; None writes the
+            annotations alone.
+        root (Path): Folder to write, created if needed.
+        dataset (DataSet): What is known of the data set.
+        dtype (str, optional): ``'float16'`` or ``'float32'``; None keeps the
+            source's precision (float64 becomes float32).
+        tolerance (float): See :func:`length_problem`.
+        transpose (bool): Whether the features are (D, T).
+
+    Returns:
+        Report: It is also in ``root/report.json``.
+
+    Raises:
+        FileNotFoundError: If there are no features at ``features``.
+        ValueError: If the source is malformed or cannot be written.
+    """
+    report = Report()
+    videos = annotations.videos
+    for name in videos:
+        check_file_name(name)
+    if not videos:
+        raise ValueError(f'{annotations.path}: there is no video in it')
+    index = {name: i for i, name in enumerate(annotations.classes)}
+    for name, video in videos.items():
+        index_labels([*video.segment_labels, *(video.labels or ())], index,
+                     f'{annotations.path}: {name}')
+    _unify(annotations, dataset, report)
+    lengths: dict[str, int] = {}
+    streams = annotations.stream_channels
+    if features is not None:
+        writer = FeatureWriter(root, dataset, report, dtype)
+        lengths, streams = _write_features(annotations, features, writer,
+                                           transpose, report)
+    measured = set()
+    grids = {n: video.grid or dataset.grid for n, video in videos.items()}
+    for name, video in videos.items():
+        grid = grids[name]
+        if video.duration is None and name in lengths:
+            video.duration = lengths[name] * grid.seconds + 2 * grid.offset
+            measured.add(name)
+            report.add(
+                'no duration in the source', name, f'{video.duration:.2f} s',
+                'taken from the features, so their length is not verified; '
+                'give --durations to do so')
+    untimed = [name for name, v in videos.items() if v.duration is None]
+    if untimed:
+        raise ValueError(
+            f'{annotations.path}: no duration in the source: {quote(untimed)};'
+            ' give --durations or --features')
+    report.describe(videos, {
+        n: t
+        for n, t in lengths.items() if n not in measured
+    }, dataset, tolerance, 'kept as published', False)
+    content = dict(
+        version=dataset.name,
+        classes=annotations.classes,
+        **dataset.grid.record(),
+        database={
+            name: {
+                **video.record(),
+                **(grids[name].record() if grids[name] != dataset.grid else {})
+            }
+            for name, video in videos.items()
+        })
+    if streams:
+        content['stream_channels'] = streams
+    _write_json(root / 'annotations.json', content)
+    _write_json(
+        root / 'report.json',
+        dict(counts=report.counts, findings=report.findings),
+        indent=1)
+    return report
+
+
+def _unify(annotations: Annotations, dataset: DataSet, report: Report) -> None:
+    """Brings the subsets and labels to our form; leaves out the videos that
+    have none."""
+    for name, where in annotations.stray.items():
+        report.add('named without annotations', name, f'in {where}',
+                   'not in annotations.json, left out')
+    for name, video in list(annotations.videos.items()):
+        if dataset.subsets and video.subset:
+            if video.subset not in dataset.subsets:
+                raise ValueError(f'{annotations.path}: {name} is of subset '
+                                 f'{video.subset!r}, expected one of '
+                                 f'{sorted(dataset.subsets)}')
+            video.subset = dataset.subsets[video.subset]
+        if not video.subset:
+            report.add('video without a subset', name,
+                       f'{len(video.segments)} segments',
+                       'left out of annotations.json')
+            report.leave_out(annotations.videos, name)
+            continue
+        used = set(video.segment_labels)
+        if not video.labels and used:
+            if video.labels is not None:
+                report.add('empty label list', name,
+                           f'segments of {sorted(used)}',
+                           'the labels of the segments are used')
+            video.labels = None
+        elif used and set(video.labels or ()) != used:
+            report.add(
+                'video labels other than those of the segments', name,
+                f'{video.video_labels}, segments {sorted(used)}',
+                'both kept: training reads the video labels, evaluation '
+                'reads the segments')
+        elif used:
+            video.labels = None
+        elif video.labels:
+            video.labels = video.video_labels
+        elif dataset.subsets:
+            report.add('no labels and no segments', name, video.subset,
+                       'left out of annotations.json')
+            report.leave_out(annotations.videos, name)
+        else:
+            report.add('video without a label', name, '',
+                       'kept for testing and prediction; training refuses it')
+
+
+def _write_features(annotations: Annotations, features: Path,
+                    writer: FeatureWriter, transpose: bool,
+                    report: Report) -> tuple[dict[str, int], list[int] | None]:
+    """T by name, and the channels of the streams if there are several."""
+    videos = annotations.videos
+    source = open_features(features, annotations, transpose)
+    writer.start(len(videos))
+    unused = source.send(list(videos), writer)
+    print(f'\n{len(writer.lengths)} features in {writer.folder}, '
+          f'{writer.skipped} of them were finished before')
+    for name in sorted(unused):
+        report.add('feature without annotation', name, '', 'not copied')
+    refused = report.findings.get('unusable feature', {}).get('videos', {})
+    for name in list(videos):
+        if name in writer.lengths:
+            videos[name].grid = writer.grids.get(name, videos[name].grid)
+            continue
+        if name not in refused:
+            report.add('video without feature', name, videos[name].subset,
+                       'left out of annotations.json')
+        report.leave_out(videos, name)
+    if not videos:
+        raise ValueError(
+            f'{features}: no usable feature of any video of '
+            f'{annotations.path}; the folder has {quote(sorted(unused))}' +
+            (f', unusable are {quote(list(refused.items())[0])}'
+             if refused else ''))
+    return writer.lengths, writer.stream_channels
+
+
+class FeatureWriter:
+    """Writes feature files, each whole or not at all.
+
+    Args:
+        root (Path): The data root.
+        dataset (DataSet): Gives the number of channels.
+        report (Report): Receives what is wrong with a source.
+        dtype (str, optional): See :func:`prepare`.
+    """
+
+    def __init__(self, root: Path, dataset: DataSet, report: Report,
+                 dtype: str | None) -> None:
+        self.folder = root / 'features'
+        self.channels = dataset.channels
+        self.report = report
+        self.dtype = dtype
+        self.lengths: dict[str, int] = {}
+        self.grids: dict[str, SnippetGrid] = {}
+        self.stream_channels: list[int] | None = None
+        self.skipped = 0
+        self.progress = mmengine.ProgressBar(start=False, file=sys.stderr)
+
+    def start(self, total: int) -> None:
+        """Starts the progress bar over ``total`` videos."""
+        self.progress.task_num = total
+        self.progress.start()
+
+    def __call__(self, name: str, streams: list,
+                 grid: SnippetGrid | None) -> None:
+        """Writes the streams of a video side by side.
+
+        Args:
+            name (str): Video name.
+            streams (list): Arrays ``(T, D_i)``, or a str saying why there is
+                none.
+            grid (SnippetGrid, optional): What a sidecar file says.
+        """
+        try:
+            array = self._join(name, streams)
+        except ValueError as error:
+            self.report.add(
+                'unusable feature',
+                name,
+                str(error),
+                'not written; the video is left out',
+                damage=True)
+        else:
+            self._write(name, array)
+            self.lengths[name] = len(array)
+            if grid:
+                self.grids[name] = grid
+        self.progress.update()
+
+    def _join(self, name: str, streams: list) -> np.ndarray:
+        for stream in streams:
+            if isinstance(stream, str):
+                raise ValueError(stream)
+            if stream.ndim != 2 or not stream.size:
+                raise ValueError(
+                    f'expected (T, D) with T > 0, found {stream.shape}')
+            if stream.dtype.kind != 'f':
+                raise ValueError(f'expected floats, found {stream.dtype}')
+        channels = [stream.shape[1] for stream in streams]
+        self.channels = self.channels or sum(channels)
+        if sum(channels) != self.channels:
+            shapes = ' and '.join(str(stream.shape) for stream in streams)
+            turned = sum(stream.shape[0] for stream in streams)
+            raise ValueError(
+                f'expected {self.channels} channels, found {shapes}' +
+                (': transposed, give --channels-first or save it as (T, D)'
+                 if turned == self.channels else ''))
+        if len(channels) > 1:
+            self.stream_channels = self.stream_channels or channels
+            if channels != self.stream_channels:
+                raise ValueError(f'expected streams of {self.stream_channels} '
+                                 f'channels, found {channels}')
+        lengths = [len(stream) for stream in streams]
+        if max(lengths) - min(lengths) > 1:
+            raise ValueError(f'streams of {lengths} snippets')
+        if max(lengths) > min(lengths):
+            self.report.add('rgb and flow differ by one snippet', name,
+                            f'{lengths}', 'the longer was cut')
+        dtype = np.dtype(self.dtype or 'float32')
+        if not self.dtype and np.result_type(*streams) == np.float16:
+            dtype = np.dtype('float16')
+        with np.errstate(over='ignore'):
+            array = np.concatenate(
+                [stream[:min(lengths)] for stream in streams],
+                axis=1,
+                dtype=dtype,
+                casting='same_kind')
+        if not np.isfinite(array).all():
+            raise ValueError(_not_finite(streams, dtype))
+        return array
+
+    def _write(self, name: str, array: np.ndarray) -> None:
+        path = self.folder / f'{name}.npy'
+        try:
+            before = open_feature(path)
+        except FileNotFoundError:
+            pass
+        except ValueError:
+            self.report.add('replaced', name, 'it was damaged',
+                            'the files of an earlier run were written anew')
+        else:
+            if before.dtype == array.dtype and np.array_equal(before, array):
+                self.skipped += 1
+                return
+            self.report.add('replaced', name, 'it had other values',
+                            'the files of an earlier run were written anew')
+        _write_whole(path, lambda file: np.save(file, array))
+
+
+def _not_finite(streams: list, dtype: np.dtype) -> str:
+    bad = sum(stream.size - np.isfinite(stream).sum() for stream in streams)
+    if bad:
+        return f'{bad} values are NaN or infinite'
+    largest = max(np.abs(stream).max() for stream in streams)
+    return (
+        f'its largest value {largest:.6g} does not fit into {dtype} (at most '
+        f'{np.finfo(dtype).max:.6g}); values are not clipped' +
+        (': use --dtype float32' if dtype == np.float16 else ''))
+
+
+def _write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Writes a file that is there whole or not at all."""
+    partial = path.with_name(f'{path.name}.part')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(partial, 'wb') as file:
+            write(file)
+        os.replace(partial, path)
+    except OSError as error:
+        raise ValueError(
+            f'{path}: cannot be written ({error.strerror or error}); what was '
+            'written before is whole: run again to go on') from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _write_json(path: Path, content: dict, indent: int | None = None) -> None:
+    text = json.dumps(content, indent=indent, ensure_ascii=False) + '\n'
+    _write_whole(path, lambda file: file.write(text.encode()))

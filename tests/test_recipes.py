@@ -1,0 +1,62 @@
+"""The recipes of docs/architecture.md are followed word for word."""
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from mmaction.registry import MODELS
+from mmaction.structures import ActionDataSample
+
+PAGE = Path(__file__).parents[1] / 'docs' / 'architecture.md'
+
+
+@pytest.fixture(scope='module')
+def recipe() -> dict:
+    """What the page's Python blocks define, run one after the other."""
+    blocks = re.findall(r'```python\n(.*?)```', PAGE.read_text('utf-8'), re.S)
+    scope: dict = {}
+    for block in blocks:
+        exec(block, scope)
+    yield scope
+    MODELS.module_dict.pop('LinearBranch')
+
+
+def samples(num_videos: int, length: int) -> list[ActionDataSample]:
+    found = []
+    for i in range(num_videos):
+        sample = ActionDataSample(
+            metainfo=dict(
+                video_name=f'v{i}',
+                num_snippets=length - i,
+                duration=float(length - i),
+                seconds_per_snippet=1.))
+        found.append(sample.set_gt_label(i))
+    return found
+
+
+def test_branch_and_loss(recipe):
+    model = MODELS.build({**recipe['model'], 'stream_channels': [3, 3]})
+    inputs = torch.randn(2, 6, 20)
+    losses = model(inputs, samples(2, 20), mode='loss')
+    assert {'loss_mil', 'loss_diffusion', 'loss_mil_fused'} <= losses.keys()
+    sum(v for k, v in losses.items() if 'loss' in k).backward()
+    assert model.base_branch.classifier.weight.grad.abs().sum() > 0
+
+    model.eval()
+    for sample in model(inputs, samples(2, 20), mode='predict'):
+        assert sample.pred_instances.segments.shape[1] == 2
+
+
+def test_page_names_files_that_exist():
+    root = PAGE.parents[1]
+    for name in re.findall(r'`((?:\w+/)+[\w{},]+\.py)`', PAGE.read_text()):
+        if '{' in name:
+            head, names, tail = re.split(r'[{}]', name)
+            paths = [head + x + tail for x in names.split(',')]
+        else:
+            paths = [name]
+        for path in paths:
+            assert (root / path).exists() or (root / 'mmaction_actiondiff' /
+                                              path).exists(), path
