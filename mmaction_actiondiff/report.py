@@ -240,7 +240,7 @@ def _results(val: Sequence[dict], config: str) -> str:
         'overlap in time (tIoU) that a segment needs to be right; '
         'a:b is the mean from a to b. The last line is the result: an earlier '
         f'one would be chosen by the data it is measured on.{name}</p>' +
-        _table(['iteration'] + [k.split('/')[-1] for k in keys], rows))
+        _table(['iteration'] + [k.split('mAP')[1] for k in keys], rows))
 
 
 @matplotlib.rc_context({'svg.fonttype': 'none', 'font.family': 'sans-serif'})
@@ -482,7 +482,8 @@ figcaption {{ font-weight: bold; }}
   background: #fafafa; margin-bottom: 2px; }}
 .bars rect:hover, .bars rect:focus {{ fill-opacity: .9; outline: none; }}
 .ticks {{ font-size: .8rem; color: #666; position: relative; height: 1.2rem; }}
-.ticks span {{ position: absolute; transform: translateX(-50%); }}
+.ticks span {{ position: absolute; white-space: nowrap;
+  transform: translateX(-50%); }}
 .ticks span:first-child {{ transform: none; }}
 pre {{ overflow-x: auto; background: #f6f6f6; padding: .5rem;
   font-size: .8rem; white-space: pre-wrap; overflow-wrap: anywhere; }}
