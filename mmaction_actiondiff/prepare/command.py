@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -77,6 +78,10 @@ def run(parser: argparse.ArgumentParser,
     """
     if not args.check and not (args.annotations and args.out):
         parser.error('--annotations and --out, or --check, are needed')
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, 'reconfigure'):
+            # names of videos that the terminal cannot show
+            stream.reconfigure(errors='backslashreplace')
     problems: dict[str, str] = {}
     if args.check:
         annotations = read_annotations(args.check / 'annotations.json',
