@@ -9,7 +9,7 @@ _base_ = [
 model = dict(
     num_classes={{_base_.num_classes}},
     stream_channels={{_base_.stream_channels}},
-    warmup_iters=200,
+    warmup_iters=100,
     video_score_thr=0.1,
     base_branch=dict(
         _delete_=True, type='ConvBranch', embed_channels=256, dropout=0.3),

@@ -8,5 +8,5 @@ from __future__ import annotations
 __version__ = '0.1.0'
 
 from . import _compat  # noqa: F401  (before anything of MMAction2)
-from . import (  # noqa: F401
-    datasets, evaluation, hooks, models, proposals, visualization_hook)
+from . import (datasets, evaluation, hooks, models, proposals,  # noqa: F401
+               visualization_hook)

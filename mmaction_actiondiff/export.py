@@ -51,7 +51,8 @@ class NetworkPart(nn.Module):
         """
         inputs = inputs.masked_fill(~valid, 0)
         if self.needs_noise:
-            scores = self.localizer.single_pass(inputs, valid, noise)
+            scores = self.localizer.single_pass(  # type: ignore[call-arg]
+                inputs, valid, noise)
         else:
             scores = self.localizer.single_pass(inputs, valid)
         return {k: v for k, v in scores._asdict().items() if v is not None}
@@ -81,9 +82,9 @@ def export_network(localizer: WeakLocalizer,
         raise ValueError(f'num_snippets must be >= 1, got {num_snippets}')
     network = NetworkPart(localizer).cpu().eval()
     channels = sum(localizer.base_branch.stream_channels)
-    example: tuple[Tensor, ...] = (
-        torch.zeros(1, channels, num_snippets),
-        torch.ones(1, 1, num_snippets, dtype=torch.bool))
+    example: tuple[Tensor,
+                   ...] = (torch.zeros(1, channels, num_snippets),
+                           torch.ones(1, 1, num_snippets, dtype=torch.bool))
     if network.needs_noise:
         example += (torch.zeros(1, localizer.num_classes, num_snippets), )
     facts = dict(

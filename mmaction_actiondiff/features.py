@@ -41,7 +41,7 @@ def sidecar_path(feature_path: str | os.PathLike) -> Path:
 
 
 def read_sidecar(
-        feature_path: str | os.PathLike
+    feature_path: str | os.PathLike
 ) -> tuple[SnippetGrid | None, float | None]:
     """When the snippets of a feature file are, if its sidecar says so.
 
@@ -149,7 +149,8 @@ def _flow(first: np.ndarray, second: np.ndarray) -> np.ndarray:
             fy=scale,
             interpolation=cv2.INTER_AREA) for frame in (first, second)
     ]
-    flow = cv2.optflow.DualTVL1OpticalFlow_create().calc(*gray, None)
+    method = getattr(cv2, 'optflow').DualTVL1OpticalFlow_create()
+    flow = method.calc(*gray, None)
     return np.uint8(  # type: ignore[return-value]
         np.clip(flow / _FLOW_BOUND * 127.5 + 127.5, 0, 255).round())
 
@@ -242,9 +243,8 @@ class FeatureExtractor:
             checkpoint=os.path.basename(checkpoint),
             checkpoint_sha256=_digest(checkpoint))
 
-    def __call__(
-            self,
-            path: str | os.PathLike) -> tuple[np.ndarray, dict[str, Any]]:
+    def __call__(self,
+                 path: str | os.PathLike) -> tuple[np.ndarray, dict[str, Any]]:
         """Extract the features of one video.
 
         Args:
@@ -329,7 +329,9 @@ class FeatureExtractor:
             shape = images[0].shape[:2]
             yield self.steps(
                 dict(
-                    results, imgs=images, original_shape=shape,
+                    results,
+                    imgs=images,
+                    original_shape=shape,
                     img_shape=shape))
 
     @torch.no_grad()
@@ -381,7 +383,7 @@ def _split_pipeline(pipeline: Sequence[dict],
 
 
 def _load_recognizer(cfg: Config, config: str, checkpoint: str,
-                     device: str) -> torch.nn.Module:
+                     device: str) -> Any:
     init_default_scope(cfg.get('default_scope', 'mmaction'))
     cfg.model.backbone.pop('pretrained', None)
     model = MODELS.build(cfg.model)

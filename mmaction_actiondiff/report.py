@@ -45,8 +45,7 @@ class CutPoints(NamedTuple):
     def f1(self) -> np.ndarray:
         """Harmonic mean of precision and recall."""
         total = self.precision + self.recall
-        return 2 * self.precision * self.recall / np.where(
-            total > 0, total, 1)
+        return 2 * self.precision * self.recall / np.where(total > 0, total, 1)
 
     @property
     def best(self) -> float | None:
@@ -83,7 +82,8 @@ def cut_points(samples: Sequence[Mapping[str, Any]],
     score = np.concatenate([*scores, np.zeros(0)])
     order = np.argsort(-score, kind='stable')
     right = np.cumsum(np.array(hits, dtype=float)[order])
-    return CutPoints(score[order], right / np.arange(1, len(order) + 1),
+    return CutPoints(score[order], right / np.arange(1,
+                                                     len(order) + 1),
                      right / max(total, 1))
 
 
@@ -171,13 +171,14 @@ def write_report(work_dir: str | os.PathLike,
             f'{escape(str(folder))}/predictions.npz</code> and make this page '
             'again.</p>')]
     parts += [
-        _details('Settings', config), _details('Environment',
-                                               _environment(folder))
+        _details('Settings', config),
+        _details('Environment', _environment(folder))
     ]
     path = Path(out or folder / 'report.html')
     path.write_text(
         _PAGE.format(
-            title=escape(title), summary=_summary(train, val),
+            title=escape(title),
+            summary=_summary(train, val),
             body=''.join(parts)))
     return path
 
@@ -244,7 +245,7 @@ def _results(val: Sequence[dict], config: str) -> str:
 
 
 @matplotlib.rc_context({'svg.fonttype': 'none', 'font.family': 'sans-serif'})
-def _plot(lines: Mapping[str, tuple[Sequence, Sequence]], title: str,
+def _plot(lines: Mapping[str, tuple[Any, Any]], title: str,
           xlabel: str) -> str:
     """A line chart as inline svg, its legend below it."""
     figure = Figure(figsize=(4.6, 3), layout='constrained')
@@ -282,10 +283,9 @@ def _curves(train: Sequence[dict], val: Sequence[dict]) -> str:
     keys = _map_keys(val)
     if len(val) > 1:
         figures.append(
-            _plot({
-                k.split('/')[-1]: line(val, k)
-                for k in _few(keys)
-            }, 'mAP (%) on the validation data', 'iteration'))
+            _plot({k.split('/')[-1]: line(val, k)
+                   for k in _few(keys)}, 'mAP (%) on the validation data',
+                  'iteration'))
     names = sorted({k for row in train for k in row if k.startswith('loss')})
     if names:
         figures.append(
@@ -318,8 +318,8 @@ def _videos(samples: Sequence[dict], classes: Sequence[str],
             _section(
                 'Videos', f'<p>{len(samples)} videos of '
                 f'<code>{escape(source)}</code>, none with annotated '
-                'segments.</p>' + ''.join(
-                    _timeline(s, classes, cut, '') for s in shown))
+                'segments.</p>' +
+                ''.join(_timeline(s, classes, cut, '') for s in shown))
         ]
     points = cut_points(known)
     cut = points.best or 0.
@@ -327,18 +327,19 @@ def _videos(samples: Sequence[dict], classes: Sequence[str],
     order = np.argsort(quality, kind='stable')
     best = order[::-1][:_NUM_SHOWN]
     worst = [i for i in order[:_NUM_SHOWN] if i not in best]
-    text = (f'<p>{len(samples)} videos of <code>{escape(source)}</code>, the '
-            f'best and the worst by their own mAP at tIoU {_TIOU}. Shown are '
-            f'segments of a score of at least {cut:.2f} (see above). In '
-            'each lane: on top, in dark grey, what is annotated; below, in '
-            'colour, what the model proposes; behind, in light grey, the score '
-            'of the class over time. Point at a bar to read its seconds and '
-            'score.</p>')
+    text = (
+        f'<p>{len(samples)} videos of <code>{escape(source)}</code>, the '
+        f'best and the worst by their own mAP at tIoU {_TIOU}. Shown are '
+        f'segments of a score of at least {cut:.2f} (see above). In '
+        'each lane: on top, in dark grey, what is annotated; below, in '
+        'colour, what the model proposes; behind, in light grey, the score '
+        'of the class over time. Point at a bar to read its seconds and '
+        'score.</p>')
     lists = [
         f'<h3>{head}</h3>' + ''.join(
             _timeline(known[i], classes, cut, f'mAP {100 * quality[i]:.0f} %')
-            for i in chosen) for head, chosen in (('Best', best),
-                                                  ('Worst', worst))
+            for i in chosen)
+        for head, chosen in (('Best', best), ('Worst', worst))
     ]
     return [_where_to_cut(points), _section('Videos', text + ''.join(lists))]
 
@@ -354,9 +355,9 @@ def _where_to_cut(points: CutPoints) -> str:
         mark = ' (best F1)' if cut == points.best else ''
         if i >= 0:
             rows.append(
-                (f'{cut:.2f}{mark}', str(i + 1), *(
-                    f'{100 * v[i]:.0f} %'
-                    for v in (points.precision, points.recall, points.f1))))
+                (f'{cut:.2f}{mark}', str(i + 1),
+                 *(f'{100 * v[i]:.0f} %'
+                   for v in (points.precision, points.recall, points.f1))))
     chart = _plot(
         dict(
             precision=(points.cut, 100 * points.precision),
@@ -365,11 +366,12 @@ def _where_to_cut(points: CutPoints) -> str:
         'segments below this score are left out')
     return _section(
         'Where to cut', '<p>A localizer proposes many segments. Keep those '
-        f'of a score of at least <b>{points.best:.2f}</b> for the best balance '
-        f'of precision and recall (F1 at tIoU {_TIOU}) on these videos; cut '
+        f'of a score of at least <b>{points.best:.2f}</b> for the best '
+        f'balance of precision and recall (F1 at tIoU {_TIOU}) on these videos; cut '
         'higher to be surer, lower to miss less.</p><div class="figures">' +
-        chart + _table(['cut', 'segments', 'precision', 'recall', 'F1'], rows)
-        + '</div>')
+        chart +
+        _table(['cut', 'segments', 'precision', 'recall', 'F1'], rows) +
+        '</div>')
 
 
 def _timeline(sample: Mapping[str, Any], classes: Sequence[str], cut: float,
@@ -400,8 +402,8 @@ def _timeline(sample: Mapping[str, Any], classes: Sequence[str], cut: float,
                 _bar(start, end, total, '4%', '#555',
                      f'ground truth {name}: {start:.1f} to {end:.1f} s'))
         mine = [j for j in kept if found['labels'][j] == label]
-        for j in sorted(mine, key=lambda j: -found['scores'][j])[
-                :_MAX_SEGMENTS]:
+        for j in sorted(
+                mine, key=lambda j: -found['scores'][j])[:_MAX_SEGMENTS]:
             (start, end), score = found['segments'][j], found['scores'][j]
             shapes.append(
                 _bar(start, end, total, '38%', color,
@@ -436,8 +438,8 @@ def _bar(start: float, end: float, total: float, top: str, color: str,
 def _area(value: np.ndarray, offset: float, cell: float) -> str:
     """A step curve of values in [0, 1] behind the bars."""
     x = np.repeat((offset + cell * np.arange(len(value) + 1)) * 1000, 2)
-    y = 100 * (1 - np.clip(np.concatenate([[0], np.repeat(value, 2), [0]]), 0,
-                           1))
+    y = 100 * (1 -
+               np.clip(np.concatenate([[0], np.repeat(value, 2), [0]]), 0, 1))
     points = ' '.join(f'{a:.1f},{b:.1f}' for a, b in zip(x, y))
     return ('<svg viewBox="0 0 1000 100" preserveAspectRatio="none" x="0" '
             'y="0" width="100%" height="100%"><polygon fill="#ddd" '

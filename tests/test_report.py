@@ -46,8 +46,9 @@ BAD = sample('<bad>', [(1, 3, 0)], [(1, 3, 1, .6), (4, 9, 0, .2)])
 def test_cut_points_count_each_instance_once():
     points = cut_points([GOOD, BAD])
     np.testing.assert_array_equal(points.cut, [.9, .8, .7, .6, .2, .1])
-    np.testing.assert_allclose(points.precision, np.array(
-        [1, 2, 2, 2, 2, 2]) / [1, 2, 3, 4, 5, 6])
+    np.testing.assert_allclose(
+        points.precision,
+        np.array([1, 2, 2, 2, 2, 2]) / [1, 2, 3, 4, 5, 6])
     np.testing.assert_allclose(points.recall, np.array([1, 2, 2, 2, 2, 2]) / 3)
     assert points.best == .8
     assert cut_points([sample('x', [(1, 2, 0)], [])]).best is None
@@ -79,9 +80,9 @@ def run(tmp_path):
                         'step': 0 if step == 2 else step
                     }))
         (folder / 'scalars.json').write_text('\n'.join(lines + ['{"lo']))
-        (tmp_path / time / 'x.log').write_text(
-            'INFO - \n' + '-' * 60 + '\nSystem environment:\n'
-            f'    Python: 3.{time}\n' + '-' * 60 + '\n\nmore')
+        (tmp_path / time /
+         'x.log').write_text('INFO - \n' + '-' * 60 + '\nSystem environment:\n'
+                             f'    Python: 3.{time}\n' + '-' * 60 + '\n\nmore')
     (tmp_path / 'mine.py').write_text(
         "val_evaluator = dict(protocol='seconds', type='DetectionMAP')\n"
         "name = '<&>'\n")
@@ -92,8 +93,8 @@ def test_newest_log_of_a_step_counts(run):
     train, val = read_scalars(run)
     assert [(r['step'], r['loss']) for r in train] == [(1, 1), (2, 2), (3, 6),
                                                        (4, 8)]
-    assert [(r['step'], r['det/mAP@0.50'])
-            for r in val] == [(2, 20), (3, 60), (4, 80)]
+    assert [(r['step'], r['det/mAP@0.50']) for r in val] == [(2, 20), (3, 60),
+                                                             (4, 80)]
 
 
 class Page(HTMLParser):
@@ -136,8 +137,8 @@ def test_page_says_what_the_run_did(run):
     # nothing but parts of the page itself
     assert all(link.startswith('#') for link in page.links)
     for words in ('mine', '4 training iterations', 'Protocol seconds', '80.0',
-                  'score of at least 0.80', 'good mAP 100 %',
-                  '<bad> mAP 0 %', 'jump <b>: 1.0 to 3.0 s, score 0.90',
+                  'score of at least 0.80', 'good mAP 100 %', '<bad> mAP 0 %',
+                  'jump <b>: 1.0 to 3.0 s, score 0.90',
                   'ground truth run: 5.0 to 8.0 s', "name = '<&>'",
                   'Python: 3.2', 'loss_mil', '0.80 (best F1) 2 100 % 67 %'):
         assert words in text, words
@@ -150,10 +151,10 @@ def test_page_without_predictions_says_how_to_get_them(run):
 
 
 def test_page_of_unlabelled_videos(tmp_path):
-    save_dump(tmp_path / 'p.npz', [
-        dict(
-            sample('only', [], [(1, 3, 0, .9)]), gt_instances=segments())
-    ], CLASSES)
+    save_dump(
+        tmp_path / 'p.npz',
+        [dict(sample('only', [], [(1, 3, 0, .9)]), gt_instances=segments())],
+        CLASSES)
     page = Page(write_report(tmp_path).read_text())
     assert 'none with annotated segments' in page.text
     assert 'score 0.90' in page.text and 'was not evaluated' in page.text

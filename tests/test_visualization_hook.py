@@ -16,17 +16,28 @@ def run(root, demo_root, tmp_path):
     """Trains the demo for 4 iterations with the hook; gives the runner."""
     cfg = Config.fromfile(root / 'configs/actiondiff_demo.py')
     cfg.merge_from_dict({
-        'work_dir': str(tmp_path),
-        'train_dataloader.dataset.data_root': str(demo_root),
-        'train_dataloader.batch_size': 6,
-        'train_cfg.max_iters': STEPS[-1],
-        'train_cfg.val_interval': STEPS[0],
-        'val_dataloader.dataset.data_root': str(demo_root),
-        'val_dataloader.dataset.indices': 4,
-        'test_dataloader': None,
-        'test_evaluator': None,
-        'test_cfg': None,
-        'default_hooks.draw': dict(type='DrawVideosHook', num_videos=2)
+        'work_dir':
+        str(tmp_path),
+        'train_dataloader.dataset.data_root':
+        str(demo_root),
+        'train_dataloader.batch_size':
+        6,
+        'train_cfg.max_iters':
+        STEPS[-1],
+        'train_cfg.val_interval':
+        STEPS[0],
+        'val_dataloader.dataset.data_root':
+        str(demo_root),
+        'val_dataloader.dataset.indices':
+        4,
+        'test_dataloader':
+        None,
+        'test_evaluator':
+        None,
+        'test_cfg':
+        None,
+        'default_hooks.draw':
+        dict(type='DrawVideosHook', num_videos=2)
     })
 
     def start(*backends: str) -> Runner:

@@ -51,8 +51,9 @@ def find_streams(root: Path, annotations: Annotations,
     """Channels of each stream, which must add up to those of a file."""
     files = sorted((root / 'features').glob('*.npy'))
     if not files:
-        raise cli.UsageError(f'{root}/features: expected NAME.npy, found none; '
-                             'run tools/prepare/custom.py --features')
+        raise cli.UsageError(
+            f'{root}/features: expected NAME.npy, found none; '
+            'run tools/prepare/custom.py --features')
     channels = open_feature(files[0]).shape[1]
     streams = given or annotations.stream_channels or [channels]
     if sum(streams) != channels:
@@ -78,12 +79,11 @@ def write(annotations: Annotations, root: Path, streams: list[int],
         raise cli.UsageError(
             f'{annotations.path}: expected videos of the subset "training", '
             f'found {dict(number)}')
-    annotated = Counter(
-        video.subset for video in annotations.videos.values()
-        if len(video.segments))
+    annotated = Counter(video.subset for video in annotations.videos.values()
+                        if len(video.segments))
     evaluated = next((s for s in _EVALUATED if annotated[s]), None)
-    tested = evaluated or next((s for s in _EVALUATED if number[s]),
-                               'training')
+    tested = evaluated or next(
+        (s for s in _EVALUATED if number[s]), 'training')
     labels = Counter(label for video in annotations.videos.values()
                      if video.subset == 'training'
                      for label in video.video_labels)

@@ -48,7 +48,7 @@ def _value(node: ast.expr) -> Any:
         if len(value) < len(node.keywords):
             raise ValueError(f'line {node.lineno} unpacks something')
     elif isinstance(node, ast.Dict):
-        keys = [key and ast.literal_eval(key) for key in node.keys]
+        keys: list[Any] = [key and ast.literal_eval(key) for key in node.keys]
         value = dict(zip(keys, map(_value, node.values)))
     elif isinstance(node, (ast.List, ast.Tuple)):
         items = [_value(item) for item in node.elts]

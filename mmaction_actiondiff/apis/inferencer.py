@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Union
 
@@ -29,8 +29,7 @@ from mmaction_actiondiff.cli import latest_checkpoint
 from mmaction_actiondiff.features import (VIDEO_SUFFIXES, FeatureExtractor,
                                           read_sidecar)
 from mmaction_actiondiff.safe_npy import open_feature
-from mmaction_actiondiff.visualization import (draw_video, file_name,
-                                               to_image)
+from mmaction_actiondiff.visualization import draw_video, file_name, to_image
 
 from .checkpoint import config_from_text
 
@@ -114,7 +113,7 @@ class ActionDiffInferencer(BaseInferencer):
         self.channels = sum(self.model.base_branch.stream_channels)
         self.pipeline = self._init_pipeline(cfg)
         self.collate_fn = pseudo_collate
-        self.visualizer = None
+        self.visualizer: Any = None
 
     def __call__(  # type: ignore[override]
             self,
@@ -165,12 +164,13 @@ class ActionDiffInferencer(BaseInferencer):
             visualize.get('show') or visualize.get('out_dir'))
         inputs = self._inputs_to_list(inputs)
         errors: dict[str, str] = {}
-        data = self._prepare(inputs, errors if skip_errors else None, **before)
+        data: Iterable = self._prepare(inputs, errors if skip_errors else None,
+                                       **before)
         if self.show_progress:
             data = track(data, 'Inference', total=len(inputs))
         predictions, pictures = [], []
-        for chunk in self._get_chunk_data(
-            (item for item in data if item is not None), batch_size):
+        usable = (item for item in data if item is not None)
+        for chunk in self._get_chunk_data(usable, batch_size):
             samples = self.forward(self.collate_fn(chunk))
             pictures += self.visualize(inputs, samples, **visualize)
             for sample in samples:
@@ -321,8 +321,7 @@ class ActionDiffInferencer(BaseInferencer):
             in_channels=self.channels,
             seconds_per_snippet=grid.seconds,
             snippet_offset=grid.offset,
-            duration=duration
-            or len(feature) * grid.seconds + 2 * grid.offset,
+            duration=duration or len(feature) * grid.seconds + 2 * grid.offset,
             labels=[],
             segments=np.zeros((0, 2)),
             segment_labels=np.zeros(0, dtype=np.int64),

@@ -31,7 +31,8 @@ def program(localizer, root, tmp_path_factory):
         str(root / 'tools/export.py'),
         str(localizer),
         str(path), '--num-snippets',
-        str(LENGTH)],
+        str(LENGTH)
+    ],
                    check=True)
     return load_network(path)
 

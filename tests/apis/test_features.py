@@ -139,9 +139,10 @@ def test_a_window_sees_its_frames(recognizers, tmp_path):
 
 def test_the_batch_changes_nothing(recognizers, tmp_path):
     video = draw(tmp_path / 'v.mp4', 40)
-    one, many = (FeatureExtractor(
-        *recognizers['i3d'], stride=4, batch_size=n, device='cpu')(video)[0]
-                 for n in (1, 4))
+    one, many = (
+        FeatureExtractor(
+            *recognizers['i3d'], stride=4, batch_size=n,
+            device='cpu')(video)[0] for n in (1, 4))
     np.testing.assert_allclose(one, many, atol=1e-5)
 
 
@@ -197,9 +198,8 @@ def test_written_once(recognizers, tmp_path):
     video = draw(tmp_path / 'v.mp4', 20)
     extract = FeatureExtractor(*recognizers['i3d'], device='cpu')
     assert extract.write(video, tmp_path / 'out')
-    assert sorted(p.name for p in (tmp_path / 'out').iterdir()) == [
-        'v.json', 'v.npy'
-    ]
+    assert sorted(
+        p.name for p in (tmp_path / 'out').iterdir()) == ['v.json', 'v.npy']
     grid, duration = read_sidecar(tmp_path / 'out' / 'v.npy')
     assert grid == SnippetGrid(16 / FPS, (8 - 16) / 2 / FPS)
     assert duration == 1.
@@ -209,8 +209,10 @@ def test_written_once(recognizers, tmp_path):
         other.write(video, tmp_path / 'out')
 
 
-@pytest.mark.parametrize('text', ['[]', '{"stride": 16}', '{"duration": 0}',
-                                  'x', '{"stride": "a", "fps": 25}'])
+@pytest.mark.parametrize('text', [
+    '[]', '{"stride": 16}', '{"duration": 0}', 'x',
+    '{"stride": "a", "fps": 25}'
+])
 def test_bad_sidecars(tmp_path, text):
     (tmp_path / 'a.json').write_text(text)
     with pytest.raises(ValueError, match='a.json: expected what'):
@@ -224,11 +226,13 @@ def test_what_cannot_be_used_is_named(root, recognizers, tmp_path):
         Frames(tmp_path / 'v.mp4')
     with pytest.raises(FileNotFoundError, match='no such video'):
         Frames(tmp_path / 'none.mp4')
-    for words, message in (
-        ((tmp_path / 'none.py', checkpoint), 'no such config'),
-        ((config, tmp_path / 'none.pth'), 'no such checkpoint'),
-        ((root / 'configs/actiondiff_demo.py', checkpoint), 'of a recognizer'),
-        ((config, recognizers['tsn'][1]), 'does not fit')):
+    for words, message in (((tmp_path / 'none.py', checkpoint),
+                            'no such config'), ((config,
+                                                 tmp_path / 'none.pth'),
+                                                'no such checkpoint'),
+                           ((root / 'configs/actiondiff_demo.py', checkpoint),
+                            'of a recognizer'),
+                           ((config, recognizers['tsn'][1]), 'does not fit')):
         with pytest.raises((FileNotFoundError, ValueError), match=message):
             FeatureExtractor(*map(str, words), device='cpu')
     for options, message in ((dict(stride=0), 'stride must be > 0'),

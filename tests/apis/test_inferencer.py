@@ -114,8 +114,9 @@ def test_bad_inputs_are_left_out_when_asked_for(inferencer, features,
     np.save(tmp_path / 'turned.npy', np.zeros((6, 9), np.float32))
     np.save(tmp_path / 'nan.npy', np.full((4, 6), np.nan))
     (tmp_path / 'x.txt').write_text('')
-    bad = [tmp_path / n for n in ('wide.npy', 'turned.npy', 'nan.npy', 'x.txt')
-           ] + [tmp_path / 'none.npy', 3, tmp_path / 'clip.mp4']
+    bad = [
+        tmp_path / n for n in ('wide.npy', 'turned.npy', 'nan.npy', 'x.txt')
+    ] + [tmp_path / 'none.npy', 3, tmp_path / 'clip.mp4']
     words = [
         r'takes features \(T, 6\), found \(4, 9\)', 'transpose it',
         'not finite', 'expected a feature file', 'no such feature file',
@@ -149,18 +150,17 @@ def test_config_and_checkpoint(root, localizer, features, inferencer,
     assert other(features) == inferencer(features)
 
 
-@pytest.mark.parametrize(
-    'change, message',
-    [(lambda c: c['meta'].pop('dataset_meta'), 'does not name the classes'),
-     (lambda c: c['meta'].pop('cfg'), 'holds no config'),
-     (lambda c: c['state_dict'].popitem(), 'does not fit'),
-     (lambda c: c['meta']['dataset_meta'].update(classes=['a']),
-      'the model has 3 classes'),
-     (lambda c: c['meta'].update(cfg='import os\n'), 'would run code'),
-     (lambda c: c['meta'].update(cfg='model = dict(type="os.system")\n'),
-      "the type 'os.system'"),
-     (lambda c: c['meta'].update(cfg='model = exec("1")\n'),
-      'would run code')])
+@pytest.mark.parametrize('change, message', [
+    (lambda c: c['meta'].pop('dataset_meta'), 'does not name the classes'),
+    (lambda c: c['meta'].pop('cfg'), 'holds no config'),
+    (lambda c: c['state_dict'].popitem(), 'does not fit'),
+    (lambda c: c['meta']['dataset_meta'].update(classes=['a']),
+     'the model has 3 classes'),
+    (lambda c: c['meta'].update(cfg='import os\n'), 'would run code'),
+    (lambda c: c['meta'].update(cfg='model = dict(type="os.system")\n'),
+     "the type 'os.system'"),
+    (lambda c: c['meta'].update(cfg='model = exec("1")\n'), 'would run code')
+])
 def test_checkpoints_that_cannot_be_used(localizer, tmp_path, change, message):
     checkpoint = torch.load(localizer / 'iter_3.pth', weights_only=True)
     change(checkpoint)

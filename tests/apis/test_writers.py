@@ -67,6 +67,6 @@ def test_names_that_cannot_take_the_results():
 
 
 def test_selection_keeps_the_best(predictions):
-    assert writers.select(predictions[0], .5)['segments'] == predictions[0][
-        'segments'][:1]
+    assert writers.select(predictions[0],
+                          .5)['segments'] == predictions[0]['segments'][:1]
     assert len(writers.select(predictions[0], 0., 1)['segments']) == 1
