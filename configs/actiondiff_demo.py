@@ -19,8 +19,6 @@ model = dict(
 
 train_cfg = dict(max_iters=300, val_interval=150)
 optim_wrapper = dict(optimizer=dict(lr=3e-3))
-param_scheduler = [
-    dict(type='CosineAnnealingLR', T_max=300, eta_min=0, by_epoch=False)
-]
+param_scheduler = [dict(type='CosineAnnealingLR', eta_min=0, by_epoch=False)]
 custom_hooks = [dict(type='EMAHook', momentum=0.01)]
 default_hooks = dict(checkpoint=dict(interval=150))

@@ -46,13 +46,7 @@ optim_wrapper = dict(
 # lower on validation recordings.
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.05, begin=0, end=30, by_epoch=False),
-    dict(
-        type='CosineAnnealingLR',
-        T_max=570,
-        begin=30,
-        end=600,
-        eta_min=0,
-        by_epoch=False)
+    dict(type='CosineAnnealingLR', begin=30, eta_min=0, by_epoch=False)
 ]
 custom_hooks = [dict(type='EMAHook', momentum=0.01)]
 default_hooks = dict(checkpoint=dict(interval=300))

@@ -7,6 +7,15 @@ from __future__ import annotations
 
 __version__ = '0.1.0'
 
-from . import _compat  # noqa: F401  (before anything of MMAction2)
-from . import (datasets, evaluation, hooks, models, proposals,  # noqa: F401
-               visualization_hook)
+try:
+    from . import _compat  # noqa: F401  (before anything of MMAction2)
+    from . import (datasets, evaluation, hooks, models,  # noqa: F401
+                   proposals, visualization_hook)
+except (ModuleNotFoundError, AssertionError) as error:
+    # MMAction2 asserts the version of MMCV.
+    name = getattr(error, 'name', None) or 'mmcv'
+    if name.split('.')[0] not in ('torch', 'mmengine', 'mmcv', 'mmaction'):
+        raise
+    raise ImportError(
+        f'mmaction_actiondiff needs {name} ({error}). In its folder, type: '
+        "pip install '.[openmmlab]'") from error

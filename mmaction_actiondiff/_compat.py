@@ -18,6 +18,16 @@ NumPy 2.4 dropped           ``numpy.trapz = numpy.trapezoid``
 ``numpy.trapz``
 torch 2.6 refuses the       a refusal with an explanation, and an explicit
 checkpoints of MMEngine     way to say that the file is trusted
+torch's loader of URLs      the same refusal, and a new download each time
+runs code, and takes files
+of equal names for one
+MMEngine pastes variables   quotes and backslashes are escaped
+into configs as source
+MMEngine does not find the  they are found in this package
+configs of editable
+installations
+trackers get metric names   other characters become ``_``, for them alone
+that they refuse
 ==========================  ===============================================
 
 Checkpoints that :class:`~mmaction_actiondiff.hooks.PlainCheckpointHook` has
@@ -25,20 +35,26 @@ written need no such trust.
 """
 from __future__ import annotations
 
-import functools
 import importlib.metadata
 import os
 import pickle
+import re
 import sys
+import tempfile
+import zipfile
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType
-from typing import Callable
+from typing import Any, Callable
 
 import numpy as np
 import torch
+from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
+from mmengine.runner import checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
+from mmengine.visualization import vis_backend
 
 TRUST_VARIABLE = 'ACTIONDIFF_TRUST_CHECKPOINT'
 _DRN = 'mmaction.models.localizers.drn'
@@ -119,45 +135,156 @@ def restore_trapz() -> None:
         setattr(np, 'trapz', np.trapezoid)
 
 
-def explain_refused_checkpoints() -> None:
-    """Let local checkpoints that torch refuses be refused with an advice.
+def _load(path: str, map_location: Any, name: str) -> Any:
+    """Unpickle tensors and plain containers, of a file called ``name``."""
+    try:
+        return torch.load(path, map_location=map_location, weights_only=True)
+    except pickle.UnpicklingError as error:
+        if os.environ.get(TRUST_VARIABLE) == '1':
+            return torch.load(
+                path, map_location=map_location, weights_only=False)
+        reason = str(error).splitlines()[0].split('. ')[0]
+        raise ValueError(
+            f'{name} is refused: it holds more than tensors and plain '
+            'containers, and loading the rest would run code from the file '
+            f'({reason}). If you trust its origin, set the environment '
+            f'variable {TRUST_VARIABLE}=1.') from error
+    except (RuntimeError, EOFError, OSError, KeyError,
+            zipfile.BadZipFile) as error:
+        reason = str(error).splitlines()[0] if str(error) else repr(error)
+        raise ValueError(f'{name} is damaged or no checkpoint ({reason}); '
+                         'take another one') from error
+
+
+def load_from_local(filename: str, map_location: Any) -> Any:
+    """Load a checkpoint without running code from it.
 
     torch >= 2.6 unpickles tensors and plain containers only. MMEngine's
     checkpoints hold more (its log history), so nothing but our own can be
     loaded. With the environment variable ``ACTIONDIFF_TRUST_CHECKPOINT=1``
     they are unpickled completely, which runs whatever code they contain.
     """
-    upstream = CheckpointLoader._schemes['']
-    if hasattr(upstream, 'explains_refusal'):
+    filename = os.path.expanduser(filename)
+    if not os.path.isfile(filename):
+        raise FileNotFoundError(f'the checkpoint {filename} does not exist')
+    return _load(filename, map_location, filename)
+
+
+def load_from_url(url: str,
+                  model_dir: str | None = None,
+                  map_location: Any = None,
+                  progress: bool = True) -> Any:
+    """As :func:`load_from_local`, anew each time.
+
+    torch's own function runs code from the file, and takes what it has once
+    downloaded for any other address that ends in the same file name.
+    """
+    with tempfile.TemporaryDirectory(dir=model_dir) as folder:
+        path = os.path.join(folder, 'checkpoint.pth')
+        try:
+            torch.hub.download_url_to_file(url, path, progress=progress)
+        except (OSError, ValueError) as error:
+            raise ValueError(f'{url} cannot be loaded: {error}') from error
+        return _load(path, map_location, url)
+
+
+def load_checkpoints_safely() -> None:
+    """Let MMEngine load all its checkpoints by the functions above."""
+    CheckpointLoader.register_scheme('', load_from_local, force=True)
+    checkpoint.load_url = load_from_url
+
+
+def substitute_variables(filename: str, temp_config_name: str) -> dict:
+    """Put environment variables into the source of a config, as text.
+
+    MMEngine pastes their values as source: a quote ends the string that they
+    are in, a backslash escapes what follows.
+    """
+    found: dict[str, str] = {}
+
+    def value(match: re.Match) -> str:
+        name, default = match.groups()
+        if name in os.environ:
+            found[name] = os.environ[name]
+            return re.sub(r'([\\\'"])', r'\\\1', os.environ[name])
+        if not default:
+            raise KeyError(f'{filename} needs the environment variable {name}')
+        return default
+
+    source = Path(filename).read_text(encoding='utf-8')
+    source = re.sub(r'\{\{[\'"]?\s*\$(\w+)\s*:\s*(\S*?)\s*[\'"]?\}\}', value,
+                    source)
+    Path(temp_config_name).write_text(source, encoding='utf-8')
+    return found
+
+
+def legalize_metric_names() -> None:
+    """Let trackers get metric names that they accept.
+
+    MLflow refuses the ``@`` of ``det/mAP@0.50``; DVCLive makes files of the
+    names.
+    """
+    for name in ('MLflowVisBackend', 'DVCLiveVisBackend'):
+        backend = getattr(vis_backend, name, None)
+        if backend is None or hasattr(backend, 'has_legal_names'):
+            continue
+        backend.has_legal_names = True
+
+        def add_scalar(self, name, *args, _add=backend.add_scalar, **kwargs):
+            return _add(self, legal_metric_name(name), *args, **kwargs)
+
+        def add_scalars(self,
+                        scalar_dict,
+                        *args,
+                        _add=backend.add_scalars,
+                        **kwargs):
+            scalars = {legal_metric_name(k): v for k, v in scalar_dict.items()}
+            return _add(self, scalars, *args, **kwargs)
+
+        backend.add_scalar, backend.add_scalars = add_scalar, add_scalars
+
+
+def legal_metric_name(name: str) -> str:
+    """``det/mAP@0.10:0.70`` -> ``det/mAP_0.10_0.70``."""
+    return re.sub(r'[^\w\-./ ]', '_', name)
+
+
+def find_own_configs() -> None:
+    """Let ``_base_ = 'mmaction_actiondiff::actiondiff_demo.py'`` work.
+
+    MMEngine looks for an editable installation in the wrong place, and in
+    the metafile for names with a folder only. The names here are those below
+    ``configs/``; a base name that is there once is enough.
+    """
+    upstream = Config._get_cfg_path
+    if hasattr(upstream, 'finds_own_configs'):
         return
 
-    @functools.wraps(upstream)
-    def load_from_local(filename, map_location):
-        try:
-            return upstream(filename, map_location)
-        except pickle.UnpicklingError as error:
-            if os.environ.get(TRUST_VARIABLE) == '1':
-                return torch.load(
-                    os.path.expanduser(filename),
-                    map_location=map_location,
-                    weights_only=False)
-            reason = str(error).splitlines()[0].split('. ')[0]
-            raise ValueError(
-                f'{filename} is refused: it holds more than tensors and '
-                'plain containers, and loading the rest would run code from '
-                f'the file ({reason}). If you trust its origin, set the '
-                f'environment variable {TRUST_VARIABLE}=1.') from error
+    def get_cfg_path(cfg_path: str, filename: str) -> tuple[str, str | None]:
+        package, _, name = cfg_path.partition('::')
+        if package != __package__:
+            return upstream(cfg_path, filename)
+        folder = Path(__file__).parent
+        for root in (folder / '.mim' / 'configs', folder.parent / 'configs'):
+            found = [root / name, *sorted(root.rglob(Path(name).name))]
+            found = [path for path in found if path.is_file()]
+            if found:
+                # Their types are registered in the scope that they set.
+                return str(found[0]), None
+        raise FileNotFoundError(f'{filename}: there is no config {cfg_path}')
 
-    load_from_local.explains_refusal = True  # type: ignore[attr-defined]
-    CheckpointLoader.register_scheme('', load_from_local, force=True)
+    get_cfg_path.finds_own_configs = True  # type: ignore[attr-defined]
+    Config._get_cfg_path = staticmethod(get_cfg_path)
 
 
 def apply() -> None:
     """Apply every cure."""
     install_stand_ins()
     restore_trapz()
-    explain_refused_checkpoints()
-    # Allows `_base_ = 'mmaction_actiondiff::actiondiff_demo.py'` elsewhere.
+    load_checkpoints_safely()
+    legalize_metric_names()
+    Config._substitute_env_variables = staticmethod(substitute_variables)
+    find_own_configs()
     MODULE2PACKAGE.setdefault('mmaction_actiondiff', 'mmaction_actiondiff')
 
 

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import os
 import re
 import shlex
@@ -10,41 +11,87 @@ import sys
 import tempfile
 import traceback
 import zipfile
+import zlib
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Iterator
 
+import mmaction.registry
+import mmengine
 import numpy as np
 import torch
 import torch.distributed as dist
+from filelock import FileLock, Timeout
 from mmaction.registry import RUNNERS
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
-from mmengine.model import is_model_wrapper
-from mmengine.registry import init_default_scope
+from mmengine.registry import Registry, init_default_scope
 from mmengine.runner import Runner
 
+from . import settings
 from .dumps import DumpPredictions, load_classes, load_dump
+from .hooks import network
 
 _PACKAGE = str(Path(__file__).parent)
-_EXPECTED = (FileNotFoundError, TypeError, ValueError)
+# The parts of MMEngine whose errors name a type, an argument or a setting.
+_MMENGINE = tuple(
+    os.path.join(os.path.dirname(mmengine.__file__), part)
+    for part in ('config', 'registry'))
+_EXPECTED = (OSError, TypeError, ValueError, KeyError, ModuleNotFoundError)
+
+_CHECKPOINT = re.compile(r'(?:iter|epoch)_(\d+)\.pth')
+# The workers of a killed training hold its lock a little longer.
+_LOCK_SECONDS = 10.
+# Options whose value is a path, by the end of their name.
+_PATHS = re.compile(
+    r'(^|[._])(root|dir|file|path|folder|load_from|video_scores)$')
 
 
 class UsageError(ValueError):
     """A user's mistake, which a tool explains in one line."""
 
 
-def add_common_arguments(parser: ArgumentParser) -> None:
-    """Add the options that both tools have."""
-    parser.add_argument('--work-dir', help='folder of the logs and results')
+class ConfigOptions(DictAction):
+    """``key=value``, where a value that is a path stays as it is.
+
+    MMEngine reads ``data_root=2024`` as a number, ``a,b`` as a list, and
+    ``(old)`` as a tuple.
+    """
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        pairs = [value.partition('=') for value in values]
+        for key, equals, _ in pairs:
+            if not equals:
+                parser.error(f'--cfg-options takes KEY=VALUE, got {key!r}')
+        paths = {
+            key: text
+            for key, _, text in pairs if _PATHS.search(key) and text != 'None'
+        }
+        super().__call__(
+            parser, namespace,
+            [f'{key}={text}'
+             for key, _, text in pairs if key not in paths], option_string)
+        getattr(namespace, self.dest).update(paths)
+
+
+def add_config_options(parser: ArgumentParser, words: str) -> None:
+    """Add ``--cfg-options``; ``words`` say what it is for."""
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=ConfigOptions,
         default={},
-        help='override settings of the config, as in `key=value '
-        'model.head.ratio=8 thrs="[0.1,0.2]"`; `data_root=DIR` reaches every '
-        'data set')
+        metavar='KEY=VALUE',
+        help=words)
+
+
+def add_common_arguments(parser: ArgumentParser) -> None:
+    """Add the options that training and testing have."""
+    parser.add_argument('--work-dir', help='folder of the logs and results')
+    add_config_options(
+        parser, 'override settings of the config, as in `model.video_ratio=8 '
+        'test_evaluator.tiou_thrs="[0.1,0.2]"`; data_root, num_classes and '
+        'other variables of the config reach every place that has them')
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
@@ -54,24 +101,34 @@ def add_common_arguments(parser: ArgumentParser) -> None:
 
 
 def load_config(args: Namespace) -> Config:
-    """Read the config and apply the options of both tools to it.
+    """Read the config and apply the options of the tools to it.
 
     ``work_dir`` is, in this order, ``--work-dir``, the config's, or
-    ``work_dirs/NAME_OF_CONFIG``. A ``data_root`` among ``--cfg-options``
-    replaces the one of every data set, which MMEngine would leave alone.
+    ``work_dirs/NAME_OF_CONFIG``. A variable of the config, such as
+    ``data_root``, is replaced wherever it has gone, if ``--cfg-options`` or
+    a config that inherits it sets it anew; MMEngine would leave these places
+    as they are.
 
     Raises:
         FileNotFoundError: If the config does not exist.
+        ValueError: If it cannot be read, or nothing reads an option or a
+            variable.
     """
     if not os.path.isfile(args.config):
         raise FileNotFoundError(f'the config {args.config} does not exist')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options)
-    if 'data_root' in args.cfg_options:
-        for phase in ('train', 'val', 'test'):
-            _replace_data_root(
-                cfg.get(f'{phase}_dataloader'), args.cfg_options['data_root'])
+    try:
+        cfg = Config.fromfile(args.config)
+    except (SyntaxError, NameError, AttributeError) as error:
+        raise ValueError(f'the config {args.config} cannot be read: '
+                         f'{type(error).__name__}: {error}') from error
+    settings.apply_inherited(cfg)
+    if cfg.get('auto_scale_lr') and cfg.get('train_dataloader'):
+        # What the learning rate of the config is meant for.
+        cfg.auto_scale_lr.setdefault('base_batch_size',
+                                     cfg.train_dataloader.get('batch_size'))
+    settings.apply_options(cfg, args.cfg_options)
+    settings.check(cfg)
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
@@ -79,17 +136,6 @@ def load_config(args: Namespace) -> Config:
     cfg.launcher = args.launcher
     init_default_scope(cfg.get('default_scope', 'mmaction'))
     return cfg
-
-
-def _replace_data_root(node: Any, data_root: str) -> None:
-    if isinstance(node, dict):
-        if 'data_root' in node:
-            node['data_root'] = data_root
-        for child in node.values():
-            _replace_data_root(child, data_root)
-    elif isinstance(node, (list, tuple)):
-        for child in node:
-            _replace_data_root(child, data_root)
 
 
 def build_runner(cfg: Config) -> Runner:
@@ -103,6 +149,12 @@ def build_runner(cfg: Config) -> Runner:
     if checkpoint and '://' not in checkpoint and not os.path.isfile(
             checkpoint):
         raise FileNotFoundError(f'the checkpoint {checkpoint} does not exist')
+    if checkpoint and '://' not in checkpoint and _is_zip(
+            checkpoint) and not is_whole(checkpoint):
+        other = latest_checkpoint(os.path.dirname(checkpoint) or '.')
+        raise ValueError(
+            f'{checkpoint} is damaged, or was not written to its end; take '
+            f'{other or "another one"}')
     if cfg.launcher != 'none' and get_device() == 'cpu':
         # MMEngine would choose a GPU for every process; it leaves an
         # initialised process group alone.
@@ -124,30 +176,124 @@ def build_runner(cfg: Config) -> Runner:
     return Runner.from_cfg(cfg)
 
 
-def latest_checkpoint(work_dir: str) -> str | None:
-    """Return the newest whole ``iter_N.pth`` or ``epoch_N.pth``, or None.
+def _is_zip(path: str) -> bool:
+    """Whether a file starts like one of torch's, whole or not."""
+    with open(path, 'rb') as file:
+        return file.read(2) == b'PK'
+
+
+def is_whole(path: str | os.PathLike) -> bool:
+    """Whether a checkpoint was written to its end and is undamaged.
 
     A run that was killed while it wrote leaves a truncated file; its zip
-    directory, which stands at the end, is missing then.
+    directory, which stands at the end, is missing then. All else is found by
+    the check sums.
     """
-    found = [
-        (int(match[1]), str(path)) for path in Path(work_dir).glob('*')
-        if (match := re.fullmatch(r'(?:iter|epoch)_(\d+)\.pth', path.name))
-        and zipfile.is_zipfile(path)
-    ]
-    return max(found)[1] if found else None
+    try:
+        with zipfile.ZipFile(path) as file:
+            return file.testzip() is None
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError,
+            NotImplementedError, RuntimeError):
+        return False
+
+
+def latest_checkpoint(work_dir: str | os.PathLike) -> str | None:
+    """Return the checkpoint that a training goes on from, or None.
+
+    It is the one that MMEngine's file ``last_checkpoint`` names, sought in
+    ``work_dir``, wherever that has been copied from; if it is damaged or
+    away, the newest whole ``iter_N.pth`` or ``epoch_N.pth`` before it.
+    """
+    numbers = {
+        path: int(match[1])
+        for path in Path(work_dir).glob('*')
+        if (match := _CHECKPOINT.fullmatch(path.name))
+    }
+    with contextlib.suppress(OSError):
+        text = Path(work_dir, 'last_checkpoint').read_text(errors='replace')
+        match = _CHECKPOINT.fullmatch(re.split(r'[/\\]', text.strip())[-1])
+        if match:
+            last = int(match[1])
+            numbers = {path: n for path, n in numbers.items() if n <= last}
+    for path in sorted(numbers, key=lambda path: -numbers[path]):
+        if is_whole(path):
+            return str(path)
+    return None
+
+
+def set_aside(work_dir: str | os.PathLike) -> str | None:
+    """Move an earlier training out of the way of a new one.
+
+    Its checkpoints, configs and predictions go to the first free folder
+    ``earlier_N`` in ``work_dir``, so that nothing is lost and a resume cannot
+    take one training for the other.
+
+    Returns:
+        str | None: That folder, or None if there was no checkpoint.
+    """
+    folder = Path(work_dir)
+    if not any(_CHECKPOINT.fullmatch(path.name) for path in folder.glob('*')):
+        return None
+    number = 1
+    while (target := folder / f'earlier_{number}').exists():
+        number += 1
+    target.mkdir()
+    for pattern in ('iter_*.pth', 'epoch_*.pth', 'best_*.pth', '*.py',
+                    'last_checkpoint', 'predictions_*.npz', 'pictures',
+                    'test'):
+        for path in list(folder.glob(pattern)):
+            path.rename(target / path.name)
+    return str(target)
 
 
 @contextlib.contextmanager
-def command() -> Iterator[None]:
+def work_folder(cfg: Config) -> Iterator[None]:
+    """Keep the work folder of a training from any other.
+
+    A new training sets aside what an earlier one has left there.
+
+    Raises:
+        ValueError: If the folder cannot be written, or another training is
+            running in it.
+    """
+    if rank() > 0:
+        yield
+        return
+    check_output(os.path.join(cfg.work_dir, 'train.lock'))
+    lock = FileLock(os.path.join(cfg.work_dir, 'train.lock'))
+    try:
+        lock.acquire(timeout=_LOCK_SECONDS)
+    except Timeout as error:
+        raise ValueError(f'another training is running in {cfg.work_dir}: '
+                         'name another --work-dir') from error
+    try:
+        if not cfg.get('resume'):
+            earlier = set_aside(cfg.work_dir)
+            if earlier:
+                warn(f'{cfg.work_dir} held a training, which --resume would '
+                     f'have gone on with: it was moved to {earlier}')
+        yield
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
+def command(interrupted: str = 'interrupted') -> Iterator[None]:
     """Run a tool: end with the message alone where an error explains itself.
 
     These are the errors that a ``raise`` statement of this package has
-    brought, in this process or in a worker of a data loader. All others keep
-    their traceback.
+    brought, in this process or in a worker of a data loader; those of files
+    that cannot be read or written; and those of MMEngine about a type, an
+    argument or a config. All others keep their traceback.
+
+    Args:
+        interrupted (str): What to say after Ctrl-C.
     """
     try:
         yield
+    except KeyboardInterrupt:
+        print(f'\n{interrupted}', file=sys.stderr)
+        sys.exit(130)
     except _EXPECTED as error:
         message = _explanation(error)
         if message is None:
@@ -159,23 +305,46 @@ def command() -> Iterator[None]:
 
 
 def _explanation(error: BaseException) -> str | None:
-    if isinstance(error, UsageError):
-        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f'{error.filename}: {error.strerror}'
+    text = str(error.args[0]) if isinstance(error, KeyError) else str(error)
+    unknown = re.match(r'(\w+) is not in the \w+::([\w ]+) registry', text)
+    if unknown:
+        return _unknown_type(unknown[1], unknown[2])
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    if _is_ours(frame.filename, frame.line or ''):
-        return str(error)
+    if isinstance(error, UsageError) or _explains(text, frame.filename,
+                                                  frame.line):
+        return text
     # torch hands on the error of a worker as the text of its traceback.
-    frames = re.findall(r'^  File "(.+)", line \d+, in .+\n    (.*)$',
-                        str(error), re.MULTILINE)
-    if 'in DataLoader worker process' in str(error) and frames and _is_ours(
-            *frames[-1]):
-        return re.split(rf'^{type(error).__name__}: ', str(error), 0,
+    frames = re.findall(r'^  File "(.+)", line \d+, in .+\n    (.*)$', text,
+                        re.MULTILINE)
+    if 'in DataLoader worker process' in text and frames and _explains(
+            text, *frames[-1]):
+        return re.split(rf'^{type(error).__name__}: ', text, 0,
                         re.MULTILINE)[-1].strip()
     return None
 
 
-def _is_ours(filename: str, line: str) -> bool:
-    return filename.startswith(_PACKAGE) and line.startswith('raise ')
+def _unknown_type(name: str, kind: str) -> str:
+    """What a misspelt ``type`` may have meant."""
+    known = {
+        name
+        for registry in vars(mmaction.registry).values()
+        if isinstance(registry, Registry) and registry.name == kind
+        for part in (registry, registry.parent) if part is not None
+        for name in part.module_dict
+    }
+    closest = difflib.get_close_matches(name, known, n=1, cutoff=0)
+    return (f"type='{name}' is no {kind}" +
+            (f'; the closest is {closest[0]}' if closest else ''))
+
+
+def _explains(text: str, filename: str, line: str | None) -> bool:
+    if filename.startswith(_PACKAGE):
+        return (line or '').startswith('raise ')
+    return filename.startswith(_MMENGINE) or (
+        'unexpected keyword argument' in text
+        and filename.startswith(os.path.dirname(mmengine.__file__)))
 
 
 def require_gpu_for_amp() -> None:
@@ -189,9 +358,17 @@ def require_gpu_for_amp() -> None:
                          f'{torch.__version__} finds none; leave it out')
 
 
+def rank() -> int:
+    """The number of this process, before the processes know each other."""
+    for name in ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK'):
+        if name in os.environ:
+            return int(os.environ[name])
+    return 0
+
+
 def warn(message: str) -> None:
     """Print a warning before there is a logger, once for all ranks."""
-    if int(os.environ.get('RANK', 0)) == 0:
+    if rank() == 0:
         print(f'WARNING: {message}', file=sys.stderr, flush=True)
 
 
@@ -242,12 +419,6 @@ def _quote(*words: str) -> str:
     """Words as a shell takes them."""
     return (subprocess.list2cmdline(words)
             if os.name == 'nt' else shlex.join(words))
-
-
-def network(runner: Runner) -> Any:
-    """The model of a runner, out of what distributes it."""
-    model = runner.model
-    return model.module if is_model_wrapper(model) else model
 
 
 def set_test_dir(cfg: Config) -> None:

@@ -1,18 +1,23 @@
-"""Hooks: checkpoints that load without trust, a resumable randomness, and
-memory that is kept."""
+"""Hooks: checkpoints that load without trust and fit, a training that
+resumes exactly and stops when it diverges."""
 from __future__ import annotations
 
-import ctypes
+import math
+import os
 import random
+import re
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from mmaction.registry import HOOKS
 from mmengine.dist import get_rank
-from mmengine.hooks import Hook
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import HistoryBuffer
 from mmengine.model import is_model_wrapper
+from mmengine.runner import BaseLoop
 
 _PLAIN = (bool, int, float, str, bytes, type(None))
 
@@ -34,6 +39,12 @@ def _to_plain(value: Any) -> Any:
         f'{type(value).__name__} cannot be stored in a checkpoint that is to '
         'load without running code; store numbers, strings, lists, dicts or '
         f'tensors instead: {value!r}')
+
+
+def network(runner) -> Any:
+    """The model of a runner, out of what distributes it."""
+    model = runner.model
+    return model.module if is_model_wrapper(model) else model
 
 
 @HOOKS.register_module()
@@ -113,46 +124,402 @@ class TrainingProgressHook(Hook):
                           runner,
                           batch_idx: int,
                           data_batch=None) -> None:
-        model = runner.model
-        if is_model_wrapper(model):
-            model = model.module
+        model = network(runner)
         if hasattr(model, 'begin_iteration'):
             model.begin_iteration(runner.iter, runner.max_iters)
 
 
-def keep_freed_memory(keep: bool = True) -> bool:
-    """Let this process keep the memory that it frees, for its next step.
+@HOOKS.register_module()
+class WTALCheckpointHook(CheckpointHook):
+    """MMEngine's, with a best checkpoint that follows the protocol.
 
-    The C library (glibc) hands large blocks back to the system at once, and
-    the next training step on a CPU gets them again, one page fault after the
-    other (``docs/benchmark/speed.md``). Whoever keeps them does not grow
-    beyond the peak.
+    The best checkpoint is replaced wherever its folder has been moved to,
+    and its name has no character that NTFS, exFAT or SMB refuse.
 
     Args:
-        keep (bool): False goes back to what the library's own thresholds grow
-            to.
+        save_best (str | list[str] | None): Key of the metric that decides.
+            Defaults to 'auto': the first average over tIoU thresholds among
+            the metrics, else the first metric.
+        rule (str | list[str]): 'greater' (default) or 'less' is better.
+        **kwargs: See MMEngine.
 
-    Returns:
-        bool: Whether the C library knows how.
+    Raises:
+        ValueError: At the first validation, if there is no such metric.
     """
-    mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)
-    if mallopt is None:
-        return False
-    trim_threshold, mmap_threshold, mmap_max = -1, -3, -4  # of mallopt(3)
-    if keep:
-        return bool(mallopt(mmap_max, 0) and mallopt(trim_threshold, -1))
-    return bool(
-        mallopt(mmap_max, 65536) and mallopt(trim_threshold, 64 << 20)
-        and mallopt(mmap_threshold, 32 << 20))
+
+    def __init__(self,
+                 *args: Any,
+                 save_best: str | list[str] | None = 'auto',
+                 rule: str | list[str] | None = 'greater',
+                 **kwargs: Any) -> None:
+        names = [save_best] if isinstance(save_best, str) else save_best
+        super().__init__(
+            *args,
+            save_best=names and [self._file_name(name) for name in names],
+            rule=rule,
+            **kwargs)
+
+    @staticmethod
+    def _file_name(metric: str) -> str:
+        return re.sub(r'[<>:"/\\|?*]', '_', metric)
+
+    def before_train(self, runner) -> None:
+        """Looks for the best checkpoint in the folder of this run."""
+        hub = runner.message_hub
+        for key, path in list(hub.runtime_info.items()):
+            if key.startswith('best_ckpt') and self.out_dir is None:
+                name = re.split(r'[/\\]', path)[-1]
+                hub.update_info(key, os.path.join(runner.work_dir, name))
+        super().before_train(runner)
+
+    def after_val_epoch(self, runner, metrics: dict[str, float]) -> None:
+        """Saves the best checkpoint, also when the metrics have changed."""
+        averages = [key for key in metrics if re.search(r'@.+:', key)]
+        keys = sorted(metrics, key=lambda key: key not in averages[:1])
+        named = {self._file_name(key): metrics[key] for key in keys}
+        for name in self.save_best or []:
+            if metrics and name not in ('auto', *named):
+                raise ValueError(
+                    'default_hooks.checkpoint.save_best names a metric that '
+                    f'the validation does not have; it has {list(metrics)}. '
+                    "'auto' takes the first average")
+        super().after_val_epoch(runner, named)
+
+
+def _data_facts(dataset: Any) -> dict[str, Any]:
+    """What a model is trained for, of its data; see ``WTALDataset``."""
+    return _known(getattr(dataset, 'metainfo', None) or {})
+
+
+def _known(metainfo: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts among other entries; None means that it is not known."""
+    return {
+        key: list(value) if isinstance(value, (list, tuple)) else value
+        for key in ('classes', 'seconds_per_snippet', 'snippet_offset',
+                    'in_channels', 'stream_channels')
+        if (value := metainfo.get(key)) is not None
+    }
+
+
+def _difference(first: Any, second: Any) -> str | None:
+    """Where two facts differ, in words."""
+    if isinstance(first, float) and isinstance(second, (int, float)):
+        if math.isclose(first, second, rel_tol=1e-6):
+            return None
+    elif first == second:
+        return None
+    if isinstance(first, list) and isinstance(second, list):
+        if len(first) != len(second):
+            return f'{len(first)} against {len(second)}'
+        place = next(i for i, x in enumerate(first) if x != second[i])
+        return (f'number {place} is {first[place]!r} against '
+                f'{second[place]!r}')
+    return f'{first} against {second}'
+
+
+def _few(names: Sequence[str]) -> str:
+    return ', '.join(names[:3]) + (f', … ({len(names)})' if names[3:] else '')
 
 
 @HOOKS.register_module()
-class KeepMemoryHook(Hook):
-    """:func:`keep_freed_memory` while a model is trained on a CPU."""
+class CheckFitHook(Hook):
+    """Refuses parts that do not belong together, before anything is computed.
+
+    Model and data must agree in number of classes, channels and pairs in a
+    batch; training and validation data in their classes; a checkpoint that is
+    tested or resumed in its weights, their shapes, the classes and their
+    order, the snippet length and the channels. A checkpoint that a new
+    training starts from may lack weights, which is logged, but not all.
+
+    Raises:
+        ValueError: It names both sides.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def before_run(self, runner) -> None:
+        """Compares model and data."""
+        model_cfg = runner.cfg.get('model') or {}
+        streams = model_cfg.get('stream_channels')
+        num_classes = getattr(network(runner), 'num_classes', None)
+        first: dict[str, Any] = {}
+        for name, facts in self._facts(runner).items():
+            classes = facts.get('classes')
+            if (num_classes is not None and classes is not None
+                    and num_classes != len(classes)):
+                raise ValueError(
+                    f'the model has num_classes={num_classes}, the {name} '
+                    f'data have {len(classes)} classes: {_few(classes)}')
+            channels = facts.get('in_channels')
+            if (streams is not None and channels is not None
+                    and sum(streams) != channels):
+                raise ValueError(
+                    f'the model has stream_channels={list(streams)}, in all '
+                    f'{sum(streams)}, the {name} data in_channels={channels}')
+            split = facts.get('stream_channels')
+            if None not in (streams, split) and list(streams) != split:
+                raise ValueError(f'the model has stream_channels='
+                                 f'{list(streams)}, the {name} data {split}')
+            difference = _difference(
+                first.setdefault('classes', classes), classes)
+            if difference:
+                raise ValueError('the classes of the data sets for training '
+                                 f'and {name} differ: {difference}')
+        loss = getattr(network(runner), 'loss_module', None)
+        wanted = getattr(getattr(loss, 'base', loss), 'num_pairs', 0)
+        if wanted and isinstance(runner._train_loop, BaseLoop):
+            sampler = runner._train_loop.dataloader.batch_sampler
+            found = getattr(sampler, 'num_pairs', 0)
+            if found != wanted:
+                raise ValueError(
+                    f'the loss has num_pairs={wanted}, the batches of the '
+                    f'training data {found} pairs: set train_dataloader.'
+                    "batch_sampler=dict(type='PairBatchSampler', "
+                    f'num_pairs={wanted}), or co_activity_weight=0')
+
+    @staticmethod
+    def _facts(runner) -> dict[str, dict[str, Any]]:
+        """Facts of the data that are in use, by the phase they are for."""
+        loops = dict(
+            training=runner._train_loop,
+            validation=runner._val_loop,
+            test=runner._test_loop)
+        return {
+            name: _data_facts(loop.dataloader.dataset)
+            for name, loop in loops.items() if isinstance(loop, BaseLoop)
+        }
+
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Writes down what the weights are for, beside ``dataset_meta``."""
+        streams = (runner.cfg.get('model') or {}).get('stream_channels')
+        checkpoint['meta'].update(
+            model=type(network(runner)).__name__,
+            stream_channels=streams and list(streams))
+
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Compares the checkpoint with model and data."""
+        starts = isinstance(runner._train_loop,
+                            BaseLoop) and not runner._resume
+        self._compare_weights(runner, checkpoint, starts)
+        if not starts:
+            self._compare_facts(runner, checkpoint.get('meta') or {})
+
+    @staticmethod
+    def _compare_weights(runner, checkpoint: dict, starts: bool) -> None:
+        model = network(runner)
+        stored = {
+            re.sub(r'^module\.', '', key): value
+            for key, value in checkpoint.get('state_dict', checkpoint).items()
+        }
+        own = model.state_dict()
+        # A counter that MMEngine does without.
+        missing = [
+            key for key in own
+            if key not in stored and 'num_batches_tracked' not in key
+        ]
+        unknown = [key for key in stored if key not in own]
+        other = [
+            f'{key} {tuple(stored[key].shape)} instead of '
+            f'{tuple(own[key].shape)}' for key in own
+            if key in stored and own[key].shape != stored[key].shape
+        ]
+        infinite = [
+            key for key, value in stored.items()
+            if isinstance(value, torch.Tensor) and not value.isfinite().all()
+        ]
+        name = (checkpoint.get('meta') or {}).get('model')
+        text = (f'{runner._load_from} does not fit {type(model).__name__} of '
+                f'{runner.cfg.filename}')
+        text += f', it is of {name}' if name else ''
+        for words, keys in (('weights that it lacks',
+                             missing), ('that the model lacks', unknown),
+                            ('of another shape', other)):
+            text += f'; {words}: {_few(keys)}' if keys else ''
+        if infinite:
+            raise ValueError(
+                f'{runner._load_from} holds weights that are not finite '
+                f'({_few(infinite)}): the training had diverged; take an '
+                'earlier checkpoint')
+        if len(missing) + len(other) == len(own):
+            raise ValueError(text)
+        if missing or unknown or other:
+            if not starts:
+                raise ValueError(text)
+            runner.logger.warning(text)
+
+    def _compare_facts(self, runner, meta: dict) -> None:
+        stored = _known(meta.get('dataset_meta') or {})
+        for name, facts in self._facts(runner).items():
+            for key in stored.keys() & facts.keys():
+                difference = _difference(stored[key], facts[key])
+                if difference:
+                    raise ValueError(
+                        f'{runner._load_from} was trained with other {key} '
+                        f'than the {name} data have: {difference}')
+        streams = (runner.cfg.get('model') or {}).get('stream_channels')
+        difference = meta.get('stream_channels') and streams and _difference(
+            list(meta['stream_channels']), list(streams))
+        if difference:
+            raise ValueError(
+                f'{runner._load_from} was trained with other stream_channels '
+                f'than the model has: {difference}')
+
+
+def _mean(loss: Any) -> float:
+    """A loss as MMEngine logs it: lists are summed."""
+    parts = loss if isinstance(loss, (list, tuple)) else [loss]
+    return float(
+        sum(torch.as_tensor(part).detach().float().mean() for part in parts))
+
+
+@HOOKS.register_module()
+class StopAtNonFiniteHook(Hook):
+    """Stops a training at its first loss or gradient that is not finite.
+
+    The weights are left as they were before that step, and no checkpoint
+    with others is written, so that the last one can be resumed. With mixed
+    precision, steps that the gradient scaler skips are none.
+
+    Raises:
+        ValueError: It names the iteration, the losses and the videos.
+    """
+
+    priority = 'HIGH'
+
+    def __init__(self) -> None:
+        self.losses: Mapping[str, Any] = {}
+        self.handles: list[Any] = []
 
     def before_train(self, runner) -> None:
-        if next(runner.model.parameters()).device.type == 'cpu':
-            keep_freed_memory()
+        """Watches the losses, and the gradients before they are used."""
+
+        def keep(module, args, output) -> None:
+            if module.training and isinstance(output, Mapping):
+                self.losses = output
+
+        def check(optimizer, args, kwargs) -> None:
+            sums = [
+                parameter.grad.sum() for group in optimizer.param_groups
+                for parameter in group['params'] if parameter.grad is not None
+            ]
+            if sums and not torch.stack(sums).isfinite().all():
+                self._stop(runner, 'the gradient is')
+
+        wrapper = runner.optim_wrapper
+        wrappers = (
+            list(wrapper.values())
+            if hasattr(wrapper, 'values') else [wrapper])
+        self.handles = [network(runner).register_forward_hook(keep)] + [
+            item.optimizer.register_step_pre_hook(check) for item in wrappers
+        ]
 
     def after_train(self, runner) -> None:
-        keep_freed_memory(False)
+        """Looks away."""
+        for handle in self.handles:
+            handle.remove()
+
+    def before_train_iter(self,
+                          runner,
+                          batch_idx: int,
+                          data_batch=None) -> None:
+        """Keeps what an error would name."""
+        self.batch = data_batch
+
+    def after_train_iter(self,
+                         runner,
+                         batch_idx: int,
+                         data_batch=None,
+                         outputs=None) -> None:
+        """Checks the losses, also of a step that only gathers gradients."""
+        losses = [torch.as_tensor(x) for x in (outputs or {}).values()]
+        if not all(bool(loss.isfinite().all()) for loss in losses):
+            self._stop(runner, 'the loss is')
+
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Refuses to write weights that are not finite."""
+        for part in ('state_dict', 'ema_state_dict'):
+            for key, value in checkpoint.get(part, {}).items():
+                if not value.isfinite().all():
+                    self._stop(runner, f'the weights {key} are')
+
+    def _stop(self, runner, what: str) -> None:
+        samples = (
+            self.batch.get('data_samples')
+            if isinstance(self.batch, Mapping) else None)
+        names = [
+            str(sample.get('video_name')) for sample in samples or []
+            if hasattr(sample, 'get')
+        ]
+        losses = ', '.join(f'{key}={_mean(value):.4g}'
+                           for key, value in self.losses.items())
+        last = runner.message_hub.runtime_info.get('last_ckpt')
+        raise ValueError(
+            f'iteration {runner.iter + 1}: {what} not finite, the training '
+            f'stops. Losses: {losses}. Videos of this process: '
+            f"{', '.join(names)}. Last checkpoint: {last}. Look at the "
+            'features of these videos, or lower the learning rate '
+            '(optim_wrapper.optimizer.lr)')
+
+
+@HOOKS.register_module()
+class ConfigScheduleHook(Hook):
+    """Lets a resumed training follow the schedule of its config.
+
+    MMEngine restores the schedulers of the checkpoint, so that a longer
+    training would go on with the learning rate that ended the shorter one.
+    Here learning rates are what an unbroken training with this config has at
+    this iteration. Schedulers that count epochs stay as they were.
+    """
+
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Replaces the checkpoint's schedule where the config's differs."""
+        schedulers = runner.param_schedulers or []
+        states = checkpoint.get('optimizer')
+        if (not runner._resume or states is None
+                or not isinstance(runner._train_loop, BaseLoop)
+                or not isinstance(schedulers, list)
+                or any(scheduler.by_epoch for scheduler in schedulers)):
+            return
+        with warnings.catch_warnings():
+            # No optimizer steps between those of the schedulers.
+            warnings.simplefilter('ignore', UserWarning)
+            for _ in range(checkpoint['meta']['iter']):
+                for scheduler in schedulers:
+                    scheduler.step()
+        own = runner.optim_wrapper.param_groups
+        # The last group is MMEngine's, of the settings before paramwise_cfg.
+        stored = [*states['param_groups']]
+        if 'base_param_settings' in states:
+            stored.append(states['base_param_settings'])
+        keys = ('lr', 'initial_lr')
+        old_settings = [
+            self._settings(state)
+            for state in checkpoint.get('param_schedulers', [])
+        ]
+        if old_settings == [
+                self._settings(scheduler.state_dict())
+                for scheduler in schedulers
+        ] and all(
+                math.isclose(new.get(key, 0), old.get(key, 0), rel_tol=1e-9)
+                for new, old in zip(own, stored) for key in keys):
+            return
+        runner.logger.warning(
+            "the config's schedule differs from the checkpoint's: the "
+            f"learning rate goes on from {own[0]['lr']:.4g}, not from "
+            f"{stored[0]['lr']:.4g}")
+        for new, old in zip(own, stored):
+            old.update({key: new[key] for key in keys if key in new})
+        checkpoint['param_schedulers'] = [
+            scheduler.state_dict() for scheduler in schedulers
+        ]
+
+    @staticmethod
+    def _settings(state: dict) -> dict:
+        """What a config says of a scheduler, its place and values left out."""
+        return {
+            key: value
+            for key, value in state.items()
+            if key not in ('last_step', '_global_step', '_last_value',
+                           'base_values')
+            and isinstance(value, (int, float, str, dict, list))
+        }

@@ -11,8 +11,9 @@ import pytest  # noqa: E402
 import torch  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
-# The tools import each other by name, as scripts of one folder.
-sys.path.append(str(ROOT / 'tools'))
+# The tools import each other by name, as scripts of one folder; benchmarks/
+# is a package beside them.
+sys.path += [str(ROOT / 'tools'), str(ROOT)]
 
 
 def pytest_collection_modifyitems(items):

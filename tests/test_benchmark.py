@@ -1,34 +1,35 @@
-"""tools/benchmark.py: what it runs, resumes, computes and writes."""
+"""The benchmark: what it runs, resumes, computes, writes, and never loses."""
 from __future__ import annotations
 
-import argparse
-import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
+from mmaction.registry import MODELS
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 
-tool = importlib.import_module('benchmark')
-report_tool = importlib.import_module('_benchmark_report')
+from benchmarks import BenchmarkError
+from benchmarks import benchmark as tool
+from benchmarks import report as report_tool
+from benchmarks import transfer
+from benchmarks.plan import Plan, Run, load_plan
+from benchmarks.pool import Pool, locked, prepare
 
-BENCHMARKS = ('shrec21', 'demo', 'demo_thumos14', 'thumos14', 'activitynet12',
+BENCHMARKS = ('shrec21', 'demo', 'demo_thumos14', 'demo_thumos14_half',
+              'demo_thumos14_double', 'thumos14', 'activitynet12',
               'activitynet13')
 ABLATIONS = ('ablation_shrec21', 'ablation_demo')
 
 
 def make_plan(root, tmp_path, name, **changes):
-    bench = tool.load_benchmark(
-        str(root / 'configs' / 'benchmarks' / f'{name}.py'))
-    args = dict(
-        seeds=[0],
-        entries=None,
-        work_dir=str(tmp_path),
-        data_root=None,
-        cfg_options={})
-    return bench, tool.Plan(bench, argparse.Namespace(**{**args, **changes}))
+    bench = load_plan(str(root / 'configs' / 'benchmarks' / f'{name}.py'))
+    return bench, Plan(bench, tmp_path, **{'seeds': [0], **changes})
 
 
 @pytest.mark.parametrize('name', BENCHMARKS + ABLATIONS)
@@ -41,19 +42,29 @@ def test_plan(root, tmp_path, name):
     order = list(plan.runs.values())
     for i, run in enumerate(order):
         assert all(other in order[:i] for other in run.needs)
-        assert run.commands[-1][0] == 'tools/measure.py'
+        assert run.commands[-1][0] == 'benchmarks/measure.py'
         for cfg in run.configs.values():
             assert cfg.randomness.seed == 0
-    # what is judged with other settings is not trained again
-    trained = [run.name for run in order if not run.trained]
-    assert trained == dict(
-        ablation_shrec21=[
-            'one_step', 'samples', 'pad', 'min_length', 'attention_thrs'
-        ],
-        ablation_demo=[
-            'test_none', 'test_suppress', 'test_diffusion', 'one_step',
-            'one_sample', 'samples', 'pad', 'min_length'
-        ]).get(name, [])
+    # what is tested with other settings is not trained again
+    tested = [run.name for run in order if not run.trained]
+    assert tested == ([
+        'test_base', 'test_diffusion', 'one_step', 'one_sample', 'samples',
+        'pad', 'min_length'
+    ] if name in ABLATIONS else [])
+
+
+@pytest.mark.parametrize('name', ABLATIONS)
+def test_every_ablation_changes_a_part_that_there_is(root, tmp_path, name):
+    bench, plan = make_plan(root, tmp_path, name)
+    models = {}
+    with DefaultScope.overwrite_default_scope('mmaction'):
+        for run in plan.runs.values():
+            cfg = run.configs['train']
+            MODELS.build(cfg.model)
+            models[run.name] = cfg
+    for entry, cfg in models.items():
+        if entry != 'actiondiff' and bench.entries[entry].family == 'ours':
+            assert cfg.to_dict() != models['actiondiff'].to_dict(), entry
 
 
 def test_plan_follows_what_matters(root, tmp_path):
@@ -69,20 +80,20 @@ def test_plan_follows_what_matters(root, tmp_path):
     }
     assert [r.name for r in moved.wanted] == ['base', 'bmn', 'tcanet']
     _, other = make_plan(
-        root, tmp_path, 'demo', cfg_options={'train_cfg.max_iters': 7})
+        root, tmp_path, 'demo', options={'train_cfg.max_iters': 7})
     assert not ({r.key
                  for r in plan.runs.values()}
                 & {r.key
                    for r in other.runs.values()})
     assert other.runs['base', 0].checkpoint.name == 'iter_7.pth'
-    with pytest.raises(ValueError, match=r"not \['nobody'\]"):
+    with pytest.raises(BenchmarkError, match=r"not \['nobody'\]"):
         make_plan(root, tmp_path, 'demo', entries=['nobody'])
 
 
 def test_entries_share_the_protocol(root, tmp_path):
     bench, plan = make_plan(root, tmp_path, 'demo')
     bench.protocol = 'anet'
-    with pytest.raises(ValueError, match="judged by 'seconds'.*by 'anet'"):
+    with pytest.raises(BenchmarkError, match="by 'seconds'.*by 'anet'"):
         plan.check_protocol('base', plan.runs['base', 0].configs['train'])
 
 
@@ -111,6 +122,9 @@ def test_statistics():
     assert report_tool.share_of_gap(25, 40, 40) is None
 
 
+MACHINE = dict(cpu='some cpu', cpu_count=2, threads=1, device='cpu')
+
+
 def a_result(average, iteration=4, **metrics):
     return dict(
         key='',
@@ -133,13 +147,12 @@ def a_result(average, iteration=4, **metrics):
         train_seconds=10.,
         peak_memory_mb=100.,
         peak_gpu_memory_mb=None,
-        machine=dict(cpu_count=2, threads=1, device='cpu'),
+        machine=MACHINE,
         versions=dict(python='3.11'))
 
 
 def test_report(root, tmp_path):
-    bench = tool.load_benchmark(
-        str(root / 'configs' / 'benchmarks' / 'demo.py'))
+    bench = load_plan(str(root / 'configs' / 'benchmarks' / 'demo.py'))
     results = dict(
         actiondiff={
             0: a_result(25.),
@@ -154,7 +167,7 @@ def test_report(root, tmp_path):
     results['supervised'][0]['versions'] = dict(python='3.12')
     # no class-aware metric there
     del results['tcanet'][0]['metrics']['det/mAP@0.10:0.70']
-    report = report_tool.summarise(bench, results, [0, 1])
+    report = report_tool.summarise(bench, results, [0, 1], 'a command')
     json.dumps(report)
     ours = report['entries']['actiondiff']
     assert ours['family'] == 'ours' and ours['seeds'] == [0, 1]
@@ -183,6 +196,7 @@ def test_report(root, tmp_path):
     assert row == ('| ActionDiff | ours | 29.0 | **28.0 ± 4.2** | +7.0 ± 2.0 '
                    '| 17 % | 50.0 ± 0.0 | 33.0 ± 4.2 |')
     assert text.index('| ActionDiff |') < text.index('| Base branch |')
+    assert '```bash\na command\n```' in text
     assert 'Protocol `seconds`: 2 videos, 3 instances' in text
     assert ('**+7.00 ± 2.00** (standard error; 2 seeds); '
             'by tIoU: 0.50 +7.0 ± 2.0') in text
@@ -192,8 +206,7 @@ def test_report(root, tmp_path):
 
 
 def test_rows_of_an_earlier_report_are_kept(root):
-    bench = tool.load_benchmark(
-        str(root / 'configs' / 'benchmarks' / 'demo.py'))
+    bench = load_plan(str(root / 'configs' / 'benchmarks' / 'demo.py'))
     before = report_tool.summarise(
         bench,
         dict(
@@ -203,7 +216,7 @@ def test_rows_of_an_earlier_report_are_kept(root):
     before = json.loads(json.dumps(before))
     new = dict(actiondiff={0: a_result(30.)}, control={0: a_result(28.)})
     new['actiondiff'][0]['versions'] = dict(python='3.12')
-    report = report_tool.summarise(bench, new, [0], before)
+    report = report_tool.summarise(bench, new, [0], '', before)
     assert report['kept'] == ['base', 'cola']
     assert report['entries']['cola'] == before['entries']['cola']
     assert report['entries']['actiondiff']['minus_base']['mean'] == 10
@@ -215,12 +228,12 @@ def test_rows_of_an_earlier_report_are_kept(root):
     # nothing is kept where all was run, nor without being asked for
     assert not report_tool.summarise(bench, new, [0])['kept']
     # nor is a row given up for a part of its seeds
-    partly = report_tool.summarise(bench, new, [0, 1], before)
+    partly = report_tool.summarise(bench, new, [0, 1], '', before)
     assert partly['entries']['actiondiff']['average'] == [25.]
     assert 'actiondiff' in partly['kept']
     before['num_videos'] = 3
-    with pytest.raises(ValueError, match='num_videos=3, the runs 2'):
-        report_tool.summarise(bench, new, [0], before)
+    with pytest.raises(BenchmarkError, match='num_videos=3, the runs 2'):
+        report_tool.summarise(bench, new, [0], '', before)
 
 
 def test_descriptions_are_merged():
@@ -233,14 +246,214 @@ def test_descriptions_are_merged():
     assert merged([dict(cores=2)]) == dict(cores=2)
 
 
-def test_rows_to_keep_must_be_there(root, tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, 'argv', [
-        'benchmark.py',
-        str(root / 'configs/benchmarks/demo.py'), '--keep-rows', '--out',
-        str(tmp_path)
-    ])
+def test_rows_to_keep_must_be_there(root, tmp_path):
+    config = str(root / 'configs/benchmarks/demo.py')
     with pytest.raises(SystemExit, match='demo.json, which is not there'):
-        tool.main()
+        tool.main([config, '--keep-rows', '--publish', str(tmp_path)])
+
+
+@pytest.mark.parametrize('bad, reason', [
+    (['--jobs', '0'], 'must be >= 1'),
+    (['--jobs', '-2'], 'must be >= 1'),
+    (['--seeds', '-1'], 'must be >= 0'),
+    (['--keep-rows'], 'it needs --publish'),
+])
+def test_bad_options(bad, reason, capsys):
+    with pytest.raises(SystemExit) as error:
+        tool.parse_args(['plan.py', *bad])
+    assert error.value.code == 2 and reason in capsys.readouterr().err
+
+
+def test_made_by_names_what_matters():
+    args = tool.parse_args([
+        'configs/benchmarks/demo.py', '--seeds', '3', '4', '--entries', 'base',
+        '--jobs', '2', '--work-dir', 'a/b', '--data-root', '/some/where',
+        '--cfg-options', 'train_cfg.max_iters=4'
+    ])
+    assert tool.made_by(args, *tool.plan_words(args)) == (
+        'python tools/benchmark.py configs/benchmarks/demo.py --entries base '
+        '--seeds 3 4 --cfg-options train_cfg.max_iters=4 data_root=DIR')
+
+
+@pytest.mark.parametrize('name', ['../../x', '.hidden', 'a/b', 'a b', ''])
+def test_entries_stay_in_the_folder(name, root, tmp_path):
+    path = tmp_path / 'plan.py'
+    path.write_text(f"_base_ = ['{root}/configs/benchmarks/demo.py']\n"
+                    f"entries = {{{name!r}: dict(config='x', family='ours', "
+                    "label='x')}\n")
+    with pytest.raises(BenchmarkError, match='name a folder below --work-dir'):
+        load_plan(str(path))
+
+
+def test_plan_of_one_config(root, tmp_path):
+    """Several seeds of one model, without writing a plan."""
+    bench = load_plan(str(root / 'configs/actiondiff_demo.py'))
+    assert bench.main_metric == 'det/mAP@0.10:0.70'
+    plan = Plan(bench, tmp_path, [0, 1])
+    assert [run.name for run in plan.runs.values()] == 2 * ['actiondiff_demo']
+    first, second = plan.runs.values()
+    assert first.folder.parent == tmp_path / 'actiondiff_demo/actiondiff_demo'
+    assert first.key != second.key
+    report = report_tool.summarise(
+        bench, dict(actiondiff_demo={
+            0: a_result(25.),
+            1: a_result(31.)
+        }), [0, 1])
+    assert '**28.0 ± 4.2**' in report_tool.markdown(bench, report)
+    with pytest.raises(BenchmarkError, match='no DetectionMAP'):
+        load_plan(str(root / 'configs/baselines/bmn_demo.py'))
+    with pytest.raises(BenchmarkError, match='none.py does not exist'):
+        load_plan('none.py')
+
+
+# -- Nothing lost -------------------------------------------------------------
+
+
+def a_run(folder, *commands, name='a', needs=()):
+    return Run(name, 0, name * 64, folder, {}, [list(c) for c in commands], {},
+               list(needs), folder / 'iter_1.pth', 'det/mAP', False)
+
+
+def test_folders_of_others_are_left_alone(tmp_path):
+    run = a_run(tmp_path / 'run')
+    run.folder.mkdir()
+    (run.folder / 'diary.txt').write_text('mine')
+    with pytest.raises(BenchmarkError, match='holds files of something else'):
+        prepare(run)
+    assert [p.name for p in run.folder.iterdir()] == ['diary.txt']
+    # its own folder is used again, and only by itself
+    run = a_run(tmp_path / 'new')
+    prepare(run)
+    (run.folder / 'weights').write_text('kept')
+    prepare(run)
+    assert (run.folder / 'weights').read_text() == 'kept'
+    with pytest.raises(BenchmarkError, match='holds files of something else'):
+        prepare(a_run(tmp_path / 'new', name='b'))
+
+
+def test_other_options_are_another_folder(root, tmp_path):
+    _, plan = make_plan(root, tmp_path, 'demo')
+    _, quick = make_plan(
+        root, tmp_path, 'demo', options={'train_cfg.max_iters': 7})
+    folders = {run.folder for run in plan.runs.values()}
+    assert len(folders) == len(plan.runs)
+    assert not folders & {run.folder for run in quick.runs.values()}
+    assert all(folder.is_relative_to(tmp_path / 'demo') for folder in folders)
+
+
+def test_one_benchmark_at_a_time(tmp_path):
+    with locked(tmp_path / 'demo'):
+        with locked(tmp_path / 'other'):
+            with pytest.raises(BenchmarkError, match='another benchmark'):
+                with locked(tmp_path / 'demo'):
+                    raise AssertionError
+    with locked(tmp_path / 'demo'):
+        pass
+
+
+def write_script(path, text):
+    path.write_text(text)
+    return str(path)
+
+
+def test_a_failure_stops_no_other_run(tmp_path, capsys):
+    bad = write_script(tmp_path / 'bad.py', "raise SystemExit('it is broken')")
+    runs = [a_run(tmp_path / '1', [bad], name='a')]
+    runs.append(a_run(tmp_path / '2', name='b', needs=runs[:1]))
+    runs.append(a_run(tmp_path / '3', [bad], name='c'))
+    pool = Pool(runs, 2)
+    pool.work()
+    assert {run.name for run in pool.failed} == {'a', 'b', 'c'}
+    output = capsys.readouterr().out
+    assert output.count('FAILED: exit status 1') == 2
+    assert 'b seed 0 FAILED: it builds on a seed 0' in output
+    assert '| it is broken' in output and not (tmp_path / '2').exists()
+
+
+STARTER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {root!r})
+from benchmarks.benchmark import run_plans
+from benchmarks.plan import Run
+from types import SimpleNamespace
+run = Run('a', 0, 'k', Path({folder!r}), {{}}, [[{script!r}]], {{}}, [],
+          Path('x'), 'm', False)
+plan = SimpleNamespace(wanted=[run], bench=SimpleNamespace(name='made'))
+run_plans([plan], 1)
+"""
+WORKER = """
+import os, subprocess, sys, time
+from pathlib import Path
+child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(99)'])
+Path({pids!r}).write_text(f'{{os.getpid()}} {{child.pid}}')
+time.sleep(99)
+"""
+
+
+def is_running(pid):
+    try:
+        state = Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2]
+    except FileNotFoundError:
+        return False
+    return state.split()[0] != 'Z'
+
+
+@pytest.mark.skipif(not Path('/proc').is_dir(), reason='needs /proc')
+@pytest.mark.parametrize('number', ['SIGKILL', 'SIGTERM', 'SIGINT'])
+def test_no_training_outlives_the_tool(number, root, tmp_path):
+    """Nor does what a training has started, such as loaders of data."""
+    pids = tmp_path / 'pids'
+    script = write_script(tmp_path / 'worker.py',
+                          WORKER.format(pids=str(pids)))
+    starter = write_script(
+        tmp_path / 'starter.py',
+        STARTER.format(
+            root=str(root), folder=str(tmp_path / 'run'), script=script))
+    process = subprocess.Popen([sys.executable, starter],
+                               stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
+    limit = time.monotonic() + 60
+    while not (pids.is_file() and len(pids.read_text().split()) == 2):
+        assert time.monotonic() < limit and process.poll() is None
+        time.sleep(0.05)
+    children = [int(pid) for pid in pids.read_text().split()]
+    assert all(map(is_running, children))
+    process.send_signal(getattr(signal, number))
+    status = process.wait(30)
+    assert status == dict(SIGKILL=-9, SIGTERM=143, SIGINT=130)[number]
+    while any(map(is_running, children)):
+        assert time.monotonic() < limit + 30, 'a process has been left'
+        time.sleep(0.05)
+
+
+def test_publishing_loses_no_rows(root, tmp_path, monkeypatch, capsys):
+    bench, plan = make_plan(root, tmp_path / 'work', 'demo')
+    results = dict(base={0: a_result(20.)}, cola={0: a_result(19.)})
+    monkeypatch.setattr(Plan, 'results', lambda self: results)
+
+    def report(*options):
+        args = tool.parse_args([
+            str(root / 'configs/benchmarks/demo.py'), '--seeds', '0', *options
+        ])
+        tool.write_report(bench, plan, args)
+
+    out = tmp_path / 'docs'
+    report()
+    assert not out.exists() and (plan.folder / 'demo.md').is_file()
+    report('--publish', str(out))
+    before = (out / 'demo.json').read_bytes()
+    del results['cola']
+    with pytest.raises(BenchmarkError, match=r"seeds of \['cola'\]"):
+        report('--publish', str(out))
+    assert (out / 'demo.json').read_bytes() == before
+    assert 'cola' not in json.loads(
+        (plan.folder / 'demo.json').read_text())['entries']
+    report('--publish', str(out), '--keep-rows')
+    assert 'cola' in json.loads((out / 'demo.json').read_text())['entries']
+
+
+# -- All of it ----------------------------------------------------------------
 
 
 def write_benchmark(root, path, **base_options):
@@ -262,9 +475,9 @@ def test_benchmark_by_command(root, tmp_path, demo_root):
         done = subprocess.run([
             sys.executable, root / 'tools' / 'benchmark.py', config, '--seeds',
             *seeds, '--jobs', '2', '--work-dir', tmp_path / 'work',
-            '--data-root', demo_root, '--out', tmp_path / 'out', *options,
-            '--cfg-options', 'train_cfg.max_iters=4',
-            'train_cfg.val_interval=2', 'default_hooks.checkpoint.interval=2',
+            '--data-root', demo_root, *options, '--cfg-options',
+            'train_cfg.max_iters=4', 'train_cfg.val_interval=2',
+            'default_hooks.checkpoint.interval=2',
             'default_hooks.logger.interval=1'
         ],
                               cwd=tmp_path,
@@ -281,7 +494,8 @@ def test_benchmark_by_command(root, tmp_path, demo_root):
             for path in (tmp_path / 'work').glob('*/*/*/result.json')
         }
 
-    assert 'quick: 4 runs, 0 finished before' in run()
+    publish = '--publish', tmp_path / 'out'
+    assert 'quick: 4 runs, 0 finished before' in run(*publish)
     first = stamps()
     assert len(first) == 4
     report = json.loads((tmp_path / 'out' / 'quick.json').read_text())
@@ -302,7 +516,8 @@ def test_benchmark_by_command(root, tmp_path, demo_root):
     assert (tmp_path / 'out' / 'quick.png').is_file()
 
     # the test of the checkpoint finds what the last validation found
-    folder = tmp_path / 'work' / 'quick' / 'base' / 'seed_1'
+    work = tmp_path / 'work' / 'quick'
+    folder, = work.glob('base/seed_1-*')
     measured = json.loads((folder / 'measured_train.json').read_text())
     assert measured['metrics']['det/mAP@0.10:0.70'] == pytest.approx(
         report['entries']['base']['average'][1], abs=1e-3)
@@ -320,14 +535,101 @@ def test_benchmark_by_command(root, tmp_path, demo_root):
     again = json.loads((folder / 'result.json').read_text())
     assert again['metrics'] == result['metrics']
 
-    # a changed option concerns its entry only; a failure stops no other run
+    # a changed option trains its entry only, beside what is finished; a
+    # failure stops no other run
     second = stamps()
     write_benchmark(root, config, **{'model.type': 'Nothing'})
     output = run(seeds=('0', ), status=1)
     assert 'base seed 0 FAILED: exit status 1' in output
     assert 'Nothing is not in the' in output
-    second.pop('base/seed_0')
     assert stamps() == second
-    report = json.loads((tmp_path / 'out' / 'quick.json').read_text())
+    report = json.loads((work / 'quick.json').read_text())
     assert list(report['entries']) == ['actiondiff']
     assert report['missing'] == ['base']
+    report = json.loads((tmp_path / 'out' / 'quick.json').read_text())
+    assert list(report['entries']) == ['actiondiff', 'base']
+    assert report['machine'].keys() == {
+        'cpu', 'cpu_count', 'threads', 'device'
+    }
+
+
+# -- Transfer -----------------------------------------------------------------
+
+
+def test_transfer_table(root, tmp_path):
+    """Gains by set, paired by seed; their mean and the worst set."""
+    bench, _ = make_plan(root, tmp_path, 'demo')
+
+    def report(**averages):
+        return report_tool.summarise(
+            bench, {
+                name: {
+                    seed: a_result(value)
+                    for seed, value in enumerate(values)
+                }
+                for name, values in averages.items()
+            }, [0, 1])
+
+    found = transfer.compare(
+        dict(
+            demo=report(
+                base=[20., 22.],
+                control=[24., 27.],
+                actiondiff=[25., 31.],
+                supervised=[45., 49.]),
+            hapt=report(base=[30., 30.], actiondiff=[29., 29.])))
+    demo, hapt = found['sets'].values()
+    assert demo['over_base']['mean'] == 7
+    assert demo['over_base']['standard_error'] == pytest.approx(2.)
+    assert demo['over_control']['mean'] == 2.5
+    assert demo['share_of_gap'] == pytest.approx(100 * 7 / 26)
+    assert hapt['over_control'] is None and hapt['share_of_gap'] is None
+    assert found['mean']['over_base'] == 3
+    assert found['worst']['over_base'] == dict(set='hapt', value=-1)
+    text = transfer.markdown(
+        dict(
+            found,
+            seeds=[0, 1],
+            command='a command',
+            missing=['shrec21'],
+            machine=MACHINE,
+            versions=dict(torch='2')))
+    assert ('| demo | 2 | 21.0 ± 1.4 | 25.5 ± 2.1 | 28.0 ± 4.2 | 47.0 ± 2.8 '
+            '| +7.0 ± 2.0 | +2.5 ± 1.5 | 27 % |') in text
+    assert '| **-1.0** (hapt) | **+2.5** (demo) |' in text
+    assert 'Not finished: shrec21.' in text
+    assert 'some cpu, 2 cores, 1 thread per run, device cpu. torch 2.' in text
+
+
+def test_transfer_shares_the_runs_of_the_plans(root, tmp_path, monkeypatch):
+    """What tools/benchmark.py has finished is not trained again."""
+    plans, asked = [], []
+
+    def run_plans(made, jobs):
+        plans.extend(made)
+        asked.append(jobs)
+        return True
+
+    monkeypatch.setattr(transfer, 'run_plans', run_plans)
+    assert not transfer.main([
+        '--sets', 'demo', 'demo_thumos14_half', '--seeds', '0', '--jobs', '2',
+        '--work-dir',
+        str(tmp_path)
+    ])
+    assert asked == [2]
+    _, plan = make_plan(root, tmp_path, 'demo')
+    assert {
+        run.name: run.key
+        for run in plans[0].wanted
+    } == {
+        run.name: run.key
+        for run in plan.runs.values() if run.name in transfer.ENTRIES
+    }
+    half = plans[1].runs['actiondiff', 0].configs['train']
+    assert half.train_dataloader.dataset.planted.length_scale == 0.5
+    assert half.test_dataloader.dataset.data_root.endswith('_half')
+    report = json.loads((tmp_path / 'transfer.json').read_text())
+    assert report['command'] == (
+        'python -m benchmarks.transfer --sets demo demo_thumos14_half '
+        '--seeds 0')
+    assert report['missing'] == ['demo', 'demo_thumos14_half']

@@ -14,8 +14,11 @@ import zipfile
 from argparse import Namespace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from mmaction.registry import HOOKS
+from mmengine.config import Config
 
 from mmaction_actiondiff import cli
 
@@ -110,7 +113,7 @@ def test_commands_of_the_summary_work_as_printed(trained):
     assert len(list((work_dir / 'pictures').iterdir())) == 8
     assert mean_ap(run_line(replay), ' +') == mean_ap(output)
     assert 'exists: delete it' in run_line(test, fails=True)
-    options = ' --cfg-options model.fusion.mode=none'
+    options = ' --cfg-options model.fusion.weight=0.1'
     other = run_line(test.split(' --dump')[0] + options)
     assert mean_ap(other) != mean_ap(output)
     run_line(replay +
@@ -252,15 +255,92 @@ def test_work_dir_is_option_then_config_then_name(tmp_path):
     assert load(arguments(tmp_path / 'd.py', work_dir='w')).work_dir == 'w'
 
 
+def write(path, value=1.):
+    torch.save(dict(w=torch.full((99, ), value)), path)
+    return str(path)
+
+
 def test_latest_checkpoint_is_the_newest_whole_one(tmp_path):
     assert cli.latest_checkpoint(tmp_path) is None
     for name in ('iter_9.pth', 'iter_10.pth', 'best_iter_11.pth'):
-        torch.save(dict(w=torch.ones(9)), tmp_path / name)
+        write(tmp_path / name)
     assert cli.latest_checkpoint(tmp_path) == str(tmp_path / 'iter_10.pth')
     whole = (tmp_path / 'iter_10.pth').read_bytes()
-    (tmp_path / 'iter_12.pth').write_bytes(whole[:-10])
-    assert not zipfile.is_zipfile(tmp_path / 'iter_12.pth')
+    (tmp_path / 'iter_12.pth').write_bytes(whole[:-10])  # as after a kill
+    damaged = bytearray(whole)
+    damaged[damaged.index(np.float32(1).tobytes() * 9) + 8] ^= 1
+    (tmp_path / 'iter_13.pth').write_bytes(damaged)
+    assert zipfile.is_zipfile(tmp_path / 'iter_13.pth')
     assert cli.latest_checkpoint(tmp_path) == str(tmp_path / 'iter_10.pth')
+
+
+def test_latest_checkpoint_is_that_of_the_last_run(tmp_path):
+    """Larger numbers are of an earlier, longer one."""
+    for number in (10, 20, 60):
+        write(tmp_path / f'iter_{number}.pth')
+    pointer = tmp_path / 'last_checkpoint'
+    # What MMEngine writes, before the folder was copied.
+    pointer.write_text('/elsewhere/work/iter_20.pth')
+    assert cli.latest_checkpoint(tmp_path) == str(tmp_path / 'iter_20.pth')
+    pointer.write_text('D:\\work\\iter_20.pth')
+    assert cli.latest_checkpoint(tmp_path) == str(tmp_path / 'iter_20.pth')
+    (tmp_path / 'iter_20.pth').write_bytes(b'PK half')
+    assert cli.latest_checkpoint(tmp_path) == str(tmp_path / 'iter_10.pth')
+    pointer.write_bytes(b'\xff half')
+    assert cli.latest_checkpoint(tmp_path) == str(tmp_path / 'iter_60.pth')
+
+
+def test_new_training_sets_an_earlier_one_aside(tmp_path):
+    cfg = Config(dict(work_dir=str(tmp_path)))
+    (tmp_path / 'notes.txt').touch()
+    for number in (1, 2):
+        with cli.work_folder(cfg):
+            assert not list(tmp_path.glob('*.pth'))
+        for name in ('iter_60.pth', 'best_mAP_iter_60.pth'):
+            write(tmp_path / name, number)
+        (tmp_path / 'last_checkpoint').touch()
+        (tmp_path / 'c.py').touch()
+    with cli.work_folder(Config(dict(work_dir=str(tmp_path), resume=True))):
+        assert (tmp_path / 'iter_60.pth').exists()
+    with cli.work_folder(cfg):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        'earlier_1', 'earlier_2', 'notes.txt', 'train.lock'
+    ]
+    for number in (1, 2):
+        folder = tmp_path / f'earlier_{number}'
+        assert sorted(path.name for path in folder.iterdir()) == [
+            'best_mAP_iter_60.pth', 'c.py', 'iter_60.pth', 'last_checkpoint'
+        ]
+        assert torch.load(folder / 'iter_60.pth')['w'][0] == number
+
+
+def test_one_training_in_a_work_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(cli, '_LOCK_SECONDS', 0.1)
+    cfg = Config(dict(work_dir=str(tmp_path)))
+    with cli.work_folder(cfg):
+        with pytest.raises(ValueError, match='another training is running'):
+            with cli.work_folder(cfg):
+                pass
+        monkeypatch.setenv('RANK', '1')  # a process of the same training
+        with cli.work_folder(cfg):
+            pass
+    monkeypatch.delenv('RANK')
+    with cli.work_folder(cfg):
+        pass
+
+
+def test_damaged_checkpoint_and_the_one_to_take(tmp_path):
+    write(tmp_path / 'iter_1.pth')
+    whole = (tmp_path / 'iter_1.pth').read_bytes()
+    damaged = bytearray(whole)
+    damaged[damaged.index(np.float32(1).tobytes() * 9) + 8] ^= 1
+    (tmp_path / 'iter_2.pth').write_bytes(damaged)
+    (tmp_path / 'iter_3.pth').write_bytes(whole[:-10])
+    for name in ('iter_2.pth', 'iter_3.pth'):
+        cfg = Config(dict(load_from=str(tmp_path / name)))
+        with pytest.raises(ValueError, match=f'{name} is damaged.*iter_1.pth'):
+            cli.build_runner(cfg)
 
 
 class Sampling(torch.nn.Module):
@@ -343,6 +423,27 @@ def test_errors_of_ours_end_with_their_message():
     with pytest.raises(SystemExit, match='^Error: the config no.py does not'):
         with cli.command():
             cli.load_config(arguments('no.py'))
+
+
+@pytest.mark.parametrize('mistake, expected', [
+    (lambda: HOOKS.build(dict(type='EMAHok')),
+     "type='EMAHok' is no hook; the closest is EMAHook"),
+    (lambda: HOOKS.build(dict(type='LoggerHook', momentun=1)), 'momentun'),
+    (lambda: Config.fromfile('no.py'), 'no.py'),
+    (lambda: open('no/file'), 'no/file: No such file'),
+])
+def test_mistakes_end_with_one_line(mistake, expected):
+    with pytest.raises(SystemExit, match=f'^Error: .*{expected}'):
+        with cli.command():
+            mistake()
+
+
+def test_interrupt_says_how_to_go_on(capsys):
+    with pytest.raises(SystemExit) as caught:
+        with cli.command('go on with --resume'):
+            raise KeyboardInterrupt
+    assert caught.value.code == 130
+    assert capsys.readouterr().err.strip() == 'go on with --resume'
 
 
 def test_other_errors_keep_their_traceback():

@@ -1,19 +1,25 @@
 """Each cure where its defect is made to appear, and where it is not."""
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.metadata
+import os
 import subprocess
 import sys
+import threading
+from argparse import Namespace
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from mmaction.registry import MODELS
-from mmengine.config.utils import MODULE2PACKAGE
+from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
+from mmengine.visualization import vis_backend
 
 from mmaction_actiondiff import _compat
 
@@ -147,10 +153,137 @@ def test_trusted_checkpoint_loads(tmp_path, monkeypatch):
     assert load(tmp_path / 'foreign.pth')['hub'].current() == 1
 
 
-def test_missing_checkpoint_is_upstreams_error(tmp_path):
+def test_missing_checkpoint_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match='nowhere.pth'):
         load(tmp_path / 'nowhere.pth')
 
 
-def test_configs_can_be_named_from_elsewhere():
-    assert MODULE2PACKAGE['mmaction_actiondiff'] == 'mmaction_actiondiff'
+@pytest.mark.parametrize('content', [b'', b'<html>404</html>', b'PK broken'])
+def test_damaged_checkpoint_is_named(tmp_path, content):
+    (tmp_path / 'a.pth').write_bytes(content)
+    with pytest.raises(ValueError, match=r'a\.pth is (damaged|refused)'):
+        load(tmp_path / 'a.pth')
+
+
+class Bomb:
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path), )
+
+
+@pytest.fixture
+def server(tmp_path):
+    """Serves a folder over http."""
+    handler = functools.partial(QuietHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(('127.0.0.1', 0), handler) as http:
+        thread = threading.Thread(target=http.serve_forever)
+        thread.start()
+        yield f'http://127.0.0.1:{http.server_port}'
+        http.shutdown()
+        thread.join()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+
+    def log_message(self, *args):
+        pass
+
+
+def test_checkpoints_of_two_addresses_are_two(tmp_path, server):
+    """Also if the file names are the same, and after a change."""
+    for folder, value in (('a', 1.), ('b', 2.), ('a', 3.)):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        torch.save(
+            dict(w=torch.tensor(value)), tmp_path / folder / 'iter_60.pth')
+        loaded = load(f'{server}/{folder}/iter_60.pth')
+        assert loaded['w'].item() == value
+
+
+def test_checkpoints_of_addresses_run_nothing(tmp_path, server, monkeypatch):
+    monkeypatch.delenv(_compat.TRUST_VARIABLE, raising=False)
+    exploded = tmp_path / 'exploded'
+    torch.save(dict(x=Bomb(exploded)), tmp_path / 'bomb.pth')
+    with pytest.raises(ValueError, match='bomb.pth is refused'):
+        load(f'{server}/bomb.pth')
+    with pytest.raises(
+            ValueError, match='nowhere.pth cannot be loaded: .*404'):
+        load(f'{server}/nowhere.pth')
+    assert not exploded.exists()
+
+
+@pytest.mark.parametrize(
+    'value', ["O'Brien data", 'new\\table\\1', 'a "b" c', '(old), 2', 'ü'])
+@pytest.mark.parametrize('quote', ["'", '"'])
+def test_variables_go_into_configs_as_they_are(tmp_path, monkeypatch, value,
+                                               quote):
+    config = tmp_path / 'c.py'
+    config.write_text(f'x = {quote}{{{{$SOME_FOLDER:data/demo}}}}/a{quote}\n'
+                      'y = {{"$SOME_NUMBER:3"}}\n')
+    monkeypatch.delenv('SOME_FOLDER', raising=False)
+    assert Config.fromfile(config).x == 'data/demo/a'
+    monkeypatch.setenv('SOME_FOLDER', value)
+    monkeypatch.setenv('SOME_NUMBER', '4')
+    cfg = Config.fromfile(config)
+    assert cfg.x == f'{value}/a' and cfg.y == 4
+    cfg.dump(tmp_path / 'dumped.py')
+    assert Config.fromfile(tmp_path / 'dumped.py').x == cfg.x
+
+
+def test_trackers_get_names_that_they_accept(tmp_path):
+    """MLflow's rule: letters, digits, ``_``, ``-``, ``.``, space and ``/``."""
+    backend = vis_backend.MLflowVisBackend(str(tmp_path))
+    logged = {}
+    backend._env_initialized = True
+    backend._mlflow = Namespace(
+        log_metrics=lambda metrics, step: logged.update(metrics),
+        log_metric=lambda name, value, step: logged.update({name: value}))
+    backend.add_scalars({'det/mAP@0.10:0.70': 1., 'loss_mil': 2.}, 3)
+    backend.add_scalar('det/mAP@0.50', 4., 3)
+    assert logged == {
+        'det/mAP_0.10_0.70': 1.,
+        'loss_mil': 2.,
+        'det/mAP_0.50': 4.
+    }
+
+
+@pytest.mark.parametrize('name', [
+    'actiondiff_demo.py', 'baselines/cola_demo.py', 'cola_demo.py',
+    '_base_/default_runtime.py'
+])
+def test_configs_can_be_inherited_by_name(tmp_path, name):
+    path = tmp_path / 'mine.py'
+    path.write_text(f"_base_ = 'mmaction_actiondiff::{name}'\n"
+                    'train_cfg = dict(max_iters=7)')
+    cfg = Config.fromfile(path)
+    assert cfg.train_cfg.max_iters == 7
+    assert cfg.default_scope == 'mmaction'
+    assert '_scope_' not in cfg.pretty_text
+
+
+def test_unknown_config_is_named(tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text("_base_ = 'mmaction_actiondiff::nowhere.py'")
+    with pytest.raises(FileNotFoundError, match='mine.py: .*nowhere.py'):
+        Config.fromfile(path)
+
+
+def test_foreign_configs_are_found_by_mmengine(tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text("_base_ = 'mmaction::_base_/default_runtime.py'")
+    assert Config.fromfile(path).default_scope == 'mmaction'
+
+
+@pytest.mark.parametrize('missing', ['mmengine', 'mmaction', 'torch'])
+def test_missing_package_says_what_to_type(missing):
+    script = (f'import sys; sys.modules[{missing!r}] = None\n'
+              'import mmaction_actiondiff')
+    done = subprocess.run([sys.executable, '-c', script],
+                          capture_output=True,
+                          text=True,
+                          cwd=Path(__file__).parents[1])
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert missing in last and 'pip install' in last

@@ -61,6 +61,11 @@ def test_config_builds_steps_and_predicts(name):
     total = sum(v for k, v in losses.items() if 'loss' in k)
     assert total.isfinite()
     total.backward()
+    if hasattr(model, 'diffusion_head'):  # not even in the warm-up
+        assert not [
+            name for name, p in model.named_parameters()
+            if p.requires_grad and p.grad is None
+        ]
     for sample in model.eval()(inputs, samples, mode='predict'):
         assert sample.pred_score.shape == (cfg.num_classes, )
         assert sample.pred_instances.segments.isfinite().all()
@@ -89,7 +94,9 @@ def test_the_diffusion_branch_does_not_decay(data):
 def test_which_configs_ignore_the_middle_of_the_ranking(name, banded):
     # The abstract's masks are binary: every snippet is one or the other.
     cfg = Config.fromfile(ROOT / f'configs/actiondiff_{name}.py')
-    pseudo = MODELS.build(cfg.model.mask_generator)(torch.rand(1, 1, 60)**8)
+    pseudo = MODELS.build(cfg.model.mask_generator)(torch.rand(1, 1, 60)**8,
+                                                    torch.ones(1, 1),
+                                                    torch.ones(1, 1, 60) > 0)
     assert (pseudo.weight == 0).any() == banded
 
 

@@ -1,29 +1,34 @@
-"""Checkpoints that need no trust, and training that resumes exactly.
+"""Checkpoints that need no trust and fit, and training that resumes exactly
+and stops when it diverges.
 
 The runner, its loop, optimizer, schedulers and EMA are MMEngine's own; only
 the model and the data are small.
 """
 from __future__ import annotations
 
+import logging
 import random
-import subprocess
-import sys
+import re
+import shutil
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from mmaction.registry import HOOKS
+from mmaction.registry import HOOKS, MODELS
+from mmaction.structures import ActionDataSample
 from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MessageHub
 from mmengine.model import BaseModel
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from torch import nn
 from torch.utils.data import Dataset
 
 import mmaction_actiondiff  # noqa: F401
 from mmaction_actiondiff.hooks import _to_plain
+from mmaction_actiondiff.models import ActionDiffLoss, CO2NetLoss
 
 RUNTIME = str(
     Path(__file__).parents[1] / 'configs' / '_base_' / 'default_runtime.py')
@@ -33,11 +38,18 @@ class Numbers(Dataset):
     """Sixteen vectors; ``metainfo`` as our data sets have it."""
     metainfo = dict(classes=('a', 'b'), dataset_name='numbers')
 
+    def __init__(self, bad: float | None = None):
+        self.bad = bad
+
     def __len__(self):
         return 16
 
     def __getitem__(self, index):
-        return dict(inputs=torch.full((4, ), index / 16))
+        value = index / 16 if self.bad is None or index != 7 else self.bad
+        return dict(
+            inputs=torch.full((4, ), value),
+            data_samples=ActionDataSample(
+                metainfo=dict(video_name=f'video_{index}')))
 
 
 class Drops(BaseModel):
@@ -48,7 +60,9 @@ class Drops(BaseModel):
         self.net = nn.Sequential(
             nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(), nn.Linear(8, 1))
 
-    def forward(self, inputs, mode='tensor'):
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        if isinstance(inputs, list):
+            inputs = torch.stack(inputs)
         if mode == 'predict':
             return [dict(out=row) for row in self.net(inputs)]
         noise = torch.randn(len(inputs),
@@ -65,10 +79,19 @@ class Constant(BaseMetric):
 
     def compute_metrics(self, results):
         Constant.calls += 1
-        return {'det/mAP@0.10:0.70': np.float64(Constant.calls)}
+        return {
+            'det/mAP@0.10': np.float64(-Constant.calls),
+            'det/mAP@0.10:0.70': np.float64(Constant.calls)
+        }
 
 
-def build(work_dir, name, **options) -> Runner:
+def build(work_dir,
+          name,
+          max_iters=8,
+          bad=None,
+          lr=0.05,
+          model=None,
+          **options) -> Runner:
     torch.manual_seed(0)
     cfg = Config.fromfile(RUNTIME)
     cfg.merge_from_dict({
@@ -81,22 +104,23 @@ def build(work_dir, name, **options) -> Runner:
     loader = dict(
         batch_size=4,
         num_workers=0,
-        collate_fn=dict(type='default_collate'),
+        collate_fn=dict(type='pseudo_collate'),
         sampler=dict(type='InfiniteSampler', shuffle=True),
-        dataset=Numbers())
+        dataset=Numbers(bad))
     return Runner(
-        model=Drops(),
+        model=model or Drops(),
         train_dataloader=loader,
         val_dataloader=dict(
             loader, sampler=dict(type='DefaultSampler', shuffle=False)),
-        train_cfg=dict(type='IterBasedTrainLoop', max_iters=8, val_interval=3),
+        train_cfg=dict(
+            type='IterBasedTrainLoop', max_iters=max_iters, val_interval=3),
         val_cfg=dict(),
         val_evaluator=[Constant()],
         optim_wrapper=dict(
-            optimizer=dict(type='AdamW', lr=0.05), accumulative_counts=2),
+            optimizer=dict(type='AdamW', lr=lr), accumulative_counts=2),
         param_scheduler=[
             dict(type='LinearLR', start_factor=0.1, by_epoch=False, end=3),
-            dict(type='CosineAnnealingLR', by_epoch=False, begin=3, T_max=9)
+            dict(type='CosineAnnealingLR', by_epoch=False, begin=3)
         ],
         custom_hooks=[dict(type='EMAHook', momentum=0.1)],
         experiment_name=name,
@@ -124,7 +148,7 @@ def weights(path) -> dict:
 def test_everything_written_loads_without_trust(finished):
     written = sorted(path.name for path in finished.glob('*.pth'))
     assert written == [
-        'best_det_mAP@0.10:0.70_iter_8.pth', 'iter_6.pth', 'iter_8.pth'
+        'best_det_mAP@0.10_0.70_iter_8.pth', 'iter_6.pth', 'iter_8.pth'
     ]
     for name in written:
         checkpoint = torch.load(finished / name, weights_only=True)
@@ -190,36 +214,285 @@ def test_what_cannot_be_plain_is_named():
         _to_plain(dict(model=nn.Linear(1, 1)))
 
 
-_FAULTS = """
-import resource
-import numpy as np
-from mmaction_actiondiff.hooks import keep_freed_memory
-
-def faults():
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(20):
-        np.ones(2**23)  # 64 MiB
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-
-faults()
-default = faults()
-known = keep_freed_memory()
-faults()
-kept = faults()
-keep_freed_memory(False)
-faults()
-print(int(known), default, kept, faults())
-"""
+def learning_rates(work_dir, iteration: int) -> list[float]:
+    hub = torch.load(
+        work_dir / f'iter_{iteration}.pth', weights_only=True)['message_hub']
+    return hub['log_scalars']['train/lr']['history'].tolist()
 
 
-def test_freed_memory_is_kept_while_training():
-    # A process of its own: NumPy must not have a free block already.
-    out = subprocess.run([sys.executable, '-c', _FAULTS],
-                         capture_output=True,
-                         text=True,
-                         check=True)
-    known, default, kept, again = map(int, out.stdout.split())
-    if not known:
-        pytest.skip('the C library has no mallopt: nothing is kept')
-    assert kept < default / 10
-    assert again > default / 2
+def test_longer_training_follows_the_schedule_of_its_config(
+        finished, tmp_path, caplog):
+    build(tmp_path / 'unbroken', 'unbroken', max_iters=12).train()
+    runner = build(
+        tmp_path / 'longer',
+        'longer',
+        max_iters=12,
+        resume=True,
+        load_from=str(finished / 'iter_8.pth'))
+    warned = []
+    runner.logger.warning = lambda text, *args: warned.append(text)
+    runner.train()
+    expected = learning_rates(tmp_path / 'unbroken', 12)
+    rates = learning_rates(tmp_path / 'longer', 12)
+    assert rates[8:] == pytest.approx(expected[8:])
+    assert rates[:8] == learning_rates(finished, 8)
+    assert [text for text in warned if 'schedule differs' in text]
+
+
+def test_unchanged_schedule_is_left_alone(finished, tmp_path):
+    runner = build(
+        tmp_path, 'same', resume=True, load_from=str(finished / 'iter_6.pth'))
+    warned = []
+    runner.logger.warning = lambda text, *args: warned.append(text)
+    runner.train()
+    assert not [text for text in warned if 'schedule' in text]
+    assert learning_rates(tmp_path, 8) == learning_rates(finished, 8)
+
+
+def test_new_learning_rate_on_resume(finished, tmp_path):
+    build(
+        tmp_path,
+        'faster',
+        lr=0.5,
+        resume=True,
+        load_from=str(finished / 'iter_6.pth')).train()
+    expected = 10 * np.array(learning_rates(finished, 8))
+    assert learning_rates(tmp_path, 8)[6:] == pytest.approx(expected[6:])
+
+
+def test_best_of_a_copied_folder_is_replaced_there(finished, tmp_path):
+    copy = Path(shutil.copytree(finished, tmp_path / 'copy'))
+    before = {path: path.read_bytes() for path in finished.glob('*.pth')}
+    build(
+        copy,
+        'copy',
+        max_iters=10,
+        resume=True,
+        load_from=str(copy / 'iter_8.pth')).train()
+    best, = copy.glob('best_*.pth')
+    assert best.name.endswith('iter_10.pth')
+    assert {p: p.read_bytes() for p in finished.glob('*.pth')} == before
+
+
+def checkpoint_hook(tmp_path, **options):
+    hook = HOOKS.build(
+        dict(type='WTALCheckpointHook', by_epoch=False, interval=1, **options))
+    saved = []
+    runner = Namespace(
+        work_dir=str(tmp_path),
+        message_hub=MessageHub(f'{tmp_path.name}'),
+        logger=logging.getLogger('hook'),
+        epoch=0,
+        iter=4,
+        save_checkpoint=lambda folder, filename, **kw: saved.append(filename))
+    hook.before_train(runner)
+    return hook, runner, saved
+
+
+@pytest.mark.parametrize('options, metrics, expected', [
+    ({}, {
+        'det/mAP@0.30': 1.,
+        'det/mAP@0.30:0.70': 2.,
+        'det/mAP@0.30:0.50': 3.
+    }, 'best_det_mAP@0.30_0.70_iter_4.pth'),
+    ({}, {
+        'acc/top1': 1.
+    }, 'best_acc_top1_iter_4.pth'),
+    (dict(save_best='det/mAP@0.30'), {
+        'det/mAP@0.30': 1.,
+        'det/mAP@0.30:0.70': 2.
+    }, 'best_det_mAP@0.30_iter_4.pth'),
+])
+def test_best_follows_the_protocol(tmp_path, options, metrics, expected):
+    hook, runner, saved = checkpoint_hook(tmp_path, **options)
+    hook.after_val_epoch(runner, metrics)
+    assert saved == [expected]
+    assert not re.search(r'[<>:"/\\|?*]', expected)
+
+
+def test_metric_of_another_protocol_is_named(tmp_path):
+    hook, runner, _ = checkpoint_hook(tmp_path, save_best='det/mAP@0.10:0.70')
+    with pytest.raises(ValueError, match='save_best.*mAP@0.50:0.95.*auto'):
+        hook.after_val_epoch(runner, {'det/mAP@0.50:0.95': 1.})
+
+
+@pytest.mark.parametrize('bad', [float('nan'), float('inf')])
+def test_training_stops_at_the_first_loss_that_is_not_finite(tmp_path, bad):
+    runner = build(tmp_path, f'bad {bad}', bad=bad)
+    with pytest.raises(ValueError) as caught:
+        runner.train()
+    text = str(caught.value)
+    iteration = int(re.search(r'iteration (\d+): the ', text)[1])
+    assert 'loss_mse=nan' in text and 'video_7' in text
+    written = sorted(tmp_path.glob('iter_*.pth'))
+    assert all(int(path.stem[5:]) < iteration for path in written)
+    for path in written:
+        assert all(x.isfinite().all() for x in weights(path).values())
+
+
+class Steep(Drops):
+    """A finite loss whose gradient is not, from the third iteration on."""
+
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        if mode == 'predict':
+            return super().forward(inputs, data_samples, mode)
+        self.calls = getattr(self, 'calls', 0) + 1
+        weight = self.net[0].weight
+        zero = (weight * 0).abs().sum()
+        return dict(loss_a=zero.sqrt() if self.calls > 2 else zero)
+
+
+def test_training_stops_before_a_gradient_that_is_not_finite(tmp_path):
+    runner = build(
+        tmp_path,
+        'steep',
+        model=Steep(),
+        **{'default_hooks.checkpoint.interval': 1})
+    with pytest.raises(
+            ValueError,
+            match='iteration 4: the gradient .*loss_a='
+            '0.*iter_3.pth'):
+        runner.train()
+    assert all(x.isfinite().all() for x in runner.model.state_dict().values())
+
+
+def test_weights_that_are_not_finite_are_not_written(tmp_path):
+    runner = build(tmp_path, 'overflow')
+    hook = HOOKS.build(dict(type='StopAtNonFiniteHook'))
+    hook.before_train_iter(runner, 0, None)
+    state = runner.model.state_dict()
+    state['net.0.bias'] = torch.full((8, ), float('inf'))
+    with pytest.raises(ValueError, match='iteration 1: the weights net.0.bia'):
+        hook.before_save_checkpoint(runner, dict(state_dict=state))
+
+
+class Loop(BaseLoop):
+    """A loop that is built, over a data set."""
+
+    def __init__(self, dataset):
+        self.dataloader = Namespace(dataset=dataset)
+
+    def run(self):
+        raise NotImplementedError
+
+
+def data(classes=('a', 'b'), seconds=0.64, channels=4, streams=None):
+    return Namespace(
+        metainfo=dict(
+            classes=classes,
+            seconds_per_snippet=seconds,
+            in_channels=channels,
+            stream_channels=streams))
+
+
+class Sized(nn.Linear):
+    num_classes = 2
+
+
+def fit(train=None, val=None, test=None, model=None, streams=(2, 2), **kwargs):
+    """CheckFitHook and a runner."""
+    loops = {
+        f'_{name}_loop': dataset and Loop(dataset)
+        for name, dataset in (('train', train), ('val', val), ('test', test))
+    }
+    cfg = Config(dict(model=dict(stream_channels=list(streams))))
+    return HOOKS.build(dict(type='CheckFitHook')), Namespace(
+        model=model or Sized(4, 2),
+        cfg=cfg,
+        logger=logging.getLogger('fit'),
+        _load_from='old.pth',
+        _resume=kwargs.get('resume', False),
+        **loops)
+
+
+def saved(**kwargs) -> dict:
+    hook, runner = fit(train=data(), **kwargs)
+    checkpoint = dict(
+        meta=dict(dataset_meta=runner._train_loop.dataloader.dataset.metainfo),
+        state_dict=runner.model.state_dict())
+    hook.before_save_checkpoint(runner, checkpoint)
+    return checkpoint
+
+
+@pytest.mark.parametrize('sets, expected', [
+    (dict(train=data('abc')), 'num_classes=2, the training data have 3'),
+    (dict(train=data(), val=data('ba')), 'training and validation differ: '
+     "number 0 is 'a' against 'b'"),
+    (dict(test=data(streams=[1, 3])), r'\[2, 2\], the test data \[1, 3\]'),
+    (dict(test=data(channels=8)), r'stream_channels=\[2, 2\].*in_channels=8'),
+])
+def test_model_and_data_must_fit(sets, expected):
+    hook, runner = fit(**sets)
+    with pytest.raises(ValueError, match=expected):
+        hook.before_run(runner)
+    hook, runner = fit(train=data(), val=data(), test=data())
+    hook.before_run(runner)
+
+
+def test_loss_and_batches_must_agree_on_the_pairs():
+    hook, runner = fit(train=data())
+    loader = runner._train_loop.dataloader
+    loader.batch_sampler = Namespace(num_pairs=2)
+    for loss in (CO2NetLoss(), ActionDiffLoss()):
+        runner.model.loss_module = loss
+        with pytest.raises(ValueError, match='num_pairs=3, .* 2 pairs'):
+            hook.before_run(runner)
+    runner.model.loss_module = CO2NetLoss(num_pairs=2)
+    hook.before_run(runner)
+    runner.model.loss_module = CO2NetLoss(co_activity_weight=0)
+    hook.before_run(runner)
+
+
+@pytest.mark.parametrize('runner, expected', [
+    (dict(test=data('ba')), "old.pth was .* other classes .* 'a' against 'b'"),
+    (dict(test=data(seconds=0.32)), 'seconds_per_snippet.* 0.64 against 0.32'),
+    (dict(test=data(channels=8)), 'in_channels .* 4 against 8'),
+    (dict(test=data(), streams=(1, 3)), 'stream_channels'),
+    (dict(train=data('ba'), resume=True), 'other classes'),
+    (dict(test=data(), model=nn.Linear(5, 2)),
+     r'does not fit Linear .* of Sized; .*weight \(2, 4\) instead of \(2, 5'),
+    (dict(test=data(), model=nn.Sequential(nn.Linear(4, 2))),
+     'it lacks: 0.weight, 0.bias; that the model lacks: weight, bias'),
+])
+def test_checkpoint_must_fit(runner, expected):
+    hook, runner = fit(**runner)
+    with pytest.raises(ValueError, match=expected):
+        hook.after_load_checkpoint(runner, saved())
+
+
+def test_empty_or_diverged_checkpoints_are_refused():
+    hook, runner = fit(test=data())
+    for empty in (dict(state_dict={}), {}, dict(meta={}, state_dict={})):
+        with pytest.raises(ValueError, match='old.pth does not fit'):
+            hook.after_load_checkpoint(runner, empty)
+    bad = saved()
+    bad['state_dict']['bias'] = torch.tensor([float('nan'), 0.])
+    with pytest.raises(ValueError, match=r'not finite \(bias\)'):
+        hook.after_load_checkpoint(runner, bad)
+
+
+def test_checkpoint_that_fits():
+    for part in (dict(test=data()), dict(train=data(), resume=True)):
+        hook, runner = fit(**part)
+        hook.after_load_checkpoint(runner, saved())
+    # A new training may start from other weights, but from some.
+    hook, runner = fit(train=data('xy'))
+    hook.after_load_checkpoint(runner,
+                               dict(state_dict=dict(weight=torch.zeros(2, 4))))
+    with pytest.raises(ValueError, match='does not fit'):
+        hook.after_load_checkpoint(
+            runner, dict(state_dict=dict(other=torch.zeros(2, 4))))
+
+
+def test_early_average_is_not_drawn_to_the_initial_weights():
+    """The average that ``gamma=1`` gives: the mean of the weights so far, of
+    at most ``1 / momentum`` of them."""
+    model = nn.Linear(1, 1, bias=False)
+    average = MODELS.build(
+        dict(type='MomentumAnnealingEMA', momentum=0.1, gamma=1, model=model))
+    values = list(range(2, 8))
+    for value in values:
+        model.weight.data.fill_(value)
+        average.update_parameters(model)
+    mean = average.module.weight.item()
+    assert mean == pytest.approx(np.mean(values))

@@ -1,17 +1,17 @@
-"""tools/mechanism.py and its measures, on curves with known answers."""
-import json
-import runpy
-import sys
+"""benchmarks/mechanism.py: its measures on curves with known answers."""
+from __future__ import annotations
 
-import mmengine
+import json
+
 import numpy as np
 import pytest
 import torch
 from mmaction.registry import DATASETS
 
-from mmaction_actiondiff.evaluation import (DetectionMAP, VideoDetections,
-                                            VideoTruth, mechanism)
-from mmaction_actiondiff.models import fusion
+from benchmarks import mechanism
+from mmaction_actiondiff.dumps import save_dump
+from mmaction_actiondiff.evaluation import (DetectionMAP, Detections,
+                                            GroundTruth)
 
 CLASSES = ('Run', 'Jump', 'Wave')
 EDGES = [2., 4.]
@@ -72,15 +72,10 @@ DATABASE = dict(
 # -- Measures -----------------------------------------------------------------
 
 
-def test_peak_ratio_is_that_of_the_fusion():
+def test_peak_ratio():
     score = curve(BASE, np.ones(10))
     found = mechanism.peak_ratio(score.double().numpy())
     np.testing.assert_allclose(found, [8 / 1.2, 1, 0])
-    valid = torch.ones(1, 1, 10, dtype=torch.bool)
-    for i in range(3):
-        label = torch.eye(3)[i:i + 1]
-        assert fusion.peak_ratio(score.T[None], label,
-                                 valid).item() == pytest.approx(found[i])
 
 
 def test_coverage_counts_snippets_above_a_quarter_of_the_maximum():
@@ -88,26 +83,30 @@ def test_coverage_counts_snippets_above_a_quarter_of_the_maximum():
     spans = np.array([[1., 3.5], [1., 3.5], [0., 5.], [1.3, 1.7], [9., 10.]])
     labels = np.array([0, 1, 1, 1, 1])
     # the centres are at 0.25, 0.75, ...: 1.3 to 1.7 has none
+    centre = mechanism.centres(10, dict(seconds_per_snippet=0.5))
     np.testing.assert_array_equal(
-        mechanism.coverage(score, spans, labels, 0.5),
+        mechanism.coverage(score, spans, labels, centre),
         [.2, .6, .3, np.nan, np.nan])
     # a quarter itself is not above
     score[3, 0] = 2
-    assert mechanism.coverage(score, spans[:1], labels[:1], 0.5) == [.2]
+    assert mechanism.coverage(score, spans[:1], labels[:1], centre) == [.2]
     score[3, 0] = 2.1
-    assert mechanism.coverage(score, spans[:1], labels[:1], 0.5) == [.4]
+    assert mechanism.coverage(score, spans[:1], labels[:1], centre) == [.4]
     # a class that never scores covers nothing
-    assert mechanism.coverage(0 * score, spans[:1], labels[:1], 0.5) == [0]
+    assert mechanism.coverage(0 * score, spans[:1], labels[:1], centre) == [0]
+    # windows longer than their stride: all of it is 0.3 s later
+    moved = dict(seconds_per_snippet=0.5, snippet_offset=0.3)
+    np.testing.assert_allclose(mechanism.centres(10, moved), centre + 0.3)
 
 
 def test_recalled_looks_at_the_best_of_the_class():
-    truth = VideoTruth(
+    truth = GroundTruth(
         np.array([[0., 4.], [6., 8.], [0., 4.]]), np.array([0, 0, 1]),
         np.zeros((0, 2)), 0.5)
     segments = np.array([[0., 2.], [10, 11], [12, 13], [6, 8], [0, 4]])
     labels = np.array([0, 0, 0, 0, 2])
     scores = np.array([.9, .8, .7, .6, 1.])
-    found = VideoDetections(segments, labels, scores)
+    found = Detections(segments, labels, scores)
     # an overlap of one half is enough; the fourth of the class is too late;
     # another class's proposal finds nothing
     np.testing.assert_array_equal(
@@ -121,7 +120,7 @@ def test_recalled_looks_at_the_best_of_the_class():
     late = found._replace(scores=np.array([.9, .1, .7, .6, 1.]))
     np.testing.assert_array_equal(
         mechanism.recalled(truth, late), [True, True, False])
-    none = VideoDetections(np.zeros((0, 2)), np.zeros(0, int), np.zeros(0))
+    none = Detections(np.zeros((0, 2)), np.zeros(0, int), np.zeros(0))
     assert not mechanism.recalled(truth, none).any()
 
 
@@ -140,9 +139,9 @@ def test_length_bins():
 def test_precision_by_length():
     """Run at 0 to 1 s and at 2 to 6 s; a detection inside the long one comes
     before both, one that overlaps nothing last."""
-    truth = VideoTruth(
+    truth = GroundTruth(
         np.array([[0, 1], [2, 6.]]), np.zeros(2, int), np.zeros((0, 2)), 0.5)
-    found = VideoDetections(
+    found = Detections(
         np.array([[2.5, 3.5], [2, 6], [0, 1], [8, 9]]), np.zeros(4, int),
         np.array([.95, .9, .8, .7]))
     np.testing.assert_array_equal(
@@ -247,10 +246,9 @@ class MechanismData:
 
 
 @pytest.fixture
-def files(tmp_path, root, monkeypatch):
+def files(tmp_path, monkeypatch):
     """A config, two dumps of one model and one of a base branch."""
     monkeypatch.setitem(DATASETS.module_dict, 'MechanismData', MechanismData)
-    monkeypatch.syspath_prepend(str(root / 'tools'))  # as for any script
     annotations = tmp_path / 'annotations.json'
     annotations.write_text(json.dumps(dict(database=DATABASE)))
     config = tmp_path / 'config.py'
@@ -264,27 +262,23 @@ def files(tmp_path, root, monkeypatch):
     })
     base = make_sample(pred_snippets=dict(score=score))
     for name, item in dict(a0=sample, a1=poor, b0=base).items():
-        mmengine.dump([item], tmp_path / f'{name}.pkl')
+        save_dump(tmp_path / f'{name}.npz', [item], CLASSES)
     return config
 
 
 @pytest.fixture
-def run(files, root, tmp_path, monkeypatch):
+def run(files, tmp_path, monkeypatch):
 
     def command(*args):
-        path = str(root / 'tools' / 'mechanism.py')
         monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(
-            sys, 'argv',
-            [path,
-             str(files), *args, '--out', 'new/out', '--edges', '2', '4'])
-        runpy.run_path(path, run_name='__main__')
+        mechanism.main(
+            [str(files), *args, '--out', 'new/out', '--edges', '2', '4'])
 
     return command
 
 
 def test_command(run, tmp_path):
-    run('--runs', 'Ours=a0.pkl,a1.pkl', 'Base branch=b0.pkl')
+    run('--runs', 'Ours=a0.npz,a1.npz', 'Base branch=b0.npz')
     report = json.loads((tmp_path / 'new' / 'out.json').read_text())
     assert report['instances'] == {
         'all': 2, '< 2 s': 1, '2–4 s': 1, '≥ 4 s': 0
@@ -299,33 +293,34 @@ def test_command(run, tmp_path):
 
     text = (tmp_path / 'new' / 'out.md').read_text()
     assert '`made`: 1 videos, 2 instances' in text
-    assert '| run | all (2) | < 2 s (1) | 2–4 s (1) | ≥ 4 s (0) |' in text
-    assert '| Ours | 25.0 ± 35.4 | 0.0 ± 0.0 | 50.0 ± 70.7 | – |' in text
-    assert '| Base branch | – | 7.2 | – | 80.0 |' in text
-    assert '## Coverage by phase' in text and str(tmp_path) not in text
-    picture = (tmp_path / 'new' / 'out.png').read_bytes()
-    assert picture.startswith(b'\x89PNG')
+    assert '| measure | Ours | Base branch |' in text
+    assert '| recall, all (2) | 25.0 ± 35.4 | 50.0 |' in text
+    assert '| recall, 2–4 s (1) | 50.0 ± 70.7 | 100.0 |' in text
+    assert '| coverage, before | 60.0 ± 0.0 | – |' in text
+    assert '| mask, IoU | 37.5 ± 0.0 | – |' in text
+    assert '| tail, after |' in text and str(tmp_path) not in text
 
 
 def test_command_explains_errors(run, tmp_path, capsys):
-    with pytest.raises(SystemExit, match='none.pkl does not exist; write it'):
-        run('--runs', 'A=none.pkl')
+    with pytest.raises(SystemExit, match='none.npz.* write it'):
+        run('--runs', 'A=none.npz')
     sample = make_sample()
     del sample['pred_snippets']
-    mmengine.dump([sample], tmp_path / 'bare.pkl')
+    save_dump(tmp_path / 'bare.npz', [sample], CLASSES)
     with pytest.raises(SystemExit, match='a: no pred_snippets.*--dump'):
-        run('--runs', 'A=bare.pkl')
-    mmengine.dump([make_sample('z')], tmp_path / 'other.pkl')
+        run('--runs', 'A=bare.npz')
+    save_dump(tmp_path / 'other.npz', [make_sample('z')], CLASSES)
     with pytest.raises(SystemExit, match='z is not in the data of the config'):
-        run('--runs', 'A=other.pkl')
-    mmengine.dump([make_sample(), make_sample('b')], tmp_path / 'more.pkl')
-    with pytest.raises(SystemExit, match='more.pkl has other videos .* as b'):
-        run('--runs', 'A=a0.pkl', 'B=more.pkl')
-    for bad in (['a0.pkl'], ['A='], ['A=a0.pkl,'], ['A=a0.pkl', 'A=a1.pkl']):
+        run('--runs', 'A=other.npz')
+    save_dump(tmp_path / 'more.npz',
+              [make_sample(), make_sample('b')], CLASSES)
+    with pytest.raises(SystemExit, match='more.npz has other videos .* as b'):
+        run('--runs', 'A=a0.npz', 'B=more.npz')
+    for bad in (['a0.npz'], ['A='], ['A=a0.npz,'], ['A=a0.npz', 'A=a1.npz']):
         with pytest.raises(SystemExit):
             run('--runs', *bad)
         assert '--runs needs NAME=DUMP[,DUMP]' in capsys.readouterr().err
     with pytest.raises(SystemExit):
-        run('--runs', 'A=a0.pkl', '--top', '0')
+        run('--runs', 'A=a0.npz', '--top', '0')
     assert '--top must be >= 1' in capsys.readouterr().err
     assert not (tmp_path / 'new').exists()

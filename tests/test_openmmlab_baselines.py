@@ -1,4 +1,6 @@
-"""BMN, BSN and TCANet of MMAction2 on our files, judged by our metrics."""
+"""BMN, BSN and TCANet of MMAction2 on our files, evaluated by our metrics."""
+from __future__ import annotations
+
 import json
 import os
 import runpy
@@ -9,7 +11,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import mmaction
-import mmengine
 import numpy as np
 import pytest
 import torch
@@ -20,6 +21,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.runner import Runner
 
 from mmaction_actiondiff import cli
+from mmaction_actiondiff.dumps import save_dump
 from mmaction_actiondiff.evaluation import PairedDetectionMAP, ProposalRecall
 
 STEPS = 20
@@ -54,7 +56,7 @@ def a_video(name, segments, labels, proposals):
             [dict(video_name=name, proposal_list=proposal_list)])
 
 
-def judge(metric, videos):
+def evaluate(metric, videos):
     for video in videos:
         metric.process(*video)
     return metric.evaluate(len(videos))
@@ -72,8 +74,8 @@ def test_recall_is_that_of_upstream(tmp_path):
         videos.append(
             a_video(f'v_{i}', truth, [0] * len(truth),
                     np.column_stack([times, scores]).tolist()))
-    ours = judge(ProposalRecall(), videos)
-    theirs = judge(
+    ours = evaluate(ProposalRecall(), videos)
+    theirs = evaluate(
         METRICS.build(
             dict(
                 type='ANetMetric',
@@ -95,20 +97,20 @@ def test_pairing_by_hand(tmp_path):
         a_video('a', [[0, 10]], [1], [[0, 10, 0.5], [20, 30, 0.9]]),
         a_video('b', [[0, 10]], [2], [[0, 10, 0.7]])
     ]
-    top1 = judge(
+    top1 = evaluate(
         PairedDetectionMAP(str(path), top_classes=1, protocol='seconds'),
         videos)
     # class 1: a's second proposal .72, b's .63, a's first .40 is the hit:
     # precision 1/3; class 2 is paired with nothing
     assert top1['det/mAP@0.50'] == pytest.approx(100 / 6)
     assert top1['det/video_acc'] == 50
-    top2 = judge(
+    top2 = evaluate(
         PairedDetectionMAP(str(path), top_classes=2, protocol='seconds'),
         videos)
     # class 2: a's .45 and .25, b's hit .21 between them: precision 1/3
     assert top2['det/mAP@0.50'] == pytest.approx(100 / 3)
     # true classes: class 1 has a's two proposals, the hit second
-    oracle = judge(
+    oracle = evaluate(
         PairedDetectionMAP('ground_truth', protocol='seconds'), videos)
     assert oracle['oracle/mAP@0.50'] == pytest.approx(75)
     assert not any(key.startswith('det/') for key in oracle)
@@ -116,11 +118,12 @@ def test_pairing_by_hand(tmp_path):
 
 
 def test_dumped_scores_are_read(tmp_path):
-    path = tmp_path / 'scores.json'
-    mmengine.dump(dict(a=[0., 1.]), str(path))
+    path = tmp_path / 'dump.npz'
+    save_dump(path, [dict(video_name='a', pred_score=np.array([0., 1.]))],
+              ['Run', 'Jump'])
     video = a_video('a', [[0, 10]], [1], [[0, 10, 0.5]])
     metric = PairedDetectionMAP(str(path), protocol='seconds')
-    assert judge(metric, [video])['det/mAP@0.70'] == 100
+    assert evaluate(metric, [video])['det/mAP@0.70'] == 100
     with pytest.raises(ValueError, match='no scores of b; it has 1 videos'):
         metric.process(*a_video('b', [[0, 1]], [0], [[0, 1, 0.5]]))
 
@@ -133,8 +136,12 @@ def test_metrics_refuse(tmp_path):
     batch, _ = a_video('b', [[0, 10]], [0], [])
     with pytest.raises(ValueError, match='expected proposals of b, got'):
         ProposalRecall().process(batch, found)
-    with pytest.raises(FileNotFoundError, match='write them with'):
-        PairedDetectionMAP(str(tmp_path / 'none.pkl'))
+    for name in ('none.json', 'none.npz'):
+        with pytest.raises(FileNotFoundError, match=name):
+            PairedDetectionMAP(str(tmp_path / name))
+    with pytest.raises(ValueError, match='run no code'):
+        (tmp_path / 'scores.pkl').write_bytes(b'')
+        PairedDetectionMAP(str(tmp_path / 'scores.pkl'))
     with pytest.raises(ValueError, match='top_classes must be >= 1, got 0'):
         PairedDetectionMAP('ground_truth', top_classes=0)
 
@@ -197,7 +204,7 @@ def tiny_config():
                 continue
             loader.update(num_workers=0, persistent_workers=False)
             for step in loader.dataset.pipeline:
-                if step.type == 'ResizeFeature':
+                if step.type == 'ResizeLocalizerFeature':
                     assert step.length == 100
                     step.length = STEPS
         cfg.train_cfg.max_iters = 1
@@ -217,7 +224,7 @@ def arguments(root, tmp_path, name):
         local_rank=0)
 
 
-def assert_judged(metrics, keys=('proposal/AUC', 'oracle/mAP@0.50')):
+def assert_evaluated(metrics, keys=('proposal/AUC', 'oracle/mAP@0.50')):
     for key in ('proposal/AR@100', *keys):
         assert 0 <= metrics[key] <= 100
     assert not any(key.startswith('det/') for key in metrics)
@@ -246,7 +253,28 @@ def write_proposals(folder, names):
                     dict(segment=[2 * a, 2 * b], score=c)
                     for a, b, c in table[:, :3].tolist()
                 ]))
-    mmengine.dump(dump, str(folder / 'proposals.pkl'))
+    save_dump(folder / 'proposals.npz', dump, ['any'])
+
+
+def test_videos_without_segments(root, tmp_path, monkeypatch):
+    """Training names them, a test takes them."""
+    classes = [f'gesture_{i:02d}' for i in range(17)]
+    write_tiny_data(tmp_path / 'data', classes, 244, 0.1)
+    path = tmp_path / 'data' / 'annotations.json'
+    content = json.loads(path.read_text())
+    for name in ('video_1', 'video_4'):
+        video = content['database'][name]
+        video.update(annotations=[], labels=classes[:1])
+    path.write_text(json.dumps(content))
+    monkeypatch.setenv('ACTIONDIFF_SHREC21', str(tmp_path / 'data'))
+    for method in ('bmn', 'bsn_tem'):
+        cfg = cli.load_config(arguments(root, tmp_path, f'{method}_shrec21'))
+        data = DATASETS.build(cfg.train_dataloader.dataset)
+        data[0]
+        with pytest.raises(ValueError, match='video_1 has no annotated seg'):
+            data[1]
+        cfg.test_dataloader.dataset.subset = 'test'
+        DATASETS.build(cfg.test_dataloader.dataset)[1]
 
 
 @pytest.mark.parametrize('method', ['bmn', 'bsn_tem', 'bsn_pem', 'tcanet'])
@@ -286,10 +314,10 @@ def test_config_takes_a_step(method, data_set, root, tmp_path, monkeypatch,
     if method == 'tcanet':
         # why its config says that only AR@100 can be judged
         assert {item['score'] for item in found['proposal_list']} == {0}
-        assert_judged(metrics, keys=())
+        assert_evaluated(metrics, keys=())
         assert not any('mAP' in key for key in metrics)
     else:
-        assert_judged(metrics)
+        assert_evaluated(metrics)
 
 
 @pytest.mark.slow
@@ -298,17 +326,17 @@ def test_bmn_then_tcanet(data_set, root, tmp_path, monkeypatch, tiny_config):
     name = f'bmn_{data_set}'
     cfg = tiny_config(arguments(root, tmp_path, name))
     cfg.test_dataloader.dataset.subset = ['training', 'test']
-    dump = tmp_path / name / 'proposals.pkl'
-    cli.dump_predictions(cfg, str(dump))
+    dump = tmp_path / name / 'proposals.npz'
     bmn = cli.build_runner(cfg)
     bmn.train()
-    assert_judged(bmn.test())
+    cli.dump_predictions(bmn, str(dump))
+    assert_evaluated(bmn.test())
 
     monkeypatch.setenv('ACTIONDIFF_BMN', str(dump.parent))
     cfg = tiny_config(arguments(root, tmp_path, f'tcanet_{data_set}'))
     tcanet = cli.build_runner(cfg)
     tcanet.train()
-    assert_judged(tcanet.test(), keys=())
+    assert_evaluated(tcanet.test(), keys=())
 
 
 @pytest.mark.slow
@@ -324,7 +352,7 @@ def test_bsn(data_set, root, tmp_path, monkeypatch, tiny_config):
         str(configs / f'bsn_pem_{data_set}.py'), '--work-dir',
         str(out), '--seed', '1'
     ])
-    runpy.run_path(str(root / 'tools' / 'bsn.py'), run_name='__main__')
+    runpy.run_path(str(root / 'benchmarks' / 'bsn.py'), run_name='__main__')
     num = 150 if data_set == 'demo' else 5
     tem = sorted((out / 'tem_results').iterdir())
     features = sorted((out / 'pgm_features').iterdir())
@@ -335,7 +363,7 @@ def test_bsn(data_set, root, tmp_path, monkeypatch, tiny_config):
     assert proposals.shape[1] == 7 and proposals[:, 5].max() > 0
     assert np.load(features[0]).shape == (len(proposals), 32)
     log = next((out / 'pem').glob('*/vis_data/scalars.json')).read_text()
-    assert_judged(json.loads(log.splitlines()[-1]))
+    assert_evaluated(json.loads(log.splitlines()[-1]))
 
 
 @pytest.mark.slow

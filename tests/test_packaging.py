@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import ast
+import configparser
+import os
 import shutil
 import subprocess
 import sys
@@ -9,6 +11,7 @@ import zipfile
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 
 def test_metafile_names_every_config(root):
@@ -56,23 +59,44 @@ def test_only_the_light_parts_of_mmaction_are_imported(root):
     } == {}
 
 
-@pytest.mark.slow
-def test_wheel_holds_configs_and_tools(root, tmp_path):
-    # Building leaves files behind: build a copy.
-    source = shutil.copytree(
+def copy(root, target, symlinks: bool):
+    """The repository as a clone or, without links, as git leaves them."""
+    shutil.copytree(
         root,
-        tmp_path / 'source',
+        target,
         symlinks=True,
         ignore=shutil.ignore_patterns('.*cache', '.git', '*.egg-info', 'build',
                                       'data', 'work_dirs'))
-    subprocess.run([
-        sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps',
-        '--no-build-isolation', '-w',
-        str(tmp_path),
-        str(source)
-    ],
-                   check=True)
-    wheel, = tmp_path.glob('mmaction_actiondiff-*.whl')
+    if not symlinks:
+        for path in (target / 'mmaction_actiondiff' / '.mim').iterdir():
+            link = os.readlink(path)
+            path.unlink()
+            path.write_text(link)
+    return target
+
+
+def build(command: str, source, target):
+    """Run setuptools as pip does, in a process of its own."""
+    script = ('from setuptools import build_meta as backend\n'
+              f'print(backend.build_{command}({str(target)!r}))')
+    done = subprocess.run([sys.executable, '-c', script],
+                          cwd=source,
+                          capture_output=True,
+                          text=True)
+    assert done.returncode == 0, done.stderr
+    return target / done.stdout.splitlines()[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('form', ['clone', 'without links', 'sdist'])
+def test_wheel_holds_configs_and_tools(root, tmp_path, form):
+    # Building leaves files behind: build a copy.
+    source = copy(root, tmp_path / 'source', form != 'without links')
+    if form == 'sdist':
+        archive = build('sdist', source, tmp_path)
+        shutil.unpack_archive(archive, tmp_path / 'unpacked')
+        source, = (tmp_path / 'unpacked').iterdir()
+    wheel = build('wheel', source, tmp_path)
     names = set(zipfile.ZipFile(wheel).namelist())
     mim = 'mmaction_actiondiff/.mim/'
     for folder in ('configs', 'tools'):
@@ -80,5 +104,43 @@ def test_wheel_holds_configs_and_tools(root, tmp_path):
             if path.suffix in ('.py', '.sh', '.yml'):
                 assert f'{mim}{path.relative_to(root)}' in names
     assert f'{mim}model-index.yml' in names
-    assert 'mmaction_actiondiff/models/actiondiff.py' in names
-    assert not [name for name in names if name.startswith('tests')]
+    assert 'mmaction_actiondiff/models/localizer.py' in names
+    assert not [
+        name for name in names if not name.startswith(('mmaction_actiondiff/',
+                                                       'mmaction_actiondiff-'))
+    ]
+
+
+@pytest.mark.slow
+def test_wheel_without_configs_is_not_built(root, tmp_path):
+    source = copy(root, tmp_path / 'source', False)
+    shutil.rmtree(source / 'configs')
+    with pytest.raises(AssertionError, match='has no configs'):
+        build('wheel', source, tmp_path)
+
+
+def test_requirements_are_pinned_alike(root):
+    """The extra's ranges hold the versions that are tested."""
+    pins = {}
+    for line in (root / 'requirements' /
+                 'runtime.txt').read_text().split('\n'):
+        if line and not line.startswith('#'):
+            requirement = Requirement(line)
+            assert requirement.specifier, line
+            pins[requirement.name] = requirement.specifier
+    setup = configparser.ConfigParser()
+    setup.read(root / 'setup.cfg')
+    ranges = (
+        setup['options.extras_require']['openmmlab'].split('\n') +
+        setup['options']['install_requires'].split('\n'))
+    for line in filter(None, ranges):
+        requirement = Requirement(line)
+        exact = [
+            pin.version for pin in pins[requirement.name]
+            if pin.operator == '=='
+        ]
+        assert all(requirement.specifier.contains(v) for v in exact), line
+        if not exact:
+            assert requirement.specifier in (pins[requirement.name], "")
+    assert '-r runtime.txt' in (root / 'requirements' /
+                                'tests.txt').read_text()

@@ -22,13 +22,15 @@ from mmaction_actiondiff.annotations import (Annotations, Video,
                                              read_annotations)
 from mmaction_actiondiff.cli import command
 from mmaction_actiondiff.datasets import WTALDataset
-from mmaction_actiondiff.prepare import DataSet, features, prepare
+from mmaction_actiondiff.prepare import DataSet, features, prepare, shrec21
+from mmaction_actiondiff.prepare.shrec21 import snippet_features
 
 TOOLS = Path(__file__).resolve().parents[1] / 'tools' / 'prepare'
 sys.path.insert(0, str(TOOLS))
 thumos14 = importlib.import_module('thumos14')
 activitynet = importlib.import_module('activitynet')
 custom = importlib.import_module('custom')
+shrec21_tool = importlib.import_module('shrec21')
 
 BUNDLE = 'thumos14/Thumos14reduced-Annotations'
 
@@ -816,7 +818,7 @@ def write_hdf5(path, array):
     write_csv_with_names, write_hdf5
 ])
 @pytest.mark.parametrize('turned', [False, True])
-def test_formats(tmp_path, write, turned):
+def test_formats(tmp_path, write, turned, capsys):
     array = feature(64, 3)
     path = small_set(tmp_path, dict(a=array))
     (tmp_path / 'source/a.npy').unlink()
@@ -831,6 +833,10 @@ def test_formats(tmp_path, write, turned):
         out=tmp_path / 'out')
     assert np.array_equal(np.load(tmp_path / 'out/features/a.npy'), array)
     streams = load(tmp_path / 'out/annotations.json').get('stream_channels')
+    channels = '1,2' if streams else '3'
+    assert capsys.readouterr().out.endswith(
+        'train.py configs/actiondiff_custom.py --cfg-options data_root='
+        f"{tmp_path / 'out'} num_classes=1 'stream_channels=[{channels}]'\n")
     assert streams == ([1, 2] if write in (write_streams,
                                            write_tensors) else None)
 
@@ -911,6 +917,83 @@ def test_unlabelled_videos(tmp_path):
     assert dataset.metainfo['seconds_per_snippet'] == 0.64
     with pytest.raises(ValueError, match='training videos without a label'):
         WTALDataset(str(tmp_path / 'out'), 'test')
+
+
+# ------------------------------------------------------------ SHREC'21
+
+
+def test_features_of_recordings(shared_data):
+    """An affine map of each channel takes them to the published ones, which
+    are standardised with recordings that are not here."""
+    folder = shared_data / 'shrec21'
+    recordings = shrec21.read_recordings(folder / 'raw_examples', 'training')
+    assert list(recordings) == ['training_001', 'training_002']
+    ours = np.concatenate([*map(snippet_features, recordings.values())])
+    given = np.concatenate(
+        [np.load(folder / f'features/{name}.npy') for name in recordings])
+    for x, y in zip(ours.T, given.T.astype(float)):
+        inside = np.abs(y) < 4.99
+        a = np.stack([x[inside], np.ones(inside.sum())], 1)
+        fit = np.linalg.lstsq(a, y[inside], rcond=None)[0]
+        assert np.abs(a @ fit - y[inside]).max() < 0.0025
+
+
+@pytest.mark.parametrize('first', [669, 670, 671])
+def test_recordings_from_raw_files(shared_data, tmp_path, capsys, first):
+    raw = shared_data / 'shrec21/raw_examples'
+    source = tmp_path / 'source'
+    for subset, name in (('train', 'training_001'), ('test', 'training_002')):
+        (source / subset).mkdir(parents=True)
+        shutil.copy(raw / f'{name}.txt', source / subset / '1.txt')
+    (source / 'train.txt'
+     ).write_text(f'1;DENY;{first};751;CIRCLE;{first + 940};1655;\n')
+    (source / 'test.txt').write_text('1;ONE;313;480;\n')
+    status = call(
+        shrec21_tool,
+        '--training',
+        source / 'train',
+        source / 'train.txt',
+        '--test',
+        source / 'test',
+        source / 'test.txt',
+        out=tmp_path / 'out')
+    if first == 671:
+        assert status == 1 and 'expected 669 or 670' in capsys.readouterr().err
+        return
+    assert status == 0
+    content = load(tmp_path / 'out/annotations.json')
+    expected = load(shared_data / 'shrec21/annotations.json')['database']
+    record = content['database']['training_001']
+    assert record['duration'] == expected['training_001']['duration']
+    for ours, given in zip(record['annotations'],
+                           expected['training_001']['annotations']):
+        assert ours['label'] == given['label']
+        assert ours['segment'] == pytest.approx(given['segment'])
+    assert content['stream_channels'] == [122, 122]
+    assert content['seconds_per_snippet'] == pytest.approx(0.1)
+    array = np.load(tmp_path / 'out/features/training_001.npy')
+    assert array.shape == (357, 244) and array.dtype == np.float16
+    assert np.abs(array.astype('f4').mean(0)).max() < 0.05
+    assert np.load(tmp_path / 'out/features/test_001.npy').shape == (346, 244)
+
+
+@pytest.mark.parametrize('rows, annotations, words', [
+    ('1;2;3\n' * 9, '1;ONE;669;700', 'at least 140 finite numbers'),
+    (None, '1;ONE;669', 'expected NUMBER, then LABEL;FIRST;LAST'),
+    (None, '2;ONE;669;700', 'training_001 has a recording or an annotation'),
+])
+def test_malformed_recordings(shared_data, tmp_path, rows, annotations, words):
+    if rows is None:
+        raw = shared_data / 'shrec21/raw_examples/training_001.txt'
+        rows = raw.read_text()
+    (tmp_path / '1.txt').write_text(rows)
+    (tmp_path / 'gestures').write_text(annotations)
+    paths = dict(training=(tmp_path, tmp_path / 'gestures'))
+    with pytest.raises(ValueError, match=words):
+        shrec21.read(paths, tmp_path / 'out')
+
+
+# ------------------------------------------------------------ text files
 
 
 def official_files(folder: Path, name: str = 'Salto', start: str = '') -> Path:

@@ -21,7 +21,6 @@ from typing import Any, Callable
 import mmengine
 import torch
 from mmaction.registry import TASK_UTILS
-from mmengine.config import DictAction
 from mmengine.evaluator import Evaluator
 
 from mmaction_actiondiff import cli
@@ -37,12 +36,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('dump', help='written by tools/test.py --dump')
     parser.add_argument(
         '--out', help='write the detections here (ActivityNet json)')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        help='override settings of the config, key=value, where key starts '
+    cli.add_config_options(
+        parser, 'override settings of the config, KEY=VALUE, where KEY starts '
         f'with {" or ".join(_READ)}')
     parser.set_defaults(work_dir=None, launcher='none', local_rank=0)
     return parser.parse_args()

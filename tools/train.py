@@ -1,10 +1,10 @@
-"""Train a model and judge it on the validation data."""
+"""Train a model and evaluate it on the validation data."""
 from __future__ import annotations
 
 import argparse
 
+from mmengine.config import Config
 from mmengine.dist import is_main_process
-from mmengine.runner import Runner
 
 from mmaction_actiondiff import cli
 
@@ -23,7 +23,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--no-validate',
         action='store_true',
-        help='do not judge the model while it is trained')
+        help='do not evaluate the model while it is trained')
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
@@ -34,10 +34,14 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='let cuDNN choose deterministic algorithms')
     cli.add_common_arguments(parser)
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.seed is not None:
+        args.cfg_options = {**args.cfg_options, 'randomness.seed': args.seed}
+    return args
 
 
-def build(args: argparse.Namespace) -> Runner:
+def configure(args: argparse.Namespace) -> Config:
+    """The config with all options applied."""
     cfg = cli.load_config(args)
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
@@ -47,29 +51,30 @@ def build(args: argparse.Namespace) -> Runner:
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
     if args.resume is not None:
         cfg.resume = True
-        cfg.load_from = args.resume
-        if args.resume == 'auto':
-            cfg.load_from = cli.latest_checkpoint(cfg.work_dir)
-            if cfg.load_from is None:
-                cfg.resume = False
-                cli.warn(f'--resume: {cfg.work_dir} holds no whole checkpoint '
-                         'iter_N.pth; the training starts at the beginning')
+        cfg.load_from = None if args.resume == 'auto' else args.resume
+    if cfg.get('resume') and cfg.get('load_from') is None:
+        cfg.load_from = cli.latest_checkpoint(cfg.work_dir)
+        if cfg.load_from is None:
+            cfg.resume = False
+            cli.warn(f'--resume: {cfg.work_dir} holds no whole checkpoint to '
+                     'go on from; the training starts anew')
     if args.auto_scale_lr:
         cfg.auto_scale_lr.enable = True
-    if args.seed is not None:
-        cfg.randomness.seed = args.seed
     if args.deterministic:
         cfg.randomness.deterministic = True
-    return cli.build_runner(cfg)
+    return cfg
 
 
 def main() -> None:
     args = parse_args()
-    with cli.command():
-        runner = build(args)
-        runner.train()
-        if is_main_process():
-            runner.logger.info(cli.where_next(runner))
+    with cli.command('Interrupted. The same command with --resume goes on '
+                     'from the last checkpoint.'):
+        cfg = configure(args)
+        with cli.work_folder(cfg):
+            runner = cli.build_runner(cfg)
+            runner.train()
+            if is_main_process():
+                runner.logger.info(cli.where_next(runner))
 
 
 if __name__ == '__main__':

@@ -9,17 +9,17 @@ default_hooks = dict(
     param_scheduler=dict(type='ParamSchedulerHook'),
     # Two are kept: a run killed while it writes one goes on from the other.
     checkpoint=dict(
-        type='CheckpointHook',
+        type='WTALCheckpointHook',
         by_epoch=False,
         interval=500,
-        max_keep_ckpts=2,
-        save_best='det/mAP@0.10:0.70',
-        rule='greater'),
+        max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     plain_checkpoint=dict(type='PlainCheckpointHook'),
     iteration_seed=dict(type='IterationSeedHook'),
     training_progress=dict(type='TrainingProgressHook'),
-    keep_memory=dict(type='KeepMemoryHook'))
+    check_fit=dict(type='CheckFitHook'),
+    non_finite=dict(type='StopAtNonFiniteHook'),
+    config_schedule=dict(type='ConfigScheduleHook'))
 
 env_cfg = dict(
     cudnn_benchmark=False,
@@ -31,7 +31,8 @@ log_level = 'INFO'
 visualizer = dict(
     type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])
 
-auto_scale_lr = dict(enable=False, base_batch_size=16)
+# The tools fill in the batch size that the config's learning rate is for.
+auto_scale_lr = dict(enable=False)
 randomness = dict(seed=0)
 load_from = None
 resume = False

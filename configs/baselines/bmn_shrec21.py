@@ -3,5 +3,3 @@ _base_ = [
 ]
 
 model = dict(feat_dim=_base_.in_channels, temporal_dim=_base_.temporal_dim)
-default_hooks = dict(
-    logger=dict(interval=10), checkpoint=dict(interval=300, save_best=None))

@@ -15,4 +15,3 @@ train_cfg = dict(max_iters=900, val_interval=900)
 param_scheduler = [
     dict(type='MultiStepLR', by_epoch=False, milestones=[700], gamma=0.1)
 ]
-default_hooks = dict(checkpoint=dict(interval=900, save_best=None))

@@ -1,4 +1,4 @@
-# Last stage of BSN; tools/bsn.py runs all three.
+# Last stage of BSN; benchmarks/bsn.py runs all three.
 _base_ = [
     '../_base_/openmmlab/bsn_pem.py',
     '../_base_/openmmlab/localizer_shrec21.py'
@@ -9,23 +9,11 @@ proposals = dict(
     type='LoadProposals',
     pgm_proposals_dir=f'{bsn_dir}/pgm_proposals',
     pgm_features_dir=f'{bsn_dir}/pgm_features')
-train_pipeline = [
-    dict(top_k=500, **proposals),
-    dict(
-        type='PackLocalizationInputs',
-        keys=('reference_temporal_iou', 'bsp_feature'),
-        meta_keys=())
-]
+pipeline = [dict(top_k=500, **proposals), _base_.pem_input]
 test_pipeline = [
-    _base_.load, *_base_.record_steps,
-    dict(top_k=1000, **proposals),
-    dict(
-        type='PackLocalizationInputs',
-        keys=('tmin', 'tmax', 'tmin_score', 'tmax_score', 'bsp_feature'),
-        meta_keys=_base_.meta_keys)
+    _base_.load, _base_.test_record,
+    dict(top_k=1000, **proposals), _base_.pem_test_input
 ]
-train_dataloader = dict(batch_size=16, dataset=dict(pipeline=train_pipeline))
+train_dataloader = dict(batch_size=16, dataset=dict(pipeline=pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
-test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
-default_hooks = dict(
-    logger=dict(interval=10), checkpoint=dict(interval=500, save_best=None))
+test_dataloader = val_dataloader

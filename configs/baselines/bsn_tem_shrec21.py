@@ -1,4 +1,4 @@
-# First stage of BSN; tools/bsn.py runs all three.
+# First stage of BSN; benchmarks/bsn.py runs all three.
 _base_ = [
     '../_base_/openmmlab/bsn_tem.py',
     '../_base_/openmmlab/localizer_shrec21.py'
@@ -9,10 +9,10 @@ train_dataloader = dict(batch_size=16)
 val_dataloader = None
 val_evaluator = None
 test_dataloader = dict(dataset=dict(subset=['training', 'test']))
-bsn_dir = '{{$ACTIONDIFF_BSN:work_dirs/bsn_shrec21}}'
 test_evaluator = dict(
     _delete_=True,
     type='ANetMetric',
     metric_type='TEM',
-    dump_config=dict(out=f'{bsn_dir}/tem_results', output_format='csv'))
-default_hooks = dict(checkpoint=dict(interval=300, save_best=None))
+    dump_config=dict(
+        out='{{$ACTIONDIFF_BSN:work_dirs/bsn_shrec21}}/tem_results',
+        output_format='csv'))

@@ -1,7 +1,7 @@
 # TCANet refines the proposals of another localizer. Write BMN's, of both
 # subsets, first:
 #   python tools/test.py configs/baselines/bmn_demo.py CHECKPOINT \
-#       --dump work_dirs/bmn_demo/proposals.pkl \
+#       --dump work_dirs/bmn_demo/proposals.npz \
 #       --cfg-options test_dataloader.dataset.subset="[training,test]"
 _base_ = [
     '../_base_/openmmlab/tcanet.py', '../_base_/openmmlab/localizer_demo.py'
@@ -9,26 +9,19 @@ _base_ = [
 
 # Fewer proposals per video in training (20) than the authors' 64.
 model = dict(feat_dim=_base_.in_channels, temporal_dim=_base_.temporal_dim)
-bmn_dir = '{{$ACTIONDIFF_BMN:work_dirs/bmn_demo}}'
-resize = dict(type='ResizeFeature', length=_base_.temporal_dim)
 proposals = dict(
-    type='LoadLocalizerProposals', proposals_file=f'{bmn_dir}/proposals.pkl')
-pack = dict(
-    type='PackLocalizationInputs',
-    keys=('gt_bbox', 'proposals'),
-    meta_keys=_base_.meta_keys)
-train_pipeline = [
-    _base_.load, *_base_.record_steps, resize,
-    dict(top_k=20, **proposals), pack
+    type='LoadLocalizerProposals',
+    proposals_file='{{$ACTIONDIFF_BMN:work_dirs/bmn_demo}}/proposals.npz')
+pipeline = [
+    _base_.load, _base_.train_record, _base_.resize,
+    dict(top_k=20, **proposals), _base_.proposal_input
 ]
 test_pipeline = [
-    _base_.load, *_base_.record_steps, resize,
-    dict(top_k=100, **proposals), pack
+    _base_.load, _base_.test_record, _base_.resize,
+    dict(top_k=100, **proposals), _base_.proposal_input
 ]
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+train_dataloader = dict(dataset=dict(pipeline=pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
-test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader
 val_evaluator = [dict(type='ProposalRecall')]
 test_evaluator = val_evaluator
-default_hooks = dict(
-    logger=dict(interval=10), checkpoint=dict(interval=130, save_best=None))

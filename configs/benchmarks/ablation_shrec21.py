@@ -2,114 +2,87 @@
 _base_ = ['./shrec21.py']
 base = 'actiondiff'  # what differences are taken to
 ceiling = None
+ablated = 'configs/actiondiff_{data}.py'
 
-_config = 'configs/actiondiff_{data}.py'
-_parts, _condition = 'Parts', 'Condition (input)'
-_fusion = 'Fusion, in training and at test time (mixture)'
-_mask = 'Mask (ratio 40, averaged teacher)'
-_testing = 'Sampling and post-processing (same weights)'
-# name: block, label, what changes
-_trained = dict(
-    actiondiff=(_parts, 'ActionDiff', {}),
-    actiondiff_no_ema=(_parts, 'ActionDiff, weights not averaged', {
-        'custom_hooks': []
-    }),
-    no_mask_loss=(_parts,
-                  'the branch learns from the video labels alone, no masks', {
-                      'model.loss.diffusion_weight': 0.
-                  }),
-    no_fused_loss=(_parts, 'the branch learns from the masks alone', {
-        'model.loss.fused_weight': 0.
-    }),
-    **{
-        mode: (_condition, mode, {
-            'model.condition.mode': mode
-        })
-        for mode in ('attn_input', 'attn_feat', 'topk_feat', 'class_feat',
-                     'cas', 'cas_attn_feat')
-    },
-    no_weakening=(_fusion, 'none: diffusion loss, no fusion', {
-        'model.fusion.mode': 'none',
-        'model.fusion.train_mode': None
-    }),
-    **{
-        mode: (_fusion, mode, {
-            'model.fusion.mode': mode,
-            'model.fusion.train_mode': None
-        })
-        for mode in ('blend', 'add', 'suppress', 'gate_feat')
-    },
-    erase=(_fusion, 'suppress in training, mixture at test time', {
-        'model.fusion.train_mode': 'suppress'
-    }),
-    more_masked=(_mask, 'ratio 20', {
-        'model.mask_generator.ratio': 20
-    }),
-    less_masked=(_mask, 'ratio 80', {
-        'model.mask_generator.ratio': 80
-    }),
-    mass=(_mask, 'k by mass', {
-        'model.mask_generator.k_mode': 'mass',
-        'model.mask_generator.max_ratio': 80
-    }),
-    ignore_band=(_mask, 'ignore band', {
-        'model.mask_generator.ignore_ratio': 2
-    }),
-    own_masks=(_mask, 'masks of the branch itself', {
-        'model.mask_teacher': None
-    }))
-_judged = dict(
-    one_step=('1 sampling step (8)', {
-        'model.diffusion_head.num_inference_steps': 1
-    }),
-    samples=('1 sample (4)', {
-        'model.diffusion_head.num_samples': 1
-    }),
-    pad=('no half snippet added to each side', {
-        'model.proposal_generator.boundary_pad': 0.
-    }),
-    min_length=('proposals of one snippet, too', {
-        'model.proposal_generator.min_length': 0.
-    }),
-    attention_thrs=('attention thresholds, too', {
-        'model.proposal_generator.attention_thrs': None
-    }))
 entries = dict(
     _delete_=True,
-    control=dict(
-        config='configs/baselines/selftrain_{data}.py',
-        family='control',
-        block=_parts,
-        label='Self-training, no diffusion'),
-    base=dict(
-        config='configs/baselines/base_{data}.py',
-        family='wtal',
-        block=_parts,
-        label='Base branch'),
+    control={{_base_.entries.control}},
+    base={{_base_.entries.base}},
     base_no_ema=dict(
         config='configs/baselines/base_{data}.py',
         family='wtal',
-        block=_parts,
         label='Base branch, weights not averaged',
-        options={'custom_hooks': []}),
-    **{
-        name:
-        dict(
-            config=_config,
-            family='ours',
-            block=block,
-            label=label,
-            options=options)
-        for name, (block, label, options) in _trained.items()
-    },
-    **{
-        name:
-        dict(
-            config=_config,
-            family='ours',
-            block=_testing,
-            label=label,
-            options=options,
-            weights='actiondiff')
-        for name, (label, options) in _judged.items()
+        options={'custom_hooks': []}))
+_mask = 'model.mask_generator.'
+parts = {
+    'actiondiff': ('ActionDiff', {}),
+    'actiondiff_no_ema': ('ActionDiff, weights not averaged', {
+        'custom_hooks': []
+    }),
+    'no_mask_loss': ('the branch learns no masks', {
+        'model.loss.diffusion_weight': 0.
+    }),
+    'no_fused_loss': ('no losses on the weakened output', {
+        'model.loss.fused_weight': 0.
     })
+}
+testing = {
+    'test_base': ('the base alone makes the proposals', {
+        'model.fusion.weight': 0.,
+        'model.fusion.attention_weight': 0.
+    }),
+    'test_diffusion': ('the diffusion alone makes the proposals', {
+        'model.fusion.weight': 1.
+    }),
+    'one_step': ('1 sampling step (8)', {
+        'model.diffusion_head.num_inference_steps': 1
+    }),
+    'one_sample': ('1 sample (4)', {
+        'model.diffusion_head.num_samples': 1
+    }),
+    'samples': ('16 samples (4)', {
+        'model.diffusion_head.num_samples': 16
+    }),
+    'pad': ('no half snippet added to each side', {
+        'model.proposal_generator.boundary_pad': 0.
+    }),
+    'min_length': ('proposals of one snippet, too', {
+        'model.proposal_generator.min_length': 0.
+    })
+}
+# heading, the entry whose weights to test or None to train, and
+# {entry: (label, what changes)}
+ablations = [
+    (None, None, parts),
+    ('Condition (input)', None, {
+        mode: (mode, {
+            'model.condition.mode': mode
+        })
+        for mode in ('attn_input', 'topk_feat')
+    }),
+    ('Fusion in training (mixture)', None, {
+        mode: (mode, {
+            'model.fusion.train_mode': mode
+        })
+        for mode in ('suppress', 'none')
+    }),
+    ('Mask (ratio 40, averaged teacher)', None, {
+        'more_masked': ('ratio 20', {
+            f'{_mask}ratio': 20
+        }),
+        'less_masked': ('ratio 80', {
+            f'{_mask}ratio': 80
+        }),
+        'mass': ('k by mass', {
+            f'{_mask}k_mode': 'mass',
+            f'{_mask}max_ratio': 80
+        }),
+        'ignore_band': ('ignore band', {
+            f'{_mask}ignore_ratio': 2
+        }),
+        'own_masks': ('masks of the branch itself', {
+            'model.mask_teacher': None
+        })
+    }),
+    ('Same weights', 'actiondiff', testing),
+]

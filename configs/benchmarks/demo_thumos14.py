@@ -3,7 +3,7 @@
 _base_ = ['./demo.py']
 
 layout = '{{$ACTIONDIFF_LAYOUT:data/thumos14/annotations.json}}'
-_shape = {
+options = {
     'model.num_classes': 20,
     'data_root': '{{$ACTIONDIFF_DEMO_THUMOS14:data/demo_thumos14}}',
     'train_dataloader.dataset.planted.layout_file': layout,
@@ -16,14 +16,4 @@ _shape = {
     'train_cfg.max_iters': 600,
     'param_scheduler.0.T_max': 600,
 }
-entries = dict(
-    actiondiff=dict(options=_shape),
-    control=dict(options=_shape),
-    base=dict(options=_shape),
-    acr=dict(options=_shape),
-    cola=dict(options=_shape),
-    delu=dict(options=_shape),
-    supervised=dict(options=_shape),
-    bmn=None,
-    bsn=None,
-    tcanet=None)
+entries = dict(bmn=None, bsn=None, tcanet=None)

@@ -72,7 +72,7 @@ entries = dict(
             tem='configs/baselines/bsn_tem_{data}.py',
             pem='configs/baselines/bsn_pem_{data}.py'),
         commands=[[
-            'tools/bsn.py', '{run}/tem.py', '{run}/pem.py', '--work-dir',
+            'benchmarks/bsn.py', '{run}/tem.py', '{run}/pem.py', '--work-dir',
             '{run}', '--seed', '{seed}'
         ]],
         env=dict(ACTIONDIFF_BSN='{run}'),
@@ -85,13 +85,9 @@ entries = dict(
         needs=['bmn'],
         commands=[[
             'tools/test.py', '{bmn}/train.py', '{bmn_checkpoint}', '--dump',
-            '{run}/proposals.pkl', '--work-dir', '{run}/bmn', '--cfg-options',
+            '{run}/proposals.npz', '--work-dir', '{run}/bmn', '--cfg-options',
             'test_dataloader.dataset.subset=[training,test]'
-        ],
-                  [
-                      'tools/train.py', '{run}/train.py', '--work-dir',
-                      '{run}/train', '--resume'
-                  ]],
+        ], ['tools/train.py', '{run}/train.py', '--work-dir', '{run}/train']],
         env=dict(ACTIONDIFF_BMN='{run}'),
         metrics=['proposal/AR@100'],
         note='Its published code loses the scores of its proposals: only the '

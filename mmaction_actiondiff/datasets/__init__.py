@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from .hints import data_hint
 from .localization import (LoadLocalizerProposals, LocalizerRecord,
-                           ResizeFeature)
+                           ResizeLocalizerFeature)
 from .planted import PlantedActions, write_planted_dataset
 from .samplers import (LengthSampler, PairBatchSampler, ResumableTrainLoop,
                        WTALSampler)
@@ -13,6 +13,6 @@ from .wtal_dataset import WTALDataset
 __all__ = [
     'LengthSampler', 'LoadLocalizerProposals', 'LoadSnippetFeature',
     'LocalizerRecord', 'PackWTALInputs', 'PairBatchSampler', 'PlantedActions',
-    'ResizeFeature', 'ResumableTrainLoop', 'SampleSnippets', 'WTALDataset',
-    'WTALSampler', 'data_hint', 'write_planted_dataset'
+    'ResizeLocalizerFeature', 'ResumableTrainLoop', 'SampleSnippets',
+    'WTALDataset', 'WTALSampler', 'data_hint', 'write_planted_dataset'
 ]

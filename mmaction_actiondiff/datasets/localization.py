@@ -10,9 +10,10 @@ P proposals, G ground-truth segments.
 """
 from __future__ import annotations
 
-import mmengine
 import numpy as np
 from mmaction.registry import TRANSFORMS
+
+from ..dumps import load_dump
 
 
 @TRANSFORMS.register_module()
@@ -22,29 +23,46 @@ class LocalizerRecord:
     ``duration_second`` is the time that the T snippets cover, hence
     ``duration_frame = feature_frame = T``: a frame of theirs is a snippet of
     ours, and the localizers need ``feature_extraction_interval=1``.
-    ``annotations`` lists ``segment`` (s) and ``label`` (class index).
+    ``annotations`` lists ``segment`` (s after the first snippet starts) and
+    ``label`` (class index).
     Requires ``feature`` (T, D) and the record of ``WTALDataset``.
+
+    Args:
+        require_segments (bool): Whether to refuse a video without segments,
+            of which the localizers cannot learn.
+
+    Raises:
+        ValueError: If a video has no segments and is to have some.
     """
 
+    def __init__(self, require_segments: bool = True) -> None:
+        self.require_segments = require_segments
+
     def __call__(self, results: dict) -> dict:
+        if self.require_segments and not len(results['segments']):
+            raise ValueError(
+                f'{results["video_name"]} has no annotated segment, and the '
+                'localizers of MMAction2 learn from segments alone: annotate '
+                'it, or leave it out with train_dataloader.dataset.exclude')
         num_snippets = len(results['feature'])
+        segments = results['segments'] - results.get('snippet_offset', 0.)
         results.update(
             duration_second=num_snippets * results['seconds_per_snippet'],
             duration_frame=num_snippets,
             feature_frame=num_snippets,
             annotations=[
-                dict(segment=segment, label=label)
-                for segment, label in zip(results['segments'].tolist(),
-                                          results['segment_labels'].tolist())
+                dict(segment=segment, label=label) for segment, label in zip(
+                    segments.tolist(), results['segment_labels'].tolist())
             ])
         return results
 
     def __repr__(self) -> str:
-        return f'{type(self).__name__}()'
+        return (f'{type(self).__name__}(require_segments='
+                f'{self.require_segments})')
 
 
 @TRANSFORMS.register_module()
-class ResizeFeature:
+class ResizeLocalizerFeature:
     """Resamples ``feature`` (T, D) to ``raw_feature``, float32 (D, L).
 
     Step ``i`` covers ``[i, i + 1) * T / L`` snippets. Its value is the mean
@@ -107,13 +125,12 @@ class LoadLocalizerProposals:
 
     Args:
         proposals_file (str): What ``tools/test.py --dump`` wrote for a
-            proposal localizer such as BMN: a pickle, which can run code when
-            opened, so use your own only; or the same list as json.
+            proposal localizer such as BMN.
         top_k (int): Largest P.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If ``top_k < 1`` or the file lacks a video.
+        ValueError: If ``top_k < 1``, or the file is no dump or lacks a video.
     """
 
     def __init__(self, proposals_file: str, top_k: int) -> None:
@@ -121,17 +138,10 @@ class LoadLocalizerProposals:
             raise ValueError(f'top_k must be >= 1, got {top_k}')
         self.proposals_file = proposals_file
         self.top_k = top_k
-        try:
-            dumped = mmengine.load(proposals_file)
-        except FileNotFoundError:
-            raise FileNotFoundError(
-                f'{proposals_file}: no such proposals; write them with '
-                'tools/test.py --dump and the config of a localizer such as '
-                'BMN, for all subsets that are used') from None
         self.proposals = {
             item['video_name']: [(*proposal['segment'], proposal['score'])
                                  for proposal in item['proposal_list']]
-            for item in dumped
+            for item in load_dump(proposals_file)
         }
 
     def __call__(self, results: dict) -> dict:
@@ -145,7 +155,8 @@ class LoadLocalizerProposals:
         proposals = proposals[np.argsort(-proposals[:, 2],
                                          kind='stable')][:self.top_k]
         proposals[:, :2] /= duration
-        truth = np.clip(results['segments'] / duration, 0, 1)
+        truth = results['segments'] - results.get('snippet_offset', 0.)
+        truth = np.clip(truth / duration, 0, 1)
         matched = np.zeros((len(proposals), 2))
         if len(truth):
             start, end = proposals[:, 0, None], proposals[:, 1, None]

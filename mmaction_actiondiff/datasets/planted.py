@@ -46,7 +46,8 @@ def write_planted_dataset(root: str | Path,
                           signal: float = 6.0,
                           context: float = 0.7,
                           seed: int = 0,
-                          layout_file: str | None = None) -> None:
+                          layout_file: str | None = None,
+                          length_scale: float = 1.) -> None:
     """Writes ``annotations.json`` and ``features/`` into the folder ``root``.
 
     The folder appears at once and complete, or not at all; if it is there
@@ -69,6 +70,8 @@ def write_planted_dataset(root: str | Path,
         layout_file (str, optional): Annotation json whose videos, durations,
             segments and classes to take, with ``num_classes`` to
             ``num_snippets`` unused: features of a real data set's shape.
+        length_scale (float): > 0. Factor of all durations and segments, with
+            snippets as long as before.
 
     Raises:
         ValueError: If a parameter is out of range, or ``root`` was written
@@ -84,6 +87,8 @@ def write_planted_dataset(root: str | Path,
     if not 1 <= num_snippets[0] <= num_snippets[1]:
         raise ValueError('num_snippets must be 1 <= shortest <= longest, got '
                          f'{tuple(num_snippets)}')
+    if not length_scale > 0:
+        raise ValueError(f'length_scale must be > 0, got {length_scale}')
     params: dict[str, Any] = dict(
         version=_VERSION,
         channels=channels,
@@ -100,6 +105,9 @@ def write_planted_dataset(root: str | Path,
     else:
         params['layout_crc32'] = zlib.crc32(Path(layout_file).read_bytes())
 
+    if length_scale != 1:
+        params['length_scale'] = length_scale
+
     root = Path(root).absolute()
     if _is_written(root, params):
         return
@@ -112,6 +120,7 @@ def write_planted_dataset(root: str | Path,
         layout = (
             _random_layout(params) if layout_file is None else _read_layout(
                 layout_file, seed))
+        _stretch(layout, length_scale)
         _write(draft, layout, params)
         draft.chmod(0o755)
         try:
@@ -191,6 +200,18 @@ def _read_layout(path: str, seed: int) -> dict:
         database[name] = record
     return dict(
         version='planted', classes=list(source.classes), database=database)
+
+
+def _stretch(layout: dict, factor: float) -> None:
+    """Multiply all times of a layout."""
+    for video in layout['database'].values():
+        video['duration'] *= factor
+        if 'ambiguous' in video:
+            video['ambiguous'] = (np.array(video['ambiguous']) *
+                                  factor).tolist()
+        for item in video['annotations']:
+            for key in ('segment', 'phases'):
+                item[key] = (np.array(item[key]) * factor).tolist()
 
 
 def _annotation(rng: np.random.Generator, label: str, start: float,

@@ -24,12 +24,15 @@ class BranchOutput(NamedTuple):
         attention (Tensor): Class-agnostic actionness (N, 1, T) in [0, 1].
         stream_attentions (tuple[Tensor, ...]): The attention of each stream,
             (N, 1, T) in [0, 1]; empty for a branch that has none.
+        branch_loss (Tensor, optional): A scalar that the branch adds to the
+            losses of its method.
     """
 
     feature: Tensor
     cas: Tensor
     attention: Tensor
     stream_attentions: tuple[Tensor, ...] = ()
+    branch_loss: Tensor | None = None
 
 
 class Scores(NamedTuple):

@@ -13,9 +13,10 @@ from mmaction.registry import MODELS, TASK_UTILS
 from mmaction.structures import ActionDataSample
 from mmengine.model import BaseModel
 from mmengine.structures import InstanceData
-from torch import Tensor
+from torch import Tensor, nn
 
 from .branch import Scores
+from .objective import WTALLoss
 
 DataSamples = Sequence[ActionDataSample]
 
@@ -47,10 +48,10 @@ class WeakLocalizer(BaseModel):
         init_cfg (dict, optional): See MMEngine.
 
     Raises:
-        ValueError: When the loss is for a localizer with a diffusion branch.
+        ValueError: When the loss is another localizer's.
     """
 
-    needs_diffusion = False
+    loss_type: type[nn.Module] = WTALLoss
 
     def __init__(self,
                  num_classes: int,
@@ -73,12 +74,14 @@ class WeakLocalizer(BaseModel):
             branch['stream_channels'] = stream_channels
         self.base_branch = MODELS.build(branch)
         self.loss_module = MODELS.build(loss)
-        if self.needs_diffusion != hasattr(self.loss_module, 'base'):
+        if not isinstance(self.loss_module, self.loss_type):
             raise ValueError(
-                f'{type(self).__name__} cannot be trained with '
-                f'{type(self.loss_module).__name__}: ActionDiff, and nothing '
-                "else, takes loss=dict(type='ActionDiffLoss', "
-                "base=dict(type='...')) around the loss of its base branch")
+                f'{type(self).__name__} is trained with '
+                f'{self.loss_type.__name__}, got '
+                f'{type(self.loss_module).__name__}; WeakLocalizer takes the '
+                'losses of models/wtal, ActionDiff the same as '
+                "loss=dict(type='ActionDiffLoss', base=dict(type='...')), "
+                'SupervisedLocalizer SnippetSupervisionLoss')
         self.proposal_generator = TASK_UTILS.build({
             'type': 'ProposalGenerator',
             **(proposal_generator or {})

@@ -19,14 +19,17 @@ def masked_mean(x: Tensor, valid: Tensor) -> Tensor:
 
 
 def masked_avg_pool(x: Tensor, valid: Tensor, kernel_size: int) -> Tensor:
-    """Moving average over valid snippets only, same length; 1 is none."""
+    """Moving average of the same length; outside the video there are zeros.
+
+    Args:
+        x (Tensor): (N, c, T).
+        valid (Tensor): (N, 1, T) bool.
+        kernel_size (int): Odd; 1 is none.
+    """
     if kernel_size == 1:
         return x
-    weight = valid.to(x.dtype)
-    padding = kernel_size // 2
-    total = avg_pool1d(x * weight, kernel_size, stride=1, padding=padding)
-    share = avg_pool1d(weight, kernel_size, stride=1, padding=padding)
-    return torch.where(valid, total / share.clamp(min=1e-6), 0)
+    return avg_pool1d(
+        x * valid, kernel_size, stride=1, padding=kernel_size // 2) * valid
 
 
 def topk_pool(x: Tensor, valid: Tensor, ratio: float) -> Tensor:

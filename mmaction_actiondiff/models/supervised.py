@@ -33,48 +33,6 @@ class SnippetTarget(NamedTuple):
     trusted: Tensor
 
 
-@MODELS.register_module()
-class SupervisedLocalizer(WeakLocalizer):
-    """A :class:`WeakLocalizer` trained with the segments of the videos.
-
-    The objective gets the share of each snippet that the ground truth
-    covers where a weak one gets a pseudo-mask. Times are those of the data
-    sample: the transforms move the segments with the snippets they take.
-    """
-
-    def loss(self, inputs: Tensor, valid: Tensor, label: Tensor,
-             data_samples: DataSamples) -> dict[str, Tensor]:
-        """(N, D, T), (N, 1, T) bool, (N, C) -> dict of finite scalars."""
-        return self.loss_module(
-            self.base_branch(inputs, valid), label, valid,
-            self.snippet_targets(data_samples, valid))
-
-    def snippet_targets(self, data_samples: DataSamples,
-                        valid: Tensor) -> SnippetTarget:
-        """What the network should say at each snippet.
-
-        Args:
-            data_samples (Sequence[ActionDataSample]): With ``gt_instances``.
-            valid (Tensor): (N, 1, T) bool.
-        """
-        length = valid.size(-1)
-        masks, weights = [], []
-        for sample in data_samples:
-            truth, unit = sample.gt_instances, sample.seconds_per_snippet
-            offset = sample.get('snippet_offset', 0.)
-            share = coverage(truth.segments, unit, length, offset)
-            labels = torch.as_tensor(truth.labels, dtype=torch.long).cpu()
-            masks.append(
-                share.new_zeros(self.num_classes,
-                                length).index_add(0, labels, share))
-            unclear = coverage(
-                sample.get('ambiguous', ()), unit, length, offset)
-            weights.append(unclear.sum(0, keepdim=True) == 0)
-        mask = torch.stack(masks).clamp(max=1).to(valid.device) * valid
-        weight = torch.stack(weights).to(valid.device) & valid
-        return SnippetTarget(mask, mask.amax(1, keepdim=True), weight)
-
-
 def coverage(segments,
              seconds_per_snippet: float,
              length: int,
@@ -162,3 +120,47 @@ def attention_loss(attention: Tensor, target: SnippetTarget) -> Tensor:
             target.action.expand_as(attention).float(),
             reduction='none')
     return masked_mean(loss.mean(1, keepdim=True), target.trusted).mean()
+
+
+@MODELS.register_module()
+class SupervisedLocalizer(WeakLocalizer):
+    """A :class:`WeakLocalizer` trained with the segments of the videos.
+
+    The objective gets the share of each snippet that the ground truth
+    covers where a weak one gets a pseudo-mask. Times are those of the data
+    sample: the transforms move the segments with the snippets they take.
+    """
+
+    loss_type = SnippetSupervisionLoss
+
+    def loss(self, inputs: Tensor, valid: Tensor, label: Tensor,
+             data_samples: DataSamples) -> dict[str, Tensor]:
+        """(N, D, T), (N, 1, T) bool, (N, C) -> dict of finite scalars."""
+        return self.loss_module(
+            self.base_branch(inputs, valid), label, valid,
+            self.snippet_targets(data_samples, valid))
+
+    def snippet_targets(self, data_samples: DataSamples,
+                        valid: Tensor) -> SnippetTarget:
+        """What the network should say at each snippet.
+
+        Args:
+            data_samples (Sequence[ActionDataSample]): With ``gt_instances``.
+            valid (Tensor): (N, 1, T) bool.
+        """
+        length = valid.size(-1)
+        masks, weights = [], []
+        for sample in data_samples:
+            truth, unit = sample.gt_instances, sample.seconds_per_snippet
+            offset = sample.get('snippet_offset', 0.)
+            share = coverage(truth.segments, unit, length, offset)
+            labels = torch.as_tensor(truth.labels, dtype=torch.long).cpu()
+            masks.append(
+                share.new_zeros(self.num_classes,
+                                length).index_add(0, labels, share))
+            unclear = coverage(
+                sample.get('ambiguous', ()), unit, length, offset)
+            weights.append(unclear.sum(0, keepdim=True) == 0)
+        mask = torch.stack(masks).clamp(max=1).to(valid.device) * valid
+        weight = torch.stack(weights).to(valid.device) & valid
+        return SnippetTarget(mask, mask.amax(1, keepdim=True), weight)

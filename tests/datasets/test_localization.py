@@ -1,5 +1,5 @@
 """What MMAction2's localizers are given, next to MMAction2's own pipeline."""
-import json
+from __future__ import annotations
 
 import mmaction.datasets  # noqa: F401  (its transforms)
 import numpy as np
@@ -10,7 +10,8 @@ from mmengine.dataset import Compose
 
 from mmaction_actiondiff.datasets import (LoadLocalizerProposals,
                                           LoadSnippetFeature, LocalizerRecord,
-                                          ResizeFeature)
+                                          ResizeLocalizerFeature)
+from mmaction_actiondiff.dumps import save_dump
 
 STEPS, CHANNELS, UNIT = 20, 6, 0.5
 META = ('video_name', 'duration_second', 'duration_frame', 'feature_frame',
@@ -18,7 +19,7 @@ META = ('video_name', 'duration_second', 'duration_frame', 'feature_frame',
 
 
 def resize(feature, length):
-    return ResizeFeature(length)(dict(feature=feature))['raw_feature']
+    return ResizeLocalizerFeature(length)(dict(feature=feature))['raw_feature']
 
 
 def record(path, num_snippets):
@@ -55,11 +56,12 @@ def test_resize_down_averages():
 
 def test_resize_refuses():
     with pytest.raises(ValueError, match='length must be >= 1, got 0'):
-        ResizeFeature(0)
+        ResizeLocalizerFeature(0)
     feature = np.zeros((4, 2))
     feature[2, 1] = np.nan
     with pytest.raises(ValueError, match='bad.npy: 1 of 4 .* snippet 2;'):
-        ResizeFeature(3)(dict(feature=feature, feature_path='bad.npy'))
+        ResizeLocalizerFeature(3)(
+            dict(feature=feature, feature_path='bad.npy'))
 
 
 def test_same_sample_as_upstream_pipeline(tmp_path):
@@ -76,7 +78,8 @@ def test_same_sample_as_upstream_pipeline(tmp_path):
     ours = Compose([
         LoadSnippetFeature(CHANNELS),
         LocalizerRecord(),
-        ResizeFeature(STEPS), *(TRANSFORMS.build(step) for step in last)
+        ResizeLocalizerFeature(STEPS),
+        *(TRANSFORMS.build(step) for step in last)
     ])(
         record(tmp_path / 'v_a.npy', STEPS))
 
@@ -108,7 +111,7 @@ def test_same_sample_as_upstream_pipeline(tmp_path):
 
 
 def test_proposals_are_matched(tmp_path):
-    path = tmp_path / 'proposals.json'
+    path = tmp_path / 'proposals.npz'
     proposals = [([0., 2.], 0.1), ([3., 9.], 0.9), ([9., 10.], 0.5),
                  ([1., 3.], 0.3)]
     dump = [
@@ -116,7 +119,7 @@ def test_proposals_are_matched(tmp_path):
             video_name='v_a',
             proposal_list=[dict(segment=s, score=p) for s, p in proposals])
     ]
-    path.write_text(json.dumps(dump))
+    save_dump(path, dump, ['any'])
     results = record('v_a.npy', STEPS)
     results['duration_second'] = 10.
     results = LoadLocalizerProposals(str(path), top_k=3)(results)
@@ -127,6 +130,18 @@ def test_proposals_are_matched(tmp_path):
     np.testing.assert_allclose(
         results['gt_bbox'], [[0.4, 1], [0.4, 1], [0.1, 0.3]], atol=1e-6)
 
+    # snippets that start a second later, and their proposals with them
+    results.update(segments=results['segments'] + 1, snippet_offset=1.)
+    moved = LoadLocalizerProposals(str(path), top_k=3)(dict(results))
+    np.testing.assert_allclose(
+        moved['gt_bbox'], [[0.4, 1], [0.4, 1], [0.1, 0.3]], atol=1e-6)
+    results['feature'] = np.zeros((STEPS, CHANNELS))
+    segments = [
+        item['segment'] for item in LocalizerRecord()(results)['annotations']
+    ]
+    assert segments == [[1., 3.], [4., 20.]]
+    results['duration_second'] = 10.
+
     results.update(segments=np.zeros((0, 2)))
     results = LoadLocalizerProposals(str(path), top_k=9)(results)
     assert results['proposals'].shape == (4, 3)
@@ -134,10 +149,10 @@ def test_proposals_are_matched(tmp_path):
 
 
 def test_proposals_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match='write them with'):
-        LoadLocalizerProposals(str(tmp_path / 'none.pkl'), 3)
-    path = tmp_path / 'proposals.json'
-    path.write_text('[]')
+    with pytest.raises(FileNotFoundError, match='none.npz'):
+        LoadLocalizerProposals(str(tmp_path / 'none.npz'), 3)
+    path = tmp_path / 'proposals.npz'
+    save_dump(path, [], ['any'])
     with pytest.raises(ValueError, match='top_k must be >= 1, got 0'):
         LoadLocalizerProposals(str(path), 0)
     with pytest.raises(ValueError, match='no proposals of v_a; it has 0'):

@@ -240,3 +240,43 @@ def test_layout_of_another_data_set(tmp_path):
     layout.write_text(json.dumps(dict(database=dict(x=videos['long_one']))))
     with pytest.raises(ValueError, match='layout_crc32'):
         write_planted_dataset(root, **params)
+
+
+def test_all_lengths_scaled(tmp_path):
+    """Durations, actions and their phases; snippets last as long as before."""
+    layout = tmp_path / 'layout.json'
+    video = dict(
+        subset='training',
+        duration=64.,
+        ambiguous=[[50., 60.]],
+        annotations=[
+            dict(label='Run', segment=[10., 20.]),
+            dict(label='Jump', segment=[30., 34.])
+        ])
+    layout.write_text(json.dumps(dict(database=dict(v=video))))
+    found = {}
+    for scale in (1, 0.5, 2):
+        write_planted_dataset(
+            tmp_path / str(scale),
+            layout_file=str(layout),
+            channels=8,
+            length_scale=scale)
+        path = tmp_path / str(scale) / 'annotations.json'
+        record = json.loads(path.read_text())['database']['v']
+        found[scale] = record
+        assert record['duration'] == 64 * scale
+        first, second = record['annotations']
+        np.testing.assert_allclose(first['segment'], [10 * scale, 20 * scale])
+        np.testing.assert_allclose(second['segment'], [30 * scale, 34 * scale])
+        np.testing.assert_allclose(
+            np.array(first['phases']),
+            np.array(found[1]['annotations'][0]['phases']) * scale)
+        np.testing.assert_allclose(record['ambiguous'],
+                                   [[50 * scale, 60 * scale]])
+        feature = np.load(tmp_path / str(scale) / 'features' / 'v.npy')
+        assert len(feature) == int(100 * scale)
+    with pytest.raises(ValueError, match='length_scale=2'):
+        write_planted_dataset(
+            tmp_path / '2', layout_file=str(layout), channels=8)
+    with pytest.raises(ValueError, match='length_scale must be > 0, got 0'):
+        write_planted_dataset(tmp_path / 'x', length_scale=0)

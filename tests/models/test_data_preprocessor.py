@@ -1,3 +1,6 @@
+"""Features of several lengths become one batch."""
+from __future__ import annotations
+
 import numpy as np
 import pytest
 import torch

@@ -1,14 +1,15 @@
-# Your own data, as tools/prepare/custom.py writes them: the annotations say
-# what the classes are and how many seconds a snippet covers, the features how
-# many channels they have. tools/new_config.py sets the two numbers below.
+# Your own data, as tools/prepare/custom.py writes them; its last lines say
+# what num_classes and stream_channels are. annotations.json says the rest:
+# the names of the classes and how many seconds a snippet lasts.
 dataset_type = 'WTALDataset'
 data_root = '{{$ACTIONDIFF_CUSTOM:data/custom}}'
 num_classes = 2
-stream_channels = [2048]
+stream_channels = [1024, 1024]
 
 train_pipeline = [
     dict(type='LoadSnippetFeature'),
-    dict(type='SampleSnippets', num_snippets=560),
+    # longer videos are cut to a random window, in training only
+    dict(type='SampleSnippets', num_snippets=500),
     dict(type='PackWTALInputs')
 ]
 test_pipeline = [dict(type='LoadSnippetFeature'), dict(type='PackWTALInputs')]

@@ -12,10 +12,7 @@ train_pipeline = [
     dict(type='SampleSnippets', num_snippets=200),
     dict(type='PackWTALInputs')
 ]
-test_pipeline = [
-    dict(type='LoadSnippetFeature'),
-    dict(type='PackWTALInputs')
-]
+test_pipeline = [dict(type='LoadSnippetFeature'), dict(type='PackWTALInputs')]
 
 train_dataloader = dict(
     batch_size=16,

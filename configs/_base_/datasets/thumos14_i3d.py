@@ -11,10 +11,7 @@ train_pipeline = [
     dict(type='SampleSnippets', num_snippets=560),
     dict(type='PackWTALInputs')
 ]
-test_pipeline = [
-    dict(type='LoadSnippetFeature'),
-    dict(type='PackWTALInputs')
-]
+test_pipeline = [dict(type='LoadSnippetFeature'), dict(type='PackWTALInputs')]
 
 train_dataloader = dict(
     batch_size=16,

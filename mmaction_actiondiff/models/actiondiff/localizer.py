@@ -19,6 +19,7 @@ from ..branch import BranchOutput, Scores
 from ..localizer import DataSamples, WeakLocalizer
 from .diffusion_head import video_generators
 from .fusion import peak_ratio
+from .loss import ActionDiffLoss
 from .mask_generator import PseudoMask
 
 
@@ -48,7 +49,7 @@ class ActionDiff(WeakLocalizer):
         kwargs: Of :class:`WeakLocalizer`.
     """
 
-    needs_diffusion = True
+    loss_type = ActionDiffLoss
 
     def __init__(self,
                  num_classes: int,

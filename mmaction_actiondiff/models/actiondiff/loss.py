@@ -12,6 +12,7 @@ from mmaction.registry import MODELS
 from torch import Tensor, nn
 
 from ..branch import BranchOutput
+from ..objective import WTALLoss
 from ..pooling import masked_mean
 from .diffusion_head import DenoisedOutput
 from .mask_generator import PseudoMask
@@ -31,6 +32,9 @@ class ActionDiffLoss(nn.Module):
         diffusion_weight (float): w_d. Defaults to 1.
         fused_weight (float): w_f. Defaults to 1.
         consistency_weight (float): w_c. Defaults to 0.
+
+    Raises:
+        ValueError: When ``base`` is no loss of a base branch.
     """
 
     def __init__(self,
@@ -40,6 +44,9 @@ class ActionDiffLoss(nn.Module):
                  consistency_weight: float = 0.) -> None:
         super().__init__()
         self.base = MODELS.build({'type': 'CO2NetLoss', **(base or {})})
+        if not isinstance(self.base, WTALLoss):
+            raise ValueError('loss.base must be a loss of models/wtal, got '
+                             f'{type(self.base).__name__}')
         self.diffusion_weight = diffusion_weight
         self.fused_weight = fused_weight
         self.consistency_weight = consistency_weight

@@ -1,10 +1,14 @@
 """ACRNet: two streams that attend to each other, two heads on each.
 
 Source: "Weakly-supervised Temporal Action Localization with Adaptive
-Clustering and Refining Network" (ACRNet), ICME 2023; its cross-modal
-attention is that of "Multi-head Cross-modal Attention", PRICAI 2022
-(THUMOS14 AVG 0.1:0.7: 47.5). Dimension letters: N videos, D channels of a
-stream, H heads, C classes, K = C + 1 with the background last, T snippets.
+Clustering and Refining Network" (ACRNet), ICME 2023 (THUMOS14 AVG 0.1:0.7:
+47.5); its cross-modal attention is that of "Multi-head Cross-modal
+Attention", PRICAI 2022. Where the papers and the released code differ, this
+follows the code, to 1e-5 (``tests/golden``), but for the merging of the heads
+(:class:`CrossModalAttention`).
+
+Dimension letters: N videos, D channels of a stream, H heads, C classes,
+K = C + 1 with the background last, T snippets.
 """
 from __future__ import annotations
 
@@ -18,8 +22,8 @@ from torch import Tensor, nn
 from ..branch import (BaseBranch, BranchOutput, MaskedConv, Scores,
                       append_background)
 from ..objective import WTALLoss, mil_loss
-from ..pooling import masked_avg_pool, snippet_rank
-from .co2net import ConsensusGate
+from ..pooling import masked_avg_pool, masked_mean, snippet_rank
+from .co2net import ConsensusGate, init_convolutions
 
 
 class CrossModalAttention(nn.Module):
@@ -27,45 +31,64 @@ class CrossModalAttention(nn.Module):
 
     ``A_h = normalize(x_h) W_h normalize(y_h)^T`` scores the snippets of one
     stream against those of the other; softmax over either axis mixes the
-    snippets of x or of y; ``tanh(x + gelu(mixed))``. Heads are put side by
-    side along the channels (the released code mixes time into them), and the
-    weights start at ``1 / sqrt(fan in)`` instead of ``sqrt(fan in)``, which
-    would saturate both the softmax and the tanh.
+    snippets of x or of y; ``tanh(x + gelu(mixed))``. The projections start as
+    large as in the released code: of them the direction alone matters, and it
+    then hardly moves.
 
     Args:
         channels (int): D of both streams.
         num_heads (int): H.
+        mix_heads (bool): Merge the heads as the released code does, which
+            spreads each snippet over others, instead of side by side along
+            the channels.
     """
 
-    def __init__(self, channels: int, num_heads: int) -> None:
+    def __init__(self, channels: int, num_heads: int, mix_heads: bool) -> None:
         super().__init__()
-        self.num_heads = num_heads
+        self.mix_heads = mix_heads
         width = channels // num_heads
-        self.rgb = nn.Conv1d(channels, channels, 1, bias=False)
-        self.flow = nn.Conv1d(channels, channels, 1, bias=False)
-        self.score = nn.Parameter(
-            torch.empty(num_heads, width, width).uniform_(-1, 1) / width**0.5)
+
+        def draw(rows: int) -> nn.Parameter:
+            weight = torch.empty(num_heads, rows, width)
+            return nn.Parameter(weight.uniform_(-rows**0.5, rows**0.5))
+
+        self.rgb = draw(channels)
+        self.flow = draw(channels)
+        self.score = draw(width)
 
     def forward(self, rgb: Tensor, flow: Tensor,
                 valid: Tensor) -> tuple[Tensor, Tensor]:
         """Twice (N, D, T) -> twice (N, D, T), zero where not valid."""
 
-        def heads(x: Tensor) -> Tensor:
+        def project(x: Tensor, weight: Tensor) -> Tensor:
             """(N, D, T) -> unit vectors (N, H, T, D / H)."""
-            x = x.unflatten(1, (self.num_heads, -1)).transpose(2, 3)
-            return F.normalize(x, dim=-1)
+            return F.normalize(
+                torch.einsum('ndt,hde->nhte', x, weight), dim=-1)
 
-        query, key = heads(self.rgb(rgb)), heads(self.flow(flow))
-        affinity = query @ self.score @ key.transpose(2, 3)  # (N, H, T, T)
+        query, key = project(rgb, self.rgb), project(flow, self.flow)
+        affinity = query @ self.score @ key.mT  # (N, H, T, T)
 
-        def mix(x: Tensor, own: Tensor, scores: Tensor) -> Tensor:
+        def gather(x: Tensor, own: Tensor, scores: Tensor) -> Tensor:
             scores = scores.masked_fill(~valid.unsqueeze(1),
                                         torch.finfo(scores.dtype).min)
             mixed = F.gelu(scores.softmax(-1) @ own)
-            return (x + mixed.transpose(2, 3).flatten(1, 2)).tanh() * valid
+            merge = mix_heads if self.mix_heads else stack_heads
+            return (x + merge(mixed, valid)).tanh() * valid
 
-        return (mix(rgb, query,
-                    affinity), mix(flow, key, affinity.transpose(2, 3)))
+        return (gather(rgb, query, affinity), gather(flow, key, affinity.mT))
+
+
+def stack_heads(x: Tensor, valid: Tensor) -> Tensor:
+    """Side by side along the channels: (N, H, T, D / H) -> (N, D, T)."""
+    return x.mT.flatten(1, 2)
+
+
+def mix_heads(x: Tensor, valid: Tensor) -> Tensor:
+    """The released code's: (D, T) of a video, read as if it were (T, D)."""
+    merged = torch.zeros_like(stack_heads(x, valid))
+    for i, length in enumerate(valid.sum(-1).flatten().tolist()):
+        merged[i, :, :length] = x[i, :, :length].mT.reshape(length, -1).T
+    return merged
 
 
 class StreamHeads(nn.Module):
@@ -118,6 +141,9 @@ class ACRBranch(BaseBranch):
         pool_kernel (int): Moving average over the heads' outputs, in
             snippets, odd; 1 for none (THUMOS14). ActivityNet uses 13.
             Defaults to 1.
+        dropout (float): In the gates. Defaults to 0.5.
+        mix_heads (bool): See :class:`CrossModalAttention`; for the weights
+            that the authors published. Defaults to False.
 
     Raises:
         ValueError: For streams that are not two, equal and a multiple of
@@ -130,7 +156,9 @@ class ACRBranch(BaseBranch):
                  num_heads: int = 4,
                  attention_channels: int = 512,
                  kernel_size: int = 3,
-                 pool_kernel: int = 1) -> None:
+                 pool_kernel: int = 1,
+                 dropout: float = 0.5,
+                 mix_heads: bool = False) -> None:
         super().__init__(num_classes, stream_channels, sum(stream_channels))
         if (len(stream_channels) != 2
                 or stream_channels[0] != stream_channels[1]
@@ -139,13 +167,15 @@ class ACRBranch(BaseBranch):
                 'ACRBranch needs two streams of equal width, a multiple of '
                 f'{num_heads=}, got stream_channels={tuple(stream_channels)}')
         channels = stream_channels[0]
-        self.cross_attention = CrossModalAttention(channels, num_heads)
-        self.rgb_gate = ConsensusGate(channels, channels)
-        self.flow_gate = ConsensusGate(channels, channels)
+        self.cross_attention = CrossModalAttention(channels, num_heads,
+                                                   mix_heads)
+        self.rgb_gate = ConsensusGate(channels, channels, dropout)
+        self.flow_gate = ConsensusGate(channels, channels, dropout)
         heads = (channels, num_classes, attention_channels, kernel_size,
                  pool_kernel)
         self.rgb_heads = StreamHeads(*heads)
         self.flow_heads = StreamHeads(*heads)
+        init_convolutions(self)
 
     def forward(self, inputs: Tensor, valid: Tensor) -> BranchOutput:
         """(N, D, T), (N, 1, T) bool -> :class:`BranchOutput`."""
@@ -195,42 +225,46 @@ def pool_clusters(output: BranchOutput,
 def rank_pool(cas: Tensor, rank: Tensor, chosen: Tensor) -> Tensor:
     """Mean over the chosen snippets with weights 1/2, 1/3, ... by rank.
 
+    The weights are divided by their sum where it exceeds 1: one or two
+    snippets alone do not count in full.
+
     Args:
         cas (Tensor): (N, C, T).
         rank (Tensor): (N, C, T), from 0.
-        chosen (Tensor): (N, C, T) bool, never empty for a class.
+        chosen (Tensor): (N, C, T) bool.
 
     Returns:
         Tensor: (N, C).
     """
     weight = chosen / (rank + 2)
-    return (cas * weight).sum(-1) / weight.sum(-1).clamp(min=1e-6)
+    return (cas * weight).sum(-1) / weight.sum(-1).clamp(min=1)
 
 
 def cluster_snippets(score: Tensor, rank: Tensor, valid: Tensor) -> Tensor:
     """Split the snippets of each class in two by their scores.
 
-    Exact 1-D 2-means: in descending order every cut is tried, and the one
-    with the largest variance between the parts wins. (ACRNet assigns one
-    snippet after the other to the nearer centre.)
+    In descending order, a snippet is action while it is at least as near to
+    the centre of those before it as to the lowest score; snippet i of them
+    weighs 1 / i in the centre. (As the released code does one snippet after
+    the other.)
 
     Args:
         score, rank (Tensor): (N, C, T); see :func:`snippet_rank`.
         valid (Tensor): (N, 1, T) bool.
 
     Returns:
-        Tensor: The upper part, (N, C, T) bool: at least one snippet, all of
-        them only where there is a single one.
+        Tensor: The upper part, (N, C, T) bool: the best snippet and more, the
+        lowest only where it is the best.
     """
-    length = valid.sum(-1, keepdim=True)
     ordered = torch.zeros_like(score).scatter(-1, rank, score * valid)
-    above = ordered.cumsum(-1)
-    count = torch.arange(1, score.size(-1) + 1, device=score.device)
-    rest = (length - count).clamp(min=1)
-    gap = above / count - (above[..., -1:] - above) / rest
-    variance = count * (length - count) * gap**2
-    variance = variance.masked_fill(count >= length, -1)
-    return (rank <= variance.argmax(-1, keepdim=True)) & valid
+    place = torch.arange(score.size(-1), device=score.device)
+    last = valid.sum(-1, keepdim=True) - 1
+    lowest = ordered.gather(-1, last.expand(-1, score.size(1), -1))
+    weight = 1 / (place + 1)
+    centre = (ordered * weight).cumsum(-1) / weight.cumsum(-1)
+    near = centre[..., :-1] - ordered[..., 1:] <= ordered[..., 1:] - lowest
+    count = 1 + (near & (place[1:] < last)).cumprod(-1).sum(-1, keepdim=True)
+    return (rank < count) & valid
 
 
 def refine_clusters(cas: Tensor, rank: Tensor, action: Tensor) -> Tensor:
@@ -238,7 +272,7 @@ def refine_clusters(cas: Tensor, rank: Tensor, action: Tensor) -> Tensor:
 
     In descending order of the score, the running mean of the CAS is compared
     with the cluster's rank-weighted mean; as many leading snippets stay as
-    there are places where it is not below. ACRNet's cluster refining.
+    there are places where it is not below, or all if there is none.
 
     Args:
         cas, rank (Tensor): (N, C, T); see :func:`snippet_rank`.
@@ -251,9 +285,7 @@ def refine_clusters(cas: Tensor, rank: Tensor, action: Tensor) -> Tensor:
     ordered = torch.zeros_like(cas).scatter(-1, rank, cas * action)
     count = torch.arange(1, cas.size(-1) + 1, device=cas.device)
     inside = count <= action.sum(-1, keepdim=True)
-    # Of a single snippet both means are the same, but for rounding.
-    slack = 1e-5 * reference.abs()
-    good = (ordered.cumsum(-1) / count >= reference - slack) & inside
+    good = (ordered.cumsum(-1) / count >= reference) & inside
     kept = good.sum(-1, keepdim=True)
     return action & ((rank < kept) | (kept == 0))
 
@@ -263,8 +295,7 @@ class ACRLoss(WTALLoss):
     """``L_action + L_background + attention_weight * L_GCE``.
 
     The attention of each stream learns the union of the present classes'
-    clusters by generalised cross-entropy (its two halves are summed, over
-    both streams).
+    clusters by generalised cross-entropy.
 
     Args:
         attention_weight (float): Defaults to 0.1, the paper's lambda.
@@ -289,14 +320,13 @@ class ACRLoss(WTALLoss):
                 progress: float = 0.5) -> dict[str, Tensor]:
         """See :class:`WTALLoss`."""
         losses = self.classify(output, label, valid)
-        _, _, chosen = pool_clusters(output, valid)
+        chosen = pool_clusters(output, valid)[2]
         present = chosen & (label > 0).unsqueeze(-1)
-        union = present.any(1, keepdim=True).to(label.dtype)
-        attention = torch.stack([
+        union = present.any(1, keepdim=True)
+        losses['loss_gce'] = self.attention_weight * torch.stack([
             gce_loss(stream, union, valid)
             for stream in output.stream_attentions
         ]).sum()
-        losses['loss_gce'] = self.attention_weight * 2 * attention
         return losses
 
 
@@ -317,17 +347,18 @@ def gce_loss(attention: Tensor,
     """Generalised cross-entropy of an attention against a binary mask.
 
     ``(1 - p^q) / q`` (Zhang and Sabuncu, NeurIPS 2018) with p the probability
-    of the target, averaged over positives and negatives apart, then halved:
-    a mislabelled snippet pulls less than with cross-entropy.
+    of the target: a mislabelled snippet pulls less than with cross-entropy.
+    The means over the positives and over the negatives of each video are
+    added.
 
     Args:
-        attention, target (Tensor): (N, 1, T), ``target`` in {0, 1}.
+        attention (Tensor): (N, 1, T) in [0, 1].
+        target, valid (Tensor): (N, 1, T) bool.
     """
-    positive = (target > 0) & valid
-    negative = (target <= 0) & valid
 
     def side(prob: Tensor, chosen: Tensor) -> Tensor:
         loss = (1 - prob.clamp(min=1e-6)**q) / q
-        return (loss * chosen).sum() / chosen.sum().clamp(min=1)
+        return masked_mean(loss, chosen).mean()
 
-    return (side(attention, positive) + side(1 - attention, negative)) / 2
+    return (side(attention, target & valid) +
+            side(1 - attention, ~target & valid))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..branch import BranchOutput
 from ..pooling import masked_mean, snippet_rank, suppress_background
-from .co2net import CO2NetLoss
+from .co2net import CO2NetLoss, guide_gap
 
 
 def evidence(logits: Tensor) -> Tensor:
@@ -139,10 +139,9 @@ class DELULoss(CO2NetLoss):
         weight = curriculum_weight(
             snippet_uncertainty(suppressed.detach()), valid, progress,
             self.amplitude)
-        background = output.cas.softmax(1)[:, -1:]
-        attentions = torch.cat([output.attention, *output.stream_attentions],
-                               1)
-        gap = (1 - attentions - background).abs().mean(1, keepdim=True)
+        gap = guide_gap(
+            torch.cat([output.attention, *output.stream_attentions], 1),
+            output.cas)
         losses['loss_progressive'] = (
             self.progressive_weight * masked_mean(weight * gap, valid).mean())
         return losses

@@ -1,0 +1,17 @@
+"""The laboratory: comparisons over seeds, speed, and why the mAP moved.
+
+It needs a clone of the repository; no package holds it. Run its modules from
+the root of the clone: ``python -m benchmarks.speed``.
+"""
+from __future__ import annotations
+
+from pathlib import Path
+
+from mmaction_actiondiff.cli import UsageError
+
+#: Root of the clone.
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class BenchmarkError(UsageError):
+    """What a user can mend; the message says how."""

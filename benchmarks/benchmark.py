@@ -1,0 +1,204 @@
+"""Train and evaluate every entry of a plan with several seeds; one table.
+
+    python tools/benchmark.py configs/benchmarks/shrec21.py --seeds 0 1 2
+    python tools/benchmark.py configs/actiondiff_demo.py --seeds 0 1 2
+
+The first is a plan of many entries, the second the config of one model. Every
+run is evaluated at its last iteration. Finished runs are kept: the same
+command goes on where it was stopped, and other options train in other
+folders.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import signal
+import sys
+from pathlib import Path
+from typing import Sequence
+
+from mmengine.config import Config
+
+from mmaction_actiondiff import cli
+
+from . import ROOT, BenchmarkError
+from .plan import Plan, load_plan
+from .pool import Pool, locked
+from .report import chart, markdown, summarise, write
+
+
+def at_least(least: int):
+    """A type of argparse: an integer that is not below ``least``."""
+
+    def whole(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f'must be >= {least}')
+        return value
+
+    return whole
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What every command that runs plans has."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument(
+        '--seeds', type=at_least(0), nargs='+', default=[0, 1, 2])
+    parser.add_argument(
+        '--jobs', type=at_least(1), default=1, help='runs at the same time')
+    parser.add_argument(
+        '--work-dir',
+        default='work_dirs/benchmark',
+        help='folder of runs and reports')
+    parser.add_argument(
+        '--publish',
+        nargs='?',
+        const='docs/benchmark',
+        metavar='DIR',
+        help='write the report into this folder, too (docs/benchmark)')
+    parser.add_argument(
+        '--report-only',
+        action='store_true',
+        help='run nothing, report what is finished')
+    cli.add_config_options(parser, 'override settings of every entry')
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog='benchmark.py', description=__doc__)
+    parser.add_argument('config', help='a plan, or the config of a model')
+    parser.add_argument(
+        '--entries', nargs='+', help='only these, and those they build on')
+    parser.add_argument('--data-root', help='folder of the data set')
+    parser.add_argument(
+        '--keep-rows',
+        action='store_true',
+        help='with --publish: an entry keeps its row of the published report '
+        'until all its seeds are finished')
+    add_arguments(parser)
+    args = parser.parse_args(argv)
+    args.seeds = list(dict.fromkeys(args.seeds))
+    if args.keep_rows and not args.publish:
+        parser.error('--keep-rows keeps rows of a published report: it needs '
+                     '--publish')
+    if args.data_root:
+        args.cfg_options = dict(args.cfg_options, data_root=args.data_root)
+    return args
+
+
+def made_by(args: argparse.Namespace, *words: str) -> str:
+    """A command with all options that decide what its report says."""
+    line = ['python', *words, '--seeds', *map(str, args.seeds)]
+    if args.cfg_options:
+        line.append('--cfg-options')
+        for key, value in args.cfg_options.items():
+            # where the data lie is the user's affair
+            line.append(f'{key}={"DIR" if key == "data_root" else value}')
+    return shlex.join(line)
+
+
+def plan_words(args: argparse.Namespace) -> list[str]:
+    """What names the report of a plan."""
+    path = Path(args.config).resolve()
+    inside = path.is_relative_to(ROOT)
+    words = ['tools/benchmark.py']
+    words.append(str(path.relative_to(ROOT)) if inside else path.name)
+    if args.entries:
+        words += ['--entries', *args.entries]
+    if args.keep_rows:
+        words += ['--publish', '--keep-rows']
+    return words
+
+
+def run_plans(plans: Sequence[Plan], jobs: int) -> bool:
+    """Run what is not finished; whether all went well.
+
+    Raises:
+        BenchmarkError: If another benchmark works in one of the folders.
+        SystemExit: On SIGTERM; the processes end, too.
+    """
+    runs = [run for plan in plans for run in plan.wanted]
+    pool = Pool(runs, jobs)
+    names = ', '.join(plan.bench.name for plan in plans)
+    print(
+        f'{names}: {len(runs)} runs, {len(runs) - pool.total} finished before',
+        flush=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        pool.work()
+    except KeyboardInterrupt:
+        print('Stopped; the same command goes on from here.')
+        sys.exit(130)
+    return not pool.failed
+
+
+def read_published(folder: str, name: str) -> dict | None:
+    path = Path(folder, f'{name}.json')
+    return json.loads(path.read_text('utf-8')) if path.is_file() else None
+
+
+def write_report(bench: Config, plan: Plan, args: argparse.Namespace) -> None:
+    """Write the report, and where asked for, publish it.
+
+    Raises:
+        BenchmarkError: If rows that are published would be lost.
+    """
+    results = plan.results()
+    if not results:
+        print('No run has finished: there is nothing to report.')
+        return
+    published = args.publish and read_published(args.publish, bench.name)
+    report = summarise(bench, results, args.seeds,
+                       made_by(args, *plan_words(args)),
+                       published if args.keep_rows else None)
+    folders = [plan.folder]
+    if args.publish:
+        lost = [
+            name for name, row in (
+                published or dict(entries={}))['entries'].items()
+            if name in bench.entries and set(row['seeds']) -
+            set(report['entries'].get(name, dict(seeds=()))['seeds'])
+        ]
+        if lost:
+            print_report(bench, report, folders)
+            raise BenchmarkError(
+                f'not published: {args.publish}/{bench.name}.json has seeds '
+                f'of {lost} that this report lacks; add --keep-rows, or run '
+                'them')
+        folders.append(Path(args.publish))
+    print_report(bench, report, folders)
+
+
+def print_report(bench: Config, report: dict, folders: list[Path]) -> None:
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / bench.name
+        write(Path(f'{path}.json'), json.dumps(report, indent=1) + '\n')
+        write(Path(f'{path}.md'), markdown(bench, report))
+        chart(bench, report, Path(f'{path}.png'))
+        print(f'Report: {path}.md, .json, .png')
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
+    with cli.command():
+        bench = load_plan(args.config)
+        if args.keep_rows and not read_published(args.publish, bench.name):
+            raise BenchmarkError(
+                f'--keep-rows takes rows from {args.publish}/{bench.name}'
+                '.json, which is not there')
+        plan = Plan(bench, args.work_dir, args.seeds, args.entries,
+                    args.cfg_options)
+        if args.report_only:
+            write_report(bench, plan, args)
+            return 0
+        with locked(plan.folder):
+            try:
+                good = run_plans([plan], args.jobs)
+            finally:
+                write_report(bench, plan, args)
+    return 0 if good else 1
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,173 @@
+"""Measure a trained localizer: precision, recall, speed, size.
+
+Evaluates the checkpoint on the test data by the metrics of its config and by
+average recall, times every video by itself, counts the parameters, and writes
+all of it to a json file.
+"""
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmaction.structures import ActionDataSample
+from mmengine.device import get_device
+
+import mmaction_actiondiff
+from mmaction_actiondiff import cli
+from mmaction_actiondiff.evaluation import make_protocol
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='path of the config')
+    parser.add_argument('checkpoint', help='path of the checkpoint')
+    parser.add_argument('--out', required=True, help='json file to write')
+    parser.add_argument(
+        '--protocols',
+        nargs='*',
+        default=[],
+        help='evaluate by these protocols, too; they prefix the metrics')
+    parser.add_argument(
+        '--video-scores',
+        help='pair the proposals of a class-agnostic localizer with these '
+        'scores: a file that --scores-out of another localizer wrote')
+    parser.add_argument(
+        '--scores-out', help='json file for the video-level scores')
+    parser.add_argument(
+        '--speed-only', action='store_true', help='evaluate nothing')
+    cli.add_common_arguments(parser)
+    return parser.parse_args()
+
+
+def evaluators(cfg: Any, args: argparse.Namespace) -> list[dict]:
+    """The config's metrics and the further ones."""
+    if args.speed_only:
+        return []
+    found = cfg.test_evaluator
+    found = list(found) if isinstance(found, (list, tuple)) else [found]
+    if args.video_scores:
+        found += [
+            dict(metric, video_scores=args.video_scores) for metric in found
+            if metric['type'] == 'PairedDetectionMAP'
+        ]
+    found += [
+        dict(metric, protocol=name, prefix=name) for name in args.protocols
+        for metric in found if metric['type'] == 'DetectionMAP' or
+        (args.video_scores and metric.get('video_scores') == args.video_scores)
+    ]
+    if not any(metric['type'] == 'ProposalRecall' for metric in found):
+        found.append(dict(type='ProposalRecall'))
+    return found
+
+
+class Stopwatch:
+    """Stands in for ``test_step``; times it and keeps the video scores."""
+
+    def __init__(self, test_step: Any) -> None:
+        self.test_step = test_step
+        self.seconds: list[float] = []
+        self.scores: dict[str, list[float]] = {}
+
+    def __call__(self, data: Any) -> Any:
+        start = time.perf_counter()
+        found = self.test_step(data)
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        self.seconds.append(time.perf_counter() - start)
+        for sample in found:
+            if isinstance(sample, ActionDataSample):
+                self.scores[sample.video_name] = sample.pred_score.tolist()
+        return found
+
+
+def machine() -> dict[str, Any]:
+    """What a number may depend on beside the seed and the versions."""
+    cpu = platform.processor() or platform.machine()
+    path = Path('/proc/cpuinfo')
+    if path.is_file():
+        for line in path.read_text().splitlines():
+            if line.startswith('model name'):
+                cpu = line.partition(':')[2].strip()
+                break
+    return dict(
+        cpu=f'{cpu} ({torch.backends.cpu.get_cpu_capability()})',
+        cpu_count=os.cpu_count(),
+        threads=torch.get_num_threads(),
+        device=torch.cuda.get_device_name()
+        if get_device() == 'cuda' else get_device())
+
+
+def versions() -> dict[str, str]:
+    """Of Python, the libraries, and the package with a digest of its code."""
+    digest = hashlib.sha256()
+    folder = Path(mmaction_actiondiff.__file__).parent
+    for path in sorted(folder.rglob('*.py')):
+        if '.mim' not in path.parts:
+            digest.update(path.read_bytes())
+    return dict(
+        python=platform.python_version(),
+        **{
+            name: importlib.metadata.version(name)
+            for name in ('torch', 'mmengine', 'mmaction2', 'numpy')
+        },
+        mmaction_actiondiff=mmaction_actiondiff.__version__,
+        source=digest.hexdigest()[:12])
+
+
+def describe(name: str, dataset: Any) -> dict[str, Any]:
+    """The protocol, and what it counts of the data set."""
+    protocol = make_protocol(name)
+    counts = [
+        len(record['segments'])
+        for record in map(dataset.get_data_info, range(len(dataset)))
+        if record['video_name'] not in protocol.exclude
+    ]
+    return dict(
+        name=protocol.name,
+        num_videos=len(counts),
+        num_gt=sum(counts),
+        settings=protocol.settings())
+
+
+def main() -> None:
+    args = parse_args()
+    with cli.command():
+        cfg = cli.load_config(args)
+        cfg.load_from = args.checkpoint
+        cfg.resume = False
+        cfg.test_dataloader.batch_size = 1  # every video by itself
+        cfg.test_evaluator = evaluators(cfg, args)
+        runner = cli.build_runner(cfg)
+        watch = Stopwatch(runner.model.test_step)
+        runner.model.test_step = watch
+        metrics = runner.test()
+        result: dict[str, Any] = dict(
+            metrics=metrics,
+            inference_ms=1000 * statistics.median(watch.seconds),
+            # a teacher of averaged weights is not trained, nor used in a test
+            parameters=sum(p.numel() for p in runner.model.parameters()
+                           if p.requires_grad),
+            machine=machine(),
+            versions=versions())
+        protocols = [
+            m['protocol'] for m in cfg.test_evaluator if 'protocol' in m
+        ]
+        if protocols:
+            result['protocol'] = describe(protocols[0],
+                                          runner.test_dataloader.dataset)
+        if args.scores_out and watch.scores:
+            Path(args.scores_out).write_text(json.dumps(watch.scores))
+        Path(args.out).write_text(json.dumps(result))
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,316 @@
+"""What a benchmark runs: the entries of its plan, seed by seed."""
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from argparse import Namespace
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Mapping, Sequence
+
+from mmengine.config import Config
+
+from mmaction_actiondiff import cli
+from mmaction_actiondiff.evaluation import make_protocol
+
+from . import ROOT, BenchmarkError
+
+FAMILIES = ('ours', 'control', 'wtal', 'supervised')
+_TRAIN = ['tools/train.py', '{run}/train.py', '--work-dir', '{run}/train']
+_NAME = re.compile(r'[A-Za-z0-9][\w.-]*')
+
+
+@dataclass
+class Run:
+    """One entry with one seed.
+
+    Attributes:
+        key (str): Digest of all that decides the result: resolved configs,
+            commands, environment, and the keys of the runs it builds on.
+        folder (Path): ``ENTRY/seed_N-KEY``: with other options it is another
+            folder, so that nothing finished is ever replaced.
+        configs (dict[str, Config]): The stages, the evaluated one last.
+        commands (list[list[str]]): Scripts below the root, with arguments.
+        checkpoint (Path): Of the last iteration.
+        trained (bool): Whether it trains, or tests the weights of another.
+    """
+    name: str
+    seed: int
+    key: str
+    folder: Path
+    configs: dict[str, Config]
+    commands: list[list[str]]
+    env: dict[str, str]
+    needs: list[Run]
+    checkpoint: Path
+    main_metric: str
+    trained: bool
+
+    def __str__(self) -> str:
+        return f'{self.name} seed {self.seed}'
+
+    def result(self) -> dict | None:
+        """What the finished run has found."""
+        path = self.folder / 'result.json'
+        if not path.is_file():
+            return None
+        result = json.loads(path.read_text(encoding='utf-8'))
+        return result if result['key'] == self.key else None
+
+
+def load_plan(path: str) -> Config:
+    """Read a plan, or make one of the config of a single model.
+
+    Entries that a derived plan sets to None are left out. ``ablations``, a
+    list of ``(block, weights, {entry: (label, options)})``, become entries
+    of the config ``ablated``.
+
+    Raises:
+        BenchmarkError: If there is no such file, or an entry has an unknown
+            family, or a name that is no plain name of a folder.
+    """
+    if not os.path.isfile(path):
+        raise BenchmarkError(f'the plan {path} does not exist; see '
+                             'configs/benchmarks/*.py')
+    bench = Config.fromfile(path)
+    if 'model' in bench:
+        bench = _plan_of_one(path, bench)
+    bench.name = Path(path).stem
+    bench.entries = {k: v for k, v in bench.entries.items() if v is not None}
+    for block, weights, items in bench.get('ablations', ()):
+        for name, (label, options) in items.items():
+            bench.entries[name] = dict(
+                config=bench.ablated,
+                family='ours',
+                block=block,
+                label=label,
+                options=options,
+                weights=weights)
+    for name, entry in bench.entries.items():
+        if entry.family not in FAMILIES:
+            raise BenchmarkError(f'{path}: the family of {name} must be one '
+                                 f'of {FAMILIES}, got {entry.family!r}')
+    parts = [
+        part for entry in bench.entries.values()
+        for part in entry.get('parts', ())
+    ]
+    for name in (bench.name, *bench.entries, *parts):
+        if not _NAME.fullmatch(name):
+            raise BenchmarkError(
+                f'{path}: {name!r} is to name a folder below --work-dir: use '
+                'letters, digits, "_", "-" and ".", a letter or digit first')
+    return bench
+
+
+def _plan_of_one(path: str, cfg: Config) -> Config:
+    metrics = cfg.get('test_evaluator') or []
+    for metric in metrics if isinstance(metrics, list) else [metrics]:
+        if metric['type'] == 'DetectionMAP':
+            break
+    else:
+        raise BenchmarkError(f'{path}: its test_evaluator has no DetectionMAP '
+                             'to report')
+    protocol = make_protocol(metric.get('protocol', 'seconds212'))
+    low, high = protocol.averages[0]
+    full = Path(path).resolve()
+    name = full.stem
+    return Config(
+        dict(
+            data=name,
+            protocol=protocol.name,
+            other_protocols=[],
+            main_metric=f'det/mAP@{low:.2f}:{high:.2f}',
+            ours=name,
+            base=name,
+            ceiling=None,
+            compare=[],
+            entries={
+                name:
+                dict(
+                    config=os.path.relpath(full, ROOT),
+                    family='ours',
+                    label=name)
+            }))
+
+
+class Plan:
+    """All runs of a benchmark, those that others build on first.
+
+    Args:
+        bench (Config): What :func:`load_plan` returns.
+        work_dir (str | Path): The runs are in the folder of the plan's name
+            below it.
+        seeds (Sequence[int]): Of every entry.
+        entries (Sequence[str], optional): Only these, and those they build
+            on.
+        options (Mapping, optional): Override settings of every entry.
+
+    Raises:
+        BenchmarkError: If an entry is unknown, or evaluated by another
+            protocol than the plan states.
+    """
+
+    def __init__(self,
+                 bench: Config,
+                 work_dir: str | Path,
+                 seeds: Sequence[int],
+                 entries: Sequence[str] | None = None,
+                 options: Mapping | None = None) -> None:
+        self.bench = bench
+        self.folder = Path(os.path.abspath(work_dir), bench.name)
+        self.seeds = list(seeds)
+        self.options = dict(options or {})
+        self.runs: dict[tuple[str, int], Run] = {}
+        unknown = sorted(set(entries or ()) - set(bench.entries))
+        if unknown:
+            raise BenchmarkError(f'{bench.name} has the entries '
+                                 f'{sorted(bench.entries)}, not {unknown}')
+        for seed in self.seeds:
+            for name in bench.entries:
+                self.add(name, seed)
+        wanted = set(entries or bench.entries)
+        for name, seed in reversed(self.runs):  # what needs others is last
+            if name in wanted:
+                wanted.update(o.name for o in self.runs[name, seed].needs)
+        self.wanted = [run for run in self.runs.values() if run.name in wanted]
+
+    def results(self) -> dict[str, dict[int, dict]]:
+        """Of the finished runs, by entry and seed."""
+        found: dict[str, dict[int, dict]] = {}
+        for name in self.bench.entries:
+            for seed in self.seeds:
+                if result := self.runs[name, seed].result():
+                    found.setdefault(name, {})[seed] = result
+        return found
+
+    def add(self, name: str, seed: int) -> Run:
+        """The run of an entry, made with all that it builds on."""
+        if (name, seed) in self.runs:
+            return self.runs[name, seed]
+        entry = self.bench.entries[name]
+        weights, scores = entry.get('weights'), entry.get('video_scores')
+        needs = {
+            other: self.add(other, seed)
+            for other in (*entry.get('needs', ()), weights, scores) if other
+        }
+        # The key comes from what stands there before the folders are known.
+        places = {place: f'{{{place}}}' for place in ('run', *needs)}
+        places.update(
+            {f'{o}_checkpoint': f'{{{o}_checkpoint}}'
+             for o in needs},
+            seed=str(seed))
+        configs, commands, env, _ = self.fill(entry, seed, needs, places)
+        self.check_protocol(name, list(configs.values())[-1])
+        content = [{
+            part: cfg.to_dict()
+            for part, cfg in configs.items()
+        }, commands, env, [other.key for other in needs.values()]]
+        text = json.dumps(content, sort_keys=True, default=str)
+        key = hashlib.sha256(text.encode()).hexdigest()
+
+        folder = self.folder / name / f'seed_{seed}-{key[:8]}'
+        places['run'] = str(folder)
+        for other, run in needs.items():
+            places[other] = str(run.folder)
+            places[f'{other}_checkpoint'] = str(run.checkpoint)
+        configs, commands, env, checkpoint = self.fill(entry, seed, needs,
+                                                       places, configs)
+        run = Run(
+            name,
+            seed,
+            key,
+            folder,
+            configs,
+            commands,
+            env,
+            list(needs.values()),
+            Path(checkpoint),
+            self.bench.main_metric,
+            trained=not weights)
+        self.runs[name, seed] = run
+        return run
+
+    def fill(
+        self,
+        entry: Mapping,
+        seed: int,
+        needs: Mapping[str, Run],
+        places: Mapping[str, str],
+        configs: dict[str, Config] | None = None
+    ) -> tuple[dict[str, Config], list[list[str]], dict[str, str], str]:
+        """Configs, commands, environment and checkpoint of an entry.
+
+        ``configs`` are those of another filling: good enough where no
+        environment changes them.
+        """
+        weights, scores = entry.get('weights'), entry.get('video_scores')
+        run = places['run']
+        env = {k: v.format(**places) for k, v in entry.get('env', {}).items()}
+        if configs is None or env:
+            parts = entry.get('parts', dict(train=entry['config']))
+            configs = {
+                part: self.resolve(path, entry, seed, env)
+                for part, path in parts.items()
+            }
+        commands = entry.get('commands', [] if weights else [_TRAIN])
+        commands = [[arg.format(**places) for arg in line]
+                    for line in commands]
+        part = list(configs)[-1]
+        for item, cfg in configs.items():
+            checkpoint = f'{run}/{item}/iter_{cfg.train_cfg.max_iters}.pth'
+            if weights and item == part:
+                checkpoint = places[f'{weights}_checkpoint']
+            commands.append([
+                'benchmarks/measure.py', f'{run}/{item}.py', checkpoint,
+                '--out', f'{run}/measured_{item}.json', '--work-dir',
+                f'{run}/measured'
+            ])
+            if item != part:
+                commands[-1].append('--speed-only')
+        commands[-1] += ['--scores-out', f'{run}/video_scores.json']
+        if self.bench.other_protocols:
+            commands[-1] += ['--protocols', *self.bench.other_protocols]
+        if scores:
+            commands[-1] += [
+                '--video-scores', f'{places[scores]}/video_scores.json'
+            ]
+        return configs, commands, env, checkpoint
+
+    def resolve(self, path: str, entry: Mapping, seed: int,
+                env: Mapping[str, str]) -> Config:
+        """A config as it will be run."""
+        old = dict(os.environ)
+        os.environ.update(env)
+        try:
+            cfg = cli.load_config(
+                Namespace(
+                    config=str(ROOT / path.replace('{data}', self.bench.data)),
+                    cfg_options={
+                        # logs only: tell the iteration of a validation
+                        'default_hooks.logger.log_metric_by_epoch': False,
+                        **self.bench.get('options', {}),
+                        **entry.get('options', {}),
+                        **self.options,
+                        'randomness.seed': seed
+                    },
+                    work_dir='.',
+                    launcher='none',
+                    local_rank=0))
+        finally:
+            os.environ.clear()
+            os.environ.update(old)
+        cfg.pop('work_dir')
+        return cfg
+
+    def check_protocol(self, name: str, cfg: Config) -> None:
+        """All entries of a table are evaluated alike."""
+        metrics = cfg.test_evaluator
+        for metric in metrics if isinstance(metrics, list) else [metrics]:
+            if metric['type'] in ('DetectionMAP', 'PairedDetectionMAP'):
+                found = metric.get('protocol', 'seconds212')
+                if found != self.bench.protocol:
+                    raise BenchmarkError(
+                        f'{name} is evaluated by {found!r}, the benchmark '
+                        f'{self.bench.name} by {self.bench.protocol!r}')

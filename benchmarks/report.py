@@ -1,0 +1,444 @@
+"""What a benchmark reports of its runs: numbers, table and chart."""
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Iterable, Mapping, Sequence
+
+import numpy as np
+from mmengine.config import Config
+
+from . import BenchmarkError
+from .plan import FAMILIES
+
+
+def mean_std(values: Sequence[float]) -> dict[str, float | None]:
+    """Mean and standard deviation of the sample (None for one value)."""
+    std = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return dict(mean=float(np.mean(values)), std=std)
+
+
+def paired_difference(first: Mapping[int, float],
+                      second: Mapping[int, float]) -> dict | None:
+    """Difference of two entries, seed by seed.
+
+    Args:
+        first, second (Mapping[int, float]): Value by seed.
+
+    Returns:
+        dict, optional: ``seeds`` that both have, ``mean`` of the differences
+        and its ``standard_error`` (standard deviation of the sample over
+        ``sqrt(n)``; None for one seed). None without a common seed.
+    """
+    seeds = sorted(set(first) & set(second))
+    if not seeds:
+        return None
+    found = mean_std([first[seed] - second[seed] for seed in seeds])
+    error = found['std'] and found['std'] / len(seeds)**0.5
+    return dict(seeds=seeds, mean=found['mean'], standard_error=error)
+
+
+def share_of_gap(value: float, base: float, ceiling: float) -> float | None:
+    """Part of the gap from base to ceiling that is closed, in percent; None
+    where the ceiling is not above the base."""
+    if ceiling <= base:
+        return None
+    return float(100 * (value - base) / (ceiling - base))
+
+
+def merged(descriptions: Iterable[Mapping]) -> dict[str, Any]:
+    """One description of all runs; ``a / b`` shows where they differ.
+
+    A description may itself be one of several runs.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for description in descriptions:
+        for key, value in description.items():
+            for text in str(value).split(' / '):
+                found.setdefault(key, {})[text] = value
+    return {
+        key:
+        ' / '.join(sorted(values)) if len(values) > 1 else values.popitem()[1]
+        for key, values in found.items()
+    }
+
+
+def summarise(bench: Config,
+              results: Mapping[str, Mapping[int, dict]],
+              seeds: Sequence[int],
+              command: str = '',
+              published: Mapping | None = None) -> dict:
+    """All numbers of the report.
+
+    Args:
+        bench (Config): The benchmark.
+        results (Mapping): Results of finished runs by entry and seed; no
+            entry without a run.
+        seeds (Sequence[int]): Those asked for.
+        command (str): What makes this report.
+        published (Mapping, optional): An earlier report; its rows stand
+            until every seed asked for has a result.
+
+    Returns:
+        dict: For json; see ``docs/benchmark``.
+
+    Raises:
+        BenchmarkError: If the earlier report was evaluated in another way.
+    """
+    every = [run for runs in results.values() for run in runs.values()]
+    protocol: dict = next(
+        (run['protocol'] for run in every if run['protocol']), {})
+    evaluated = dict(
+        protocol=bench.protocol,
+        protocol_settings=protocol.get('settings'),
+        num_videos=protocol.get('num_videos'),
+        num_gt=protocol.get('num_gt'),
+        main_metric=bench.main_metric)
+    kept: dict[str, dict] = {}
+    if published:
+        for key, value in evaluated.items():
+            if published[key] != value:
+                raise BenchmarkError(
+                    f'the published report of {bench.name} has {key}='
+                    f'{published[key]!r}, the runs {value!r}: its rows cannot '
+                    'stand beside them, so run again without --keep-rows')
+        kept = {
+            name: dict(row, **described(bench, name))
+            for name, row in published['entries'].items()
+            if name in bench.entries and set(seeds) -
+            set(results.get(name, ()))
+        }
+    entries = {
+        name: kept.get(name) or entry_row(bench, name, results[name], seeds)
+        for name in bench.entries if name in kept or name in results
+    }
+    sources = [*every, published] if published and kept else every
+    return dict(
+        name=bench.name,
+        **evaluated,
+        command=command,
+        iteration='the last one of each config, never chosen on the test set',
+        seeds=list(seeds),
+        base=bench.base,
+        ceiling=bench.ceiling,
+        missing=[name for name in bench.entries if name not in entries],
+        kept=list(kept),
+        differences=compare(bench, entries),
+        versions=merged(source['versions'] for source in sources),
+        machine=merged(source['machine'] for source in sources),
+        entries=entries)
+
+
+def described(bench: Config, name: str) -> dict:
+    """What the benchmark says of an entry."""
+    entry = bench.entries[name]
+    return dict(
+        family=entry.family,
+        label=entry.label,
+        block=entry.get('block'),
+        note=entry.get('note'),
+        config=entry.config.replace('{data}', bench.data))
+
+
+def entry_row(bench: Config, name: str, runs: Mapping[int, dict],
+              seeds: Sequence[int]) -> dict:
+    """What the runs of one entry have found."""
+    runs = dict(sorted(runs.items()))
+    every = [run['metrics'] for run in runs.values()]
+    keys = bench.entries[name].get('metrics') or dict.fromkeys(key
+                                                               for own in every
+                                                               for key in own)
+    metrics = {key: over_seeds(every, key) for key in keys}
+
+    def pick(prefix: str, is_range: bool = False) -> dict[str, dict | None]:
+        return {
+            key[len(prefix):]: value
+            for key, value in metrics.items()
+            if key.startswith(prefix) and (':' in key) == is_range
+        }
+
+    average = [
+        own[bench.main_metric] for own in every
+        if own.get(bench.main_metric) is not None
+    ]
+    best = [
+        max(run['history'].values()) for run in runs.values() if run['history']
+    ]
+    singles = pick('det/mAP@')
+    first = next(iter(runs.values()))
+    costs = ('train_seconds', 'inference_ms', 'peak_memory_mb',
+             'peak_gpu_memory_mb')
+    return {
+        **described(bench, name), 'seeds': list(runs),
+        'missing_seeds': [seed for seed in seeds if seed not in runs],
+        'iteration': first['iteration'],
+        'average': average,
+        **(mean_std(average) if average else dict(mean=None, std=None)), 'mAP':
+        singles,
+        'mAP_by_seed': {
+            thr: [own.get(f'det/mAP@{thr}') for own in every]
+            for thr in singles
+        },
+        'averages': pick('det/mAP@', True),
+        'video_acc': metrics.get('det/video_acc'),
+        'other_averages': {
+            key: value
+            for key, value in pick('', True).items()
+            if '/mAP@' in key and not key.startswith('det/')
+        },
+        'best_on_test': mean_std(best) if best else None,
+        'parameters': first['parameters'],
+        **{
+            key: over_seeds(runs.values(), key)
+            for key in costs
+        }, 'AR@AN': pick('proposal/AR@')
+    }
+
+
+def over_seeds(runs: Iterable[Mapping], key: str) -> dict | None:
+    """Mean and deviation of the runs that have a value."""
+    values = [run[key] for run in runs if run.get(key) is not None]
+    return mean_std(values) if values else None
+
+
+def compare(bench: Config, entries: Mapping[str, dict]) -> list[dict]:
+    """Relate each row to base and ceiling; the differences asked for."""
+    averages = {
+        name: by_seed(row, row['average'])
+        for name, row in entries.items()
+    }
+    base = averages.get(bench.base, {})
+    ceiling = averages.get(bench.ceiling, {})
+    for name, row in entries.items():
+        own = averages[name]
+        row['minus_base'] = None
+        if name != bench.base:
+            row['minus_base'] = paired_difference(own, base)
+        seeds = own.keys() & base.keys() & ceiling.keys()
+        row['share_of_gap'] = share_of_gap(
+            *(float(np.mean([values[seed] for seed in seeds]))
+              for values in (own, base, ceiling))) if seeds else None
+
+    differences = []
+    for first, second in bench.compare:
+        found = paired_difference(
+            averages.get(first, {}), averages.get(second, {}))
+        if found:
+            # rows of older reports lack the single seeds
+            one, other = (
+                entries[name].get('mAP_by_seed', {})
+                for name in (first, second))
+            by_tiou = {
+                thr:
+                paired_difference(
+                    by_seed(entries[first], one[thr]),
+                    by_seed(entries[second], other[thr]))
+                for thr in one if thr in other
+            }
+            differences.append(
+                dict(first=first, second=second, **found, by_tiou=by_tiou))
+    return differences
+
+
+def by_seed(row: Mapping, values: Sequence[float | None]) -> dict[int, float]:
+    """The values of a row's runs, where there are any."""
+    return {
+        seed: value
+        for seed, value in zip(row['seeds'], values) if value is not None
+    }
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file as a whole or not at all."""
+    new = path.with_suffix(path.suffix + '.new')
+    new.write_text(text, encoding='utf-8')
+    os.replace(new, path)
+
+
+def number(found: Mapping | None, digits: int = 1, sign: str = '') -> str:
+    """``mean ± deviation`` of any of the dictionaries above."""
+    if not found or found['mean'] is None:
+        return '–'
+    spread = found.get('standard_error', found.get('std'))
+    text = f'{found["mean"]:{sign}.{digits}f}'
+    return text if spread is None else f'{text} ± {spread:.{digits}f}'
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
+    head = list(head)
+    lines = ['| ' + ' | '.join(head) + ' |', '|---' * len(head) + '|']
+    return lines + ['| ' + ' | '.join(row) + ' |' for row in rows]
+
+
+def ordered(report: Mapping) -> dict[str | None, list[dict]]:
+    """Entries by block, then by family."""
+    blocks: dict[str | None, list[dict]] = {}
+    for entry in report['entries'].values():
+        blocks.setdefault(entry['block'], []).append(entry)
+    for members in blocks.values():
+        members.sort(key=lambda entry: FAMILIES.index(entry['family']))
+    return blocks
+
+
+def results_of(entry: Mapping, report: Mapping, thrs: Sequence[str],
+               average: str) -> dict[str, str]:
+    """Cells of the first table."""
+    row = dict(method=entry['label'], family=entry['family'])
+    for thr in thrs:
+        found = entry['mAP'].get(thr)
+        row[thr] = number(found and dict(mean=found['mean']))
+    row[f'**{average}**'] = f'**{number(entry)}**'
+    row[f'− {report["base"]}'] = number(entry['minus_base'], sign='+')
+    if report['ceiling'] in report['entries']:
+        gap = entry['share_of_gap']
+        row['gap closed'] = '–' if gap is None else f'{gap:.0f} %'
+    row['AR@100'] = number(entry['AR@AN'].get('100'))
+    row['best on test (test-selected)'] = number(entry['best_on_test'])
+    return row
+
+
+def costs_of(entry: Mapping, average: str) -> dict[str, str]:
+    """Cells of the second table."""
+    gpu = entry['peak_gpu_memory_mb']
+    others = {**entry['averages'], **entry['other_averages']}
+    others.pop(average, None)
+    texts = [f'{key} {number(value)}' for key, value in others.items()]
+    row = dict(
+        method=entry['label'],
+        seeds=str(len(entry['seeds'])),
+        iterations=str(entry['iteration']))
+    for n in ('1', '5', '10'):
+        row[f'AR@{n}'] = number(entry['AR@AN'].get(n))
+    row['video accuracy'] = number(entry['video_acc'])
+    row['other averages'] = '; '.join(texts) or '–'
+    row['parameters'] = f'{entry["parameters"] / 1e6:.2f} M'
+    row['training (s)'] = number(entry['train_seconds'], 0)
+    row['inference (ms/video)'] = number(entry['inference_ms'])
+    row['peak memory (MB)'] = number(entry['peak_memory_mb'], 0)
+    if gpu:
+        row['peak memory (MB)'] += f' + {gpu["mean"]:.0f} on the GPU'
+    return row
+
+
+def environment(report: Mapping) -> str:
+    """The machine and the versions, in one line."""
+    machine = report['machine']
+    versions = ', '.join(f'{k} {v}' for k, v in report['versions'].items())
+    return (f'{machine.get("cpu", "CPU not recorded")}, '
+            f'{machine["cpu_count"]} cores, {machine["threads"]} thread per '
+            f'run, device {machine["device"]}. {versions}.')
+
+
+COLUMNS = """\
+* **− {base}**: mean difference to it, paired by seed, ± its standard
+  error.
+* **gap closed**: part of the way from the base to full supervision, on the
+  seeds that all three have.
+* **AR@n**: recall of n proposals per video, whatever their class, averaged
+  over tIoU 0.50 to 0.95.
+* **best on test**: the best of all validations, which are on the test videos:
+  how much selection would add. Never used elsewhere.
+* **other averages**: over other ranges of tIoU, and by other protocols;
+  "oracle" pairs proposals of no class with the true classes.
+* **training**: iterations alone; **inference**: median over the videos, one at
+  a time, features in memory, proposals and suppression included; **peak
+  memory**: resident, of the training process. Times are wall-clock times
+  beside whatever else the machine does."""
+
+
+def markdown(bench: Config, report: Mapping) -> str:
+    """The report to read."""
+    average = bench.main_metric.partition('@')[2]
+    entries = report['entries']
+    thrs = bench.get('columns') or list(
+        dict.fromkeys(t for entry in entries.values() for t in entry['mAP']))
+    lines = [
+        f'# Benchmark: {report["name"]}', '',
+        f'Protocol `{report["protocol"]}`: {report["num_videos"]} videos, '
+        f'{report["num_gt"]} instances. Seeds '
+        f'{" ".join(map(str, report["seeds"]))}. Every run is evaluated at '
+        'the last iteration of its config. Made by', '', '```bash',
+        report['command'], '```', '',
+        f'mAP (%) by tIoU, **{average}** their mean ± standard deviation over '
+        'the seeds.', ''
+    ]
+    blocks = ordered(report)
+    for block, members in blocks.items():
+        rows = [results_of(e, report, thrs, average) for e in members]
+        lines += [f'**{block}**', ''] if block else []
+        lines += [*table(rows[0], [row.values() for row in rows]), '']
+    for found in report['differences']:
+        first, second = (
+            entries[found[key]]['label'] for key in ('first', 'second'))
+        by_tiou = ', '.join(f'{thr} {number(value, 1, "+")}'
+                            for thr, value in found['by_tiou'].items())
+        lines.append(f'* {first} − {second}, paired by seed: '
+                     f'**{number(found, 2, "+")}** (standard error; '
+                     f'{len(found["seeds"])} seeds)' +
+                     (f'; by tIoU: {by_tiou}' if by_tiou else ''))
+    lines += [''] if report['differences'] else []
+    rows = [costs_of(e, average) for group in blocks.values() for e in group]
+    lines += [
+        '## Recall, other averages, cost', '',
+        *table(rows[0], [row.values() for row in rows]), '', '## Columns', '',
+        COLUMNS.format(base=report['base'])
+    ]
+    lines += [
+        f'* {entry["label"]}: {entry["note"]}' for entry in entries.values()
+        if entry['note']
+    ]
+    missing = report['missing'] + [
+        f'{name} (seeds {entry["missing_seeds"]})'
+        for name, entry in entries.items() if entry['missing_seeds']
+    ]
+    if missing:
+        lines += ['', f'Not finished: {", ".join(missing)}.']
+    if report['kept']:
+        kept = ', '.join(f'"{entries[k]["label"]}"' for k in report['kept'])
+        lines += ['', f'Rows of an earlier report, not trained again: {kept}.']
+    lines += [
+        '',
+        environment(report), '', f'![mean mAP]({report["name"]}.png)', ''
+    ]
+    return '\n'.join(lines)
+
+
+def chart(bench: Config, report: Mapping, path: Path) -> None:
+    """Bars of the mean average."""
+    import matplotlib
+    matplotlib.use('Agg')
+    import matplotlib.pyplot as plt
+
+    entries = [
+        entry for group in ordered(report).values() for entry in group
+        if entry['average']
+    ]
+    if not entries:
+        return
+    figure, axes = plt.subplots(
+        figsize=(8, 1.5 + 0.36 * max(len(entries), 8)), layout='constrained')
+    for family, colour in zip(
+            FAMILIES, ('tab:red', 'tab:orange', 'tab:blue', 'tab:gray')):
+        own = {
+            i: entry
+            for i, entry in enumerate(entries) if entry['family'] == family
+        }
+        if own:
+            bars = axes.barh(
+                list(own), [entry['mean'] for entry in own.values()],
+                xerr=[entry['std'] or np.nan for entry in own.values()],
+                color=colour,
+                alpha=0.8,
+                capsize=3,
+                label=family)
+            axes.bar_label(bars, fmt='%.1f', padding=3)
+    axes.set_yticks(range(len(entries)), [e['label'] for e in entries])
+    axes.invert_yaxis()
+    axes.margins(x=0.12, y=0.01)
+    axes.set_xlabel(f'mAP@{bench.main_metric.partition("@")[2]} (%), '
+                    'mean ± std over seeds')
+    axes.set_title(f'{report["name"]}, protocol {report["protocol"]}, seeds '
+                   f'{" ".join(map(str, report["seeds"]))}')
+    figure.legend(loc='outside lower center', ncols=4)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)

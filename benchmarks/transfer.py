@@ -1,0 +1,174 @@
+"""One preset over many data sets: what it gains on each, at worst, on average.
+
+    ACTIONDIFF_SHREC21=DIR ACTIONDIFF_HAPT=DIR ACTIONDIFF_LAYOUT=FILE.json \
+        python -m benchmarks.transfer --seeds 0 1 2 3 4
+
+Each set is a plan of ``configs/benchmarks``; its runs are those that
+``tools/benchmark.py`` would make of them in the same folder.
+"""
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+from pathlib import Path
+from typing import Mapping, Sequence
+
+import numpy as np
+
+from mmaction_actiondiff import cli
+
+from . import ROOT
+from .benchmark import add_arguments, made_by, run_plans
+from .plan import Plan, load_plan
+from .pool import locked
+from .report import (by_seed, environment, merged, number, paired_difference,
+                     share_of_gap, summarise, table, write)
+
+SETS = ('demo', 'demo_thumos14', 'demo_thumos14_half', 'demo_thumos14_double',
+        'shrec21', 'hapt')
+ENTRIES = ('base', 'control', 'actiondiff', 'supervised')
+
+
+def make_plans(args: argparse.Namespace) -> list[Plan]:
+    """The plans of the sets, of the four entries alone."""
+    plans = []
+    for name in args.sets:
+        bench = load_plan(str(ROOT / 'configs/benchmarks' / f'{name}.py'))
+        bench.entries = {entry: bench.entries[entry] for entry in ENTRIES}
+        plans.append(
+            Plan(bench, args.work_dir, args.seeds, options=args.cfg_options))
+    return plans
+
+
+def compare(reports: Mapping[str, Mapping]) -> dict:
+    """Relate the entries of every set, seed by seed.
+
+    Args:
+        reports (Mapping): What :func:`summarise` returns, by set.
+
+    Returns:
+        dict: ``sets``, each with ``mean`` and ``std`` of every entry,
+        ``over_base`` and ``over_control`` (paired differences) and
+        ``share_of_gap``; of these three ``mean`` and ``worst`` over the sets.
+    """
+    sets: dict[str, dict] = {}
+    for name, report in reports.items():
+        rows = report['entries']
+        values = {
+            entry: by_seed(rows[entry], rows[entry]['average'])
+            for entry in ENTRIES if entry in rows
+        }
+        ours = values.get('actiondiff', {})
+        common = set(ours).intersection(*(values.get(entry, {})
+                                          for entry in ('base', 'supervised')))
+        sets[name] = dict(
+            protocol=report['protocol'],
+            num_videos=report['num_videos'],
+            entries={
+                entry: dict(mean=rows[entry]['mean'], std=rows[entry]['std'])
+                for entry in values
+            },
+            over_base=paired_difference(ours, values.get('base', {})),
+            over_control=paired_difference(ours, values.get('control', {})),
+            share_of_gap=share_of_gap(
+                *(float(np.mean([values[entry][seed] for seed in common]))
+                  for entry in ('actiondiff', 'base',
+                                'supervised'))) if common else None)
+    found: dict[str, dict] = dict(mean={}, worst={})
+    for key in ('over_base', 'over_control', 'share_of_gap'):
+        gains = {
+            name: row[key]['mean'] if key.startswith('over') else row[key]
+            for name, row in sets.items() if row[key] is not None
+        }
+        if gains:
+            found['mean'][key] = float(np.mean(list(gains.values())))
+            worst = min(gains, key=lambda name: gains[name])
+            found['worst'][key] = dict(set=worst, value=gains[worst])
+    return dict(sets=sets, **found)
+
+
+def markdown(report: Mapping) -> str:
+    """The report to read."""
+    rows = []
+    for name, row in report['sets'].items():
+        gap = row['share_of_gap']
+        rows.append([
+            name,
+            str(row['num_videos']),
+            *(number(row['entries'].get(entry)) for entry in ENTRIES),
+            number(row['over_base'], 1, '+'),
+            number(row['over_control'], 1,
+                   '+'), '–' if gap is None else f'{gap:.0f} %'
+        ])
+    blank = [''] * (1 + len(ENTRIES))
+    mean, worst = report['mean'], report['worst']
+    if mean:
+        rows.append([
+            '**mean**', *blank,
+            *(f'**{mean[key]:+.1f}**' if key in mean else '–'
+              for key in ('over_base', 'over_control')),
+            f'**{mean["share_of_gap"]:.0f} %**'
+            if 'share_of_gap' in mean else '–'
+        ])
+        rows.append([
+            '**worst**', *blank,
+            *(f'**{worst[key]["value"]:+.1f}** ({worst[key]["set"]})'
+              if key in worst else '–'
+              for key in ('over_base', 'over_control')),
+            f'**{worst["share_of_gap"]["value"]:.0f} %** '
+            f'({worst["share_of_gap"]["set"]})'
+            if 'share_of_gap' in worst else '–'
+        ])
+    return '\n'.join([
+        '# Transfer: one preset on every set', '',
+        'Average mAP (%), mean ± standard deviation over the seeds '
+        f'{" ".join(map(str, report["seeds"]))}, at the last iteration. '
+        'Differences are paired by seed, ± their standard error; the gap is '
+        'that from the base to full supervision. Made by '
+        '`python -m benchmarks.transfer`.', '', *table([
+            'set', 'test videos', 'base', 'control', 'ActionDiff',
+            'full supervision', 'over base', 'over control', 'gap closed'
+        ], rows), '', *(f'Not finished: {name}.'
+                        for name in report['missing']),
+        *([environment(report)] if report['sets'] else []), ''
+    ])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog='python -m benchmarks.transfer', description=__doc__)
+    parser.add_argument('--sets', nargs='+', choices=SETS, default=SETS)
+    add_arguments(parser)
+    parser.set_defaults(seeds=[0, 1, 2, 3, 4])
+    args = parser.parse_args(argv)
+    with cli.command(), contextlib.ExitStack() as stack:
+        plans = make_plans(args)
+        good = True
+        if not args.report_only:
+            for plan in plans:
+                stack.enter_context(locked(plan.folder))
+            good = run_plans(plans, args.jobs)
+        reports = {
+            plan.bench.name: summarise(plan.bench, results, args.seeds)
+            for plan in plans if (results := plan.results())
+        }
+        report = dict(
+            seeds=list(args.seeds),
+            command=made_by(args, '-m', 'benchmarks.transfer', '--sets',
+                            *args.sets),
+            missing=[name for name in args.sets if name not in reports],
+            machine=merged(r['machine'] for r in reports.values()),
+            versions=merged(r['versions'] for r in reports.values()),
+            **compare(reports))
+        for folder in filter(None, (args.work_dir, args.publish)):
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            write(Path(folder, 'transfer.json'), json.dumps(report, indent=1))
+            write(Path(folder, 'transfer.md'), markdown(report))
+            print(f'Report: {folder}/transfer.md, .json')
+    return 0 if good else 1
+
+
+if __name__ == '__main__':
+    sys.exit(main())

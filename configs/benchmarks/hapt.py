@@ -1,0 +1,11 @@
+_base_ = ['./shrec21.py']
+data = 'hapt'
+entries = dict(
+    actiondiff_co2net=None,
+    co2net=None,
+    acr=None,
+    cola=None,
+    delu=None,
+    bmn=None,
+    bsn=None,
+    tcanet=None)

@@ -1,0 +1,323 @@
+"""ActionDiff: every combination works, warm-up, teacher, no hidden state."""
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmaction.registry import MODELS
+from mmengine.config import Config
+from mmengine.logging import MessageHub
+
+from mmaction_actiondiff.models import ActionDiff
+from mmaction_actiondiff.models.actiondiff.condition import MODES
+from mmaction_actiondiff.models.actiondiff.fusion import TRAIN_MODES
+
+PRESET = (
+    Path(__file__).parents[3] / 'configs' / '_base_' / 'models' /
+    'actiondiff.py')
+
+
+def total(losses):
+    """What the optimizer minimises."""
+    return sum(v for k, v in losses.items() if k.startswith('loss_'))
+
+
+def gradients(model):
+    return {
+        name: torch.zeros_like(p) if p.grad is None else p.grad.clone()
+        for name, p in model.named_parameters()
+    }
+
+
+@pytest.mark.parametrize('head', ['DiffusionHead', 'SelfTrainingHead'])
+@pytest.mark.parametrize('train_mode', TRAIN_MODES)
+def test_every_branch_fusion_and_head_trains_and_predicts(
+        build, videos, branch, train_mode, head):
+    cfg = dict(type=head, denoiser=dict(channels=16))
+    for mode, attention_weight in zip(MODES, (0., .5, 0.)):
+        model = build(
+            branch,
+            dump_snippets=True,
+            condition=dict(mode=mode),
+            fusion=dict(
+                train_mode=train_mode, attention_weight=attention_weight))
+        model.diffusion_head = MODELS.build(
+            dict(num_classes=3, condition_channels=8, **cfg))
+        losses = model.train()(*videos(), mode='loss')
+        assert all(v.isfinite() for v in losses.values())
+        total(losses).backward()
+        # (The control feeds its mask layer zeros: a gradient of zero.)
+        for name, parameter in model.named_parameters():
+            assert parameter.grad.isfinite().all(), name
+        denoiser = model.diffusion_head.denoiser
+        for parameter in (denoiser.head.weight, denoiser.condition.weight,
+                          model.condition.feature.weight):
+            assert parameter.grad.abs().sum() > 0
+        for sample in model.eval()(*videos(), mode='predict'):
+            assert len(sample.pred_instances) > 0
+            score = sample.pred_snippets.score
+            assert score.amin() >= 0 and score.amax() <= 1
+            chosen = score[:, sample.pred_classes]
+            assert (chosen.amax(0) > .1).all() and (chosen.std(0) > 0).all()
+            assert sample.pred_snippets.attention.amax() > .1
+
+
+def settings(module):
+    """Every setting of a model's parts, by the path of its owner."""
+    owners = dict(
+        module.named_modules(),
+        proposals=module.proposal_generator,
+        masks=module.mask_generator,
+        scheduler=module.diffusion_head.scheduler)
+    return {
+        f'{path}.{name}': repr(value)
+        for path, owner in owners.items()
+        for name, value in [('class', type(owner)), *vars(owner).items()]
+        if name == 'nms'
+        or not (isinstance(value, dict) or 'object at' in repr(value))
+    }
+
+
+def test_defaults_are_the_shipped_preset():
+    given = dict(num_classes=4, stream_channels=(8, 8))
+    cfg = dict(Config.fromfile(PRESET).model, **given)
+    kept = copy.deepcopy(cfg)
+    preset = MODELS.build(cfg)
+    assert cfg == kept  # building leaves it as it was
+    found, expected = settings(ActionDiff(**given)), settings(preset)
+    assert len(found) > 150
+    assert {k: v for k, v in found.items() if expected.get(k) != v} == {}
+    assert found.keys() == expected.keys()
+    shapes = [{
+        n: p.shape
+        for n, p in m.named_parameters()
+    } for m in (preset, ActionDiff(**given))]
+    assert shapes[0] == shapes[1]
+
+
+def test_the_loss_is_a_function_of_inputs_and_weights(build, videos):
+    """Nor does it move anything, nor ask who is running."""
+    model = build(warmup_iters=10, mask_teacher=dict(momentum=.25)).train()
+    model.begin_iteration(25, 100)
+    state = {k: v.clone() for k, v in model.state_dict().items()}
+    hub = MessageHub.get_instance('another_run')
+    hub.update_info('iter', 1)
+    hub.update_info('max_iters', 10)
+    answers = []
+    for _ in range(3):
+        torch.manual_seed(3)
+        answers.append(model(*videos(), mode='loss'))
+    for other in answers[1:]:
+        for name, value in answers[0].items():
+            assert torch.equal(value, other[name]), name
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, state[name]), name
+
+
+def test_the_base_loss_knows_the_progress(build, videos):
+    model = build('delu')
+    losses = []
+    for iteration in (10, 90):
+        model.begin_iteration(iteration, 100)
+        torch.manual_seed(3)
+        losses.append(model(*videos(), mode='loss'))
+    changed = {k for k, v in losses[0].items() if v != losses[1][k]}
+    assert changed == {'loss_progressive'}
+
+
+def test_predictions_follow_the_seed_only(build, shake, videos):
+    model = shake(build(dump_snippets=True))
+    first = model(*videos(), mode='predict')
+    torch.manual_seed(99)
+    again = model(*videos(), mode='predict')
+    model.seed = 1
+    other = model(*videos(), mode='predict')
+    for a, b, c in zip(first, again, other):
+        assert torch.equal(a.pred_instances.scores, b.pred_instances.scores)
+        assert not torch.equal(a.pred_snippets.denoised,
+                               c.pred_snippets.denoised)
+
+
+def test_weight_zero_is_the_base_alone(build, shake, videos, branch):
+    full = shake(build(branch, fusion=dict(weight=0.), dump_snippets=True))
+    weak = build(branch, type='WeakLocalizer', dump_snippets=True)
+    weak.base_branch.load_state_dict(full.base_branch.state_dict())
+    for a, b in zip(
+            weak(*videos(), mode='predict'), full(*videos(), mode='predict')):
+        torch.testing.assert_close(a.pred_snippets.score,
+                                   b.pred_snippets.score)
+        torch.testing.assert_close(a.pred_snippets.score,
+                                   b.pred_snippets.base_score)
+        assert torch.equal(a.pred_score, b.pred_score)
+    losses = weak(*videos(), mode='loss')
+    assert not {k for k in losses if 'diffusion' in k or 'fused' in k}
+
+
+@pytest.mark.parametrize('length', [1, 2, 3])
+@pytest.mark.parametrize('label', [(), (0, 1, 2)])
+def test_degenerate_videos(build, videos, branch, length, label):
+    model = build(branch).train()
+    inputs, samples = videos((length, ), (label, ))
+    losses = model(inputs, samples, mode='loss')
+    assert all(v.isfinite() for v in losses.values())
+    sample, = model.eval()(inputs, samples, mode='predict')
+    assert sample.pred_instances.segments.isfinite().all()
+
+
+def test_warmup_trains_the_base_then_ramps(build, videos):
+    model = build(warmup_iters=10).train()
+    assert model.warmup_ramp() == 1  # nobody says where the training stands
+    model.begin_iteration(9, 100)
+    losses = model(*videos(), mode='loss')
+    assert losses['loss_diffusion'] == 0
+    assert 'loss_mil_fused' not in losses
+    total(losses).backward()
+    assert all(p.grad is not None for p in model.parameters())
+    ramps = []
+    for step in (10, 15, 20, 99):
+        model.begin_iteration(step, 100)
+        ramps.append(model.warmup_ramp())
+        losses = model(*videos(), mode='loss')
+        assert losses['loss_diffusion'] > 0 and 'loss_mil_fused' in losses
+    # exp(-5 (1 - x)^2) at x = 0, 1/2, 1
+    assert ramps == pytest.approx([np.exp(-5), np.exp(-1.25), 1, 1])
+
+
+@pytest.mark.parametrize('loss', [
+    dict(diffusion_weight=0.),
+    dict(diffusion_weight=0., fused_weight=0.),
+    dict(fused_weight=0.),
+    dict(consistency_weight=.5),
+])
+@pytest.mark.parametrize('train_mode', TRAIN_MODES)
+def test_no_parameter_is_without_a_gradient(build, videos, loss, train_mode):
+    """Distributed training would wait for it."""
+    model = build(loss=loss, fusion=dict(train_mode=train_mode)).train()
+    total(model(*videos(), mode='loss')).backward()
+    assert [n for n, p in model.named_parameters() if p.grad is None] == []
+
+
+@pytest.mark.parametrize('train_mode', TRAIN_MODES)
+@pytest.mark.parametrize('attention_weight', [0., 0.3])
+def test_a_pass_without_gradient_changes_no_gradient(build, shake, videos,
+                                                     train_mode,
+                                                     attention_weight,
+                                                     monkeypatch):
+    """What is generated has one only where a loss learns from it."""
+    model = shake(
+        build(
+            fusion=dict(
+                train_mode=train_mode, attention_weight=attention_weight)))
+
+    def step():
+        model.zero_grad()
+        torch.manual_seed(3)
+        total(model(*videos(), mode='loss')).backward()
+        return gradients(model)
+
+    found = step()
+    monkeypatch.setattr(type(model.fusion), 'teaches', True)
+    for name, expected in step().items():
+        torch.testing.assert_close(found[name], expected, msg=name)
+
+
+def test_what_is_fused_does_not_give_the_labels_away(build, shake, videos,
+                                                     monkeypatch):
+    # Only the labels of the second call differ; the fused scores must not.
+    model = shake(build(fusion=dict(train_mode='mixture')))
+    fused = []
+    weaken = model.fusion.weaken
+
+    def spy(*args):
+        fused.append(weaken(*args))
+        return fused[-1]
+
+    monkeypatch.setattr(model.fusion, 'weaken', spy)
+    for labels in (((0, ), (1, )), ((2, ), (0, 2))):
+        torch.manual_seed(3)
+        model(*videos(labels=labels), mode='loss')
+    torch.testing.assert_close(fused[0].cas, fused[1].cas)
+
+
+def test_diffusion_teaches_the_base_nothing_by_itself(build, shake, videos):
+    """No gradient passes the masks, the condition or the fusion."""
+    model = shake(build(fusion=dict(train_mode='none'))).train()
+    model(*videos(), mode='loss')['loss_diffusion'].backward()
+    assert all(p.grad is None for p in model.base_branch.parameters())
+
+
+def test_teacher_follows_the_weights_between_iterations(build, videos):
+    model = build(
+        mask_teacher=dict(momentum=.25),
+        loss=dict(consistency_weight=1.)).train()
+    student = model.base_branch.classifier.bias
+    teacher = model.teacher.module.classifier.bias
+    model.begin_iteration(0, 100)  # the first call copies
+    before = teacher.clone()
+    assert torch.equal(before, student)
+    with torch.no_grad():
+        student.add_(1.)
+    losses = model(*videos(), mode='loss')
+    assert torch.equal(teacher, before)  # the loss moves nothing
+    assert losses['loss_consistency'] > 0
+    model.begin_iteration(1, 100)
+    torch.testing.assert_close(teacher, before + .25)
+    assert not model.teacher.training and not teacher.requires_grad
+    assert any(k.startswith('teacher.') for k in model.state_dict())
+
+
+def test_empty_settings_of_a_teacher_mean_the_defaults(build):
+    assert build(mask_teacher=None).teacher is None
+    assert build(mask_teacher=dict()).teacher.momentum == .0002
+
+
+def test_the_teacher_makes_the_masks(build, videos, monkeypatch):
+    model = build(mask_teacher=dict(), mask_generator=dict(k_mode='ratio'))
+    for parameter in model.teacher.module.parameters():
+        parameter.data.mul_(-1)
+    masks = []
+    generate = model.mask_generator
+    monkeypatch.setattr(
+        model, 'mask_generator',
+        lambda *args: masks.append(generate(*args)) or masks[-1])
+    model(*videos(), mode='loss')
+    model.teacher = None
+    model(*videos(), mode='loss')
+    assert not torch.equal(masks[0].mask, masks[1].mask)
+
+
+def test_state_dict_holds_learned_tensors_only(build):
+    model = build()
+    assert set(model.state_dict()) == {n for n, _ in model.named_parameters()}
+    assert all(v.dtype == torch.float32 for v in model.state_dict().values())
+
+
+def test_the_logged_peak_ratios_are_those_of_base_and_fused(
+        build, shake, videos):
+    losses = shake(build())(*videos(), mode='loss')
+    # Erasing weakens the peaks; a mean is never above its peak.
+    assert 1 <= losses['peak_ratio_fused'] <= losses['peak_ratio_base']
+    assert not losses['peak_ratio_base'].requires_grad
+
+
+def test_it_learns_where_the_actions_are(build, videos):
+    """The whole method on six videos whose class has its own channel."""
+    inputs, samples = videos((40, ) * 6, ((0, ), (1, ), (2, )) * 2)
+    inputs *= .3
+    for i, row in enumerate(inputs):
+        row[[i % 3, 6 + i % 3], 5 + i:17 + i] += 3
+    model = build('mil', warmup_iters=40, dump_snippets=True)
+    optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
+    for step in range(120):
+        model.begin_iteration(step, 120)
+        optimizer.zero_grad()
+        total(model(inputs, samples, mode='loss')).backward()
+        optimizer.step()
+    for i, sample in enumerate(model(inputs, samples, mode='predict')):
+        assert int(sample.pred_score.argmax()) == i % 3
+        denoised = sample.pred_snippets.denoised[:, i % 3]
+        rest = torch.cat([denoised[:5 + i], denoised[17 + i:]])
+        assert denoised[5 + i:17 + i].mean() > rest.mean() + .2

@@ -1,0 +1,166 @@
+"""The objective of the diffusion branch, against numbers by hand."""
+from __future__ import annotations
+
+from math import log
+
+import pytest
+import torch
+
+from mmaction_actiondiff.models import ActionDiffLoss, BranchOutput
+from mmaction_actiondiff.models.actiondiff.diffusion_head import DenoisedOutput
+from mmaction_actiondiff.models.actiondiff.loss import (consistency_loss,
+                                                        diffusion_loss)
+from mmaction_actiondiff.models.actiondiff.mask_generator import PseudoMask
+
+
+def ones(*shape):
+    return torch.ones(*shape, dtype=torch.bool)
+
+
+def pseudo(mask, weight):
+    return PseudoMask(mask, weight, mask.amax(1, keepdim=True))
+
+
+def test_cross_entropy_over_classes_and_background():
+    # softmax of (log 2, log 1, 0): 1/2, 1/4, background 1/4
+    logits = torch.tensor([[[log(2.)] * 3, [0.] * 3]])
+    mask = torch.tensor([[[1., 1., 0.], [0., 1., 0.]]])
+    weight, label, valid = torch.ones(1, 2, 3), torch.ones(1, 2), ones(1, 1, 3)
+    out = diffusion_loss(logits, pseudo(mask, weight), label, valid)
+    shared = (log(2.) + log(4.)) / 2
+    assert out.item() == pytest.approx((log(2.) + shared + log(4.)) / 3)
+    # class 1 ignores two snippets: the one of class 0 is learned as such,
+    # the one of no class teaches nothing
+    mask[0, 1, 1] = 0
+    weight[0, 1, 1:] = 0
+    out = diffusion_loss(logits, pseudo(mask, weight), label, valid)
+    assert out.item() == pytest.approx(log(2.))
+
+
+def test_absent_classes_are_background_and_padding_is_not_seen():
+    logits = torch.zeros(1, 3, 4)  # all of 4 answers at 1/4
+    mask, label = torch.zeros(1, 3, 4), torch.tensor([[1., 0., 0.]])
+    mask[0, 0, 0] = 1
+    weight = mask.clone()
+    weight[0, 0, :2] = 1  # the rest: ignored, and padding
+    valid = torch.tensor([[[True, True, True, False]]])
+    logits[0, 1, 2] = logits[0, :, 3] = 99.
+    out = diffusion_loss(logits, pseudo(mask, weight), label, valid)
+    assert out.item() == pytest.approx(log(4.))
+    # an absent class teaches where the present one is sure of its mask
+    logits[0, 1, 0] = log(5.)
+    out = diffusion_loss(logits, pseudo(mask, weight), label, valid)
+    assert out.item() == pytest.approx((log(8.) + log(4.)) / 2)
+    none = diffusion_loss(logits, pseudo(mask * 0, mask * 0), label, valid)
+    assert none == 0
+
+
+def test_diffusion_loss_learns_the_mask():
+    # Its optimum is the mask itself, also with very many absent classes.
+    logits = torch.zeros(1, 200, 10, requires_grad=True)
+    mask = torch.zeros(1, 200, 10)
+    mask[0, 3, 2:5] = 1
+    label = torch.zeros(1, 200)
+    label[0, 3] = 1
+    target = pseudo(mask, label.unsqueeze(-1).expand(-1, -1, 10))
+    optimiser = torch.optim.Adam([logits], lr=.5)
+    for _ in range(60):
+        optimiser.zero_grad()
+        diffusion_loss(logits, target, label, ones(1, 1, 10)).backward()
+        optimiser.step()
+    assert torch.equal((logits > 0).float(), mask)
+
+
+def test_consistency_loss():
+    output = BranchOutput(
+        torch.zeros(1, 1, 2), torch.zeros(1, 2, 2), torch.tensor([[[.5, .1]]]))
+    weakened = output._replace(cas=torch.tensor([[[log(3.), 0.], [0., 0.]]]))
+    half = torch.full((1, 1, 2), .5)
+    generated = DenoisedOutput(half, half, half)
+    label, valid = torch.ones(1, 1), ones(1, 1, 2)
+    args = output, weakened, generated, label, valid
+    assert consistency_loss(*args, None).item() == pytest.approx(.16 / 2)
+    # softmax: (.75, .25) against (.5, .5) at the first snippet
+    assert consistency_loss(
+        *args, output).item() == pytest.approx(.16 / 2 + 2 * .25**2 / 2)
+    assert consistency_loss(output, weakened, generated, label * 0, valid,
+                            None).item() == pytest.approx((.25 + .01) / 2)
+
+
+def batch(length=6, num_videos=2, labels=True):
+
+    def output():
+        attention = torch.rand(num_videos, 1, length)
+        return BranchOutput(
+            torch.randn(num_videos, 5, length),
+            torch.randn(num_videos, 4, length), attention,
+            (attention * .9, attention * .8))
+
+    label = torch.zeros(num_videos, 3)
+    label[:, 0] = float(labels)
+    mask = torch.zeros(num_videos, 3, length)
+    mask[:, 0, 0] = float(labels)
+    logits = torch.randn(num_videos, 3, length)
+    denoised = DenoisedOutput(logits, logits.sigmoid() / 3, logits)
+    return dict(
+        output=output(),
+        label=label,
+        valid=ones(num_videos, 1, length),
+        progress=.5,
+        pseudo=pseudo(mask,
+                      label.unsqueeze(-1) + mask * 0),
+        denoised=denoised,
+        generated=denoised,
+        weakened=output(),
+        teacher=output())
+
+
+TERMS = dict(
+    diffusion_weight=['loss_diffusion'],
+    fused_weight=['loss_mil_fused', 'loss_mil_suppressed_fused'],
+    consistency_weight=['loss_consistency'])
+
+
+@pytest.mark.parametrize('name', TERMS)
+def test_each_weight_scales_its_own_terms(name):
+    given, every = batch(), dict.fromkeys(TERMS, 1.)
+    one = ActionDiffLoss(**every)(**given)
+    three = ActionDiffLoss(**{**every, name: 3.})(**given)
+    without = ActionDiffLoss(**{**every, name: 0.})(**given)
+    base = ActionDiffLoss(**every).base(given['output'], given['label'],
+                                        given['valid'])
+    assert set(one) == {*base, *sum(TERMS.values(), [])}
+    for key, value in one.items():
+        factor = 3 if key in TERMS[name] else 1
+        torch.testing.assert_close(three[key], factor * value)
+        assert value.isfinite() and value.ndim == 0
+    assert set(without) == set(one) - set(TERMS[name])
+    torch.testing.assert_close({k: one[k] for k in base}, base)
+
+
+def test_ramp_scales_what_comes_after_the_fusion():
+    given, loss = batch(), ActionDiffLoss(consistency_weight=1.)
+    full, half = loss(**given), loss(**given, ramp=.5)
+    for key, value in full.items():
+        later = key.endswith('_fused') or key == 'loss_consistency'
+        torch.testing.assert_close(half[key], value * (.5 if later else 1))
+
+
+def test_nothing_weakened_is_not_counted_twice():
+    given = batch()
+    given['weakened'] = given['output']
+    assert not {k for k in ActionDiffLoss()(**given) if 'fused' in k}
+
+
+@pytest.mark.parametrize('length', [1, 2])
+@pytest.mark.parametrize('labels', [True, False])
+def test_degenerate_batches_give_finite_losses(length, labels):
+    given = batch(length, num_videos=1, labels=labels)
+    for value in ActionDiffLoss(consistency_weight=1.)(**given).values():
+        assert value.isfinite()
+
+
+@pytest.mark.parametrize('base', ['ActionDiffLoss', 'SnippetSupervisionLoss'])
+def test_only_the_loss_of_a_branch_is_a_base(base):
+    with pytest.raises(ValueError, match=f'models/wtal, got {base}'):
+        ActionDiffLoss(base=dict(type=base))

@@ -1,0 +1,34 @@
+"""Convert a checkpoint of a method's published code into one of ours.
+
+CO2-Net, DELU, CoLA, ACRNet: what their authors saved becomes a checkpoint for
+tools/test.py and the method's config in configs/baselines. Only tensors are
+read; no code in the file is run.
+"""
+from __future__ import annotations
+
+import argparse
+
+from mmaction_actiondiff import cli
+from mmaction_actiondiff.models.wtal.official import (METHODS,
+                                                      convert_checkpoint)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('method', choices=sorted(METHODS))
+    parser.add_argument('file', help='checkpoint of the published code')
+    parser.add_argument(
+        '--out',
+        required=True,
+        metavar='FILE.pth',
+        help='checkpoint to write; must not exist yet')
+    args = parser.parse_args()
+    number = convert_checkpoint(args.method, args.file, args.out)
+    print(f'{number} tensors of {args.method} written to {args.out}')
+    if args.method == 'acrnet':
+        print('test it with --cfg-options model.base_branch.mix_heads=True')
+
+
+if __name__ == '__main__':
+    with cli.command():
+        main()
