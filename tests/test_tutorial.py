@@ -5,6 +5,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 
 import pytest
 import torch
@@ -23,13 +24,18 @@ def commands(text: str) -> list[str]:
     blocks = re.findall(r'^```bash\n(.*?)^```$', text,
                         re.DOTALL | re.MULTILINE)
     return [
-        re.sub(
-            r'^(python tools/train\.py \S+)$',
-            rf'\1 --cfg-options {FEW}',
-            block,
-            flags=re.MULTILINE).replace('iter_1000', 'iter_6')
+        block.replace('--cfg-options', f'--cfg-options {FEW}').replace(
+            'iter_1000', 'iter_6').replace('[2048]', '[32]')
         for block in blocks
     ]
+
+
+def python_lines(text: str) -> str:
+    """The example in Python, for the run of the tutorial."""
+    lines, = re.findall(r'^```python\n(.*?)^```$', text,
+                        re.DOTALL | re.MULTILINE)
+    return lines.replace('actiondiff_demo',
+                         'mine').replace('data/demo/features', 'three')
 
 
 @pytest.fixture
@@ -86,6 +92,12 @@ def test_every_command_works(root, tmp_path, recognizer):
         assert done.returncode == 0, f'{block}\n{done.stdout}'
         assert 'Traceback' not in done.stdout
         output += done.stdout
+        # What preparation prints is what the tutorial says next.
+        printed = re.findall(r'--cfg-options (data_root.*)$', done.stdout,
+                             re.MULTILINE)
+        if printed:
+            told = ' '.join(blocks).replace('\\\n', '')
+            assert printed[0] in ' '.join(told.split())
     assert 'det/mAP@0.50' in output
     assert len(list((tmp_path / 'work_dirs/mine/pictures').iterdir())) == 3
     assert 'Where to cut' in (tmp_path /
@@ -93,5 +105,15 @@ def test_every_command_works(root, tmp_path, recognizer):
     results = json.loads((tmp_path / 'segments.json').read_text())['results']
     assert len(results) == 150 and all(results.values())
     assert (tmp_path / 'clip_pictures/clip11.png').exists()
+    lines = python_lines((root / 'docs/inference.md').read_text())
+    (tmp_path / 'three').mkdir()
+    for name in ('test_0001', 'test_0002', 'training_0001'):
+        (tmp_path / f'three/{name}.npy').symlink_to(
+            tmp_path / f'data/mine/features/{name}.npy')
+    subprocess.run([sys.executable, '-c', lines],
+                   cwd=tmp_path,
+                   env=environment,
+                   check=True)
+    assert len(list((tmp_path / 'pictures').iterdir())) == 3
     cues = (tmp_path / 'clip11.srt').read_text()
     assert re.search(r'-->.*\n(slide|blink) \(', cues)
