@@ -9,8 +9,7 @@ __version__ = '0.1.0'
 
 try:
     from . import _compat  # noqa: F401  (before anything of MMAction2)
-    from . import datasets, evaluation, hooks  # noqa: F401
-    from . import models, proposals  # noqa: F401
+    from . import datasets, evaluation, hooks, models, proposals  # noqa: F401
 except (ModuleNotFoundError, AssertionError) as error:
     # MMAction2 asserts the version of MMCV.
     name = getattr(error, 'name', None) or 'mmcv'
