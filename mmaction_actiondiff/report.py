@@ -367,7 +367,7 @@ def _where_to_cut(points: CutPoints) -> str:
     return _section(
         'Where to cut', '<p>A localizer proposes many segments. Keep those '
         f'of a score of at least <b>{points.best:.2f}</b> for the best '
-        f'balance of precision and recall (F1 at tIoU {_TIOU}) on these videos; cut '
+        f'balance of precision and recall (F1 at tIoU {_TIOU}) here; cut '
         'higher to be surer, lower to miss less.</p><div class="figures">' +
         chart +
         _table(['cut', 'segments', 'precision', 'recall', 'F1'], rows) +
