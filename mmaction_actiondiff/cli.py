@@ -51,6 +51,19 @@ class UsageError(ValueError):
     """A user's mistake, which a tool explains in one line."""
 
 
+class VideoNameParser(ArgumentParser):
+    """Takes what is no option of its own for a value: the name of a video may
+    begin with a dash, as ``-aBcDeFgHiJ`` of ActivityNet does."""
+
+    def _parse_optional(self, arg_string: str):
+        option = arg_string.split('=')[0]
+        if option.startswith('-') and any(
+                known.startswith(option)
+                for known in self._option_string_actions):
+            return super()._parse_optional(arg_string)
+        return None
+
+
 class ConfigOptions(DictAction):
     """``key=value``, where a value that is a path stays as it is.
 

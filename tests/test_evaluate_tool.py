@@ -87,6 +87,17 @@ def test_ids_that_begin_with_a_dash(run, files, tmp_path):
     assert 'not in the ground truth: --0edUL8zmA, -jsonaQzJZd' in error
 
 
+def test_the_pictures_of_such_videos(root, monkeypatch):
+    tool = runpy.run_path(str(root / 'tools/visualize.py'))
+    monkeypatch.setattr(sys, 'argv', [
+        'visualize.py', 'dump.npz', '--videos', '-aBcDeFgHiJ', '--0edUL8zmA',
+        '--out', 'x'
+    ])
+    args = tool['parse_args']()
+    assert args.videos == ['-aBcDeFgHiJ', '--0edUL8zmA']
+    assert (args.dump, args.out) == ('dump.npz', 'x')
+
+
 @pytest.mark.parametrize('options, words', [
     (['--seconds-per-snippet', '-1'], 'seconds_per_snippet must be > 0'),
     (['--tiou-thrs', 'nan'], 'tiou_thrs must be numbers in (0, 1]'),

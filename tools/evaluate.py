@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from mmaction_actiondiff.cli import command
+from mmaction_actiondiff.cli import VideoNameParser, command
 from mmaction_actiondiff.evaluation import (PROTOCOLS, evaluate_files,
                                             make_protocol)
 
@@ -16,21 +16,8 @@ _PARTS = ('gt_unit', 'exclude', 'ambiguous', 'interpolated', 'tiou_thrs',
           'averages', 'outside')
 
 
-class _Parser(argparse.ArgumentParser):
-    """Takes what is no option of ours, such as the id ``-aBcDeFgHiJ`` of an
-    ActivityNet video, for a value."""
-
-    def _parse_optional(self, arg_string: str):
-        option = arg_string.split('=')[0]
-        if option.startswith('-') and any(
-                known.startswith(option)
-                for known in self._option_string_actions):
-            return super()._parse_optional(arg_string)
-        return None
-
-
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = _Parser(description=__doc__)
+    parser = VideoNameParser(description=__doc__)
     parser.add_argument(
         '--detections',
         required=True,

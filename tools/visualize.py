@@ -13,7 +13,7 @@ from mmaction_actiondiff.visualization import draw_video, file_name
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = cli.VideoNameParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('dump', help='written by tools/test.py --dump')

@@ -186,7 +186,7 @@ def _read_torch(path: Path) -> list[np.ndarray]:
 
 
 def _read_csv(path: Path) -> list[np.ndarray]:
-    rows = list(csv.reader(read_text(path).splitlines()))
+    rows = [row for row in csv.reader(read_text(path).splitlines()) if row]
     try:
         float(rows[0][0])
     except ValueError:

@@ -242,6 +242,18 @@ def test_layout_of_another_data_set(tmp_path):
         write_planted_dataset(root, **params)
 
 
+@pytest.mark.parametrize('name', ['../x', 'a/b', '/x', '..', ''])
+def test_names_of_a_layout_stay_in_the_folder(tmp_path, name):
+    layout = tmp_path / 'in/layout.json'
+    layout.parent.mkdir()
+    video = dict(subset='test', duration=9., labels=['a'])
+    layout.write_text(json.dumps(dict(database={name: video})))
+    with pytest.raises(ValueError, match='cannot be used as a file name'):
+        write_planted_dataset(tmp_path / 'in/a', layout_file=str(layout))
+    assert [p.name for p in tmp_path.iterdir()] == ['in']
+    assert [p.name for p in layout.parent.iterdir()] == ['layout.json']
+
+
 def test_all_lengths_scaled(tmp_path):
     """Durations, actions and their phases; snippets last as long as before."""
     layout = tmp_path / 'layout.json'

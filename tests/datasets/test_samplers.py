@@ -10,6 +10,7 @@ import torch
 from mmaction.registry import MODELS
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+from mmengine.hooks import DistSamplerSeedHook
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from torch.utils.data import SequentialSampler
@@ -261,6 +262,20 @@ def test_wrapped_data_sets_keep_pairs_and_draws(tmp_path, wrap):
         assert all(map(torch.equal, one['inputs'], two['inputs']))
         first, second = one['data_samples'][:2]
         assert set(first.gt_label.tolist()) & set(second.gt_label.tolist())
+
+
+def test_an_epoch_loop_ends_its_epochs(tmp_path):
+    """MMEngine's hook tells the sampler which epoch it is."""
+    loader = build_loader(tmp_path / 'planted')
+    whole = take_batches(build_loader(tmp_path / 'planted').batch_sampler, 6)
+    found = []
+    for epoch in (0, 1):
+        runner = SimpleNamespace(
+            train_loop=SimpleNamespace(dataloader=loader), epoch=epoch)
+        DistSamplerSeedHook().before_train_epoch(runner)
+        assert len(list(loader)) == len(loader) == 3
+        found += [(int(x), x.draw) for b in loader.batch_sampler for x in b]
+    assert found == whole
 
 
 @pytest.mark.parametrize('with_pairs', [True, False])
