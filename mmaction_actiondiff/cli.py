@@ -221,12 +221,12 @@ def latest_checkpoint(work_dir: str | os.PathLike) -> str | None:
     return None
 
 
-def set_aside(work_dir: str | os.PathLike) -> str | None:
+def set_aside(work_dir: str | os.PathLike, config: str) -> str | None:
     """Move an earlier training out of the way of a new one.
 
-    Its checkpoints, configs and predictions go to the first free folder
-    ``earlier_N`` in ``work_dir``, so that nothing is lost and a resume cannot
-    take one training for the other.
+    Its checkpoints, predictions and the file called ``config`` go to the
+    first free folder ``earlier_N`` in ``work_dir``, so that nothing is lost
+    and a resume cannot take one training for the other.
 
     Returns:
         str | None: That folder, or None if there was no checkpoint.
@@ -238,11 +238,13 @@ def set_aside(work_dir: str | os.PathLike) -> str | None:
     while (target := folder / f'earlier_{number}').exists():
         number += 1
     target.mkdir()
-    for pattern in ('iter_*.pth', 'epoch_*.pth', 'best_*.pth', '*.py',
+    for pattern in ('iter_*.pth', 'epoch_*.pth', 'best_*.pth',
                     'last_checkpoint', 'predictions_*.npz', 'pictures',
                     'test'):
         for path in list(folder.glob(pattern)):
             path.rename(target / path.name)
+    if (folder / config).is_file():
+        (folder / config).rename(target / config)
     return str(target)
 
 
@@ -268,7 +270,8 @@ def work_folder(cfg: Config) -> Iterator[None]:
                          'name another --work-dir') from error
     try:
         if not cfg.get('resume'):
-            earlier = set_aside(cfg.work_dir)
+            earlier = set_aside(cfg.work_dir,
+                                os.path.basename(cfg.filename or ''))
             if earlier:
                 warn(f'{cfg.work_dir} held a training, which --resume would '
                      f'have gone on with: it was moved to {earlier}')
@@ -306,7 +309,8 @@ def command(interrupted: str = 'interrupted') -> Iterator[None]:
 
 def _explanation(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.strerror:
-        return f'{error.filename}: {error.strerror}'
+        place = f'{error.filename}: ' if error.filename else ''
+        return f'{place}{error.strerror}'
     text = str(error.args[0]) if isinstance(error, KeyError) else str(error)
     unknown = re.match(r'(\w+) is not in the \w+::([\w ]+) registry', text)
     if unknown:

@@ -257,7 +257,7 @@ class CheckFitHook(Hook):
                     f'the model has stream_channels={list(streams)}, in all '
                     f'{sum(streams)}, the {name} data in_channels={channels}')
             split = facts.get('stream_channels')
-            if None not in (streams, split) and list(streams) != split:
+            if streams and split and list(streams) != split:
                 raise ValueError(f'the model has stream_channels='
                                  f'{list(streams)}, the {name} data {split}')
             difference = _difference(

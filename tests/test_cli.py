@@ -148,14 +148,22 @@ def test_seeds_report_the_spread(trained, options, tmp_path):
 @pytest.mark.slow
 def test_killed_training_resumes_to_the_same_weights(trained, options,
                                                      tmp_path):
-    """SIGKILL, as the out-of-memory killer sends it."""
+    """Ctrl-C, which ends with the advice; then SIGKILL, as the out-of-memory
+    killer sends it."""
     command = ('tools/train.py', DEMO, '--work-dir', tmp_path, *options)
-    process = start(*command, start_new_session=True)
-    while cli.latest_checkpoint(tmp_path) is None:
-        assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    last = None
+    for number in (signal.SIGINT, signal.SIGKILL):
+        process = start(
+            *command, *(['--resume'] if last else []), start_new_session=True)
+        while cli.latest_checkpoint(tmp_path) == last:
+            assert process.poll() is None, process.communicate()[0]
+            time.sleep(0.01)
+        os.killpg(process.pid, number)
+        output = process.communicate()[0]
+        last = cli.latest_checkpoint(tmp_path)
+        if number == signal.SIGINT:
+            assert process.returncode == 130 and 'Traceback' not in output
+            assert 'The same command with --resume goes on' in output
     assert not (tmp_path / f'iter_{ITERS}.pth').exists()
     output = run(*command, '--resume')
     assert 'no whole checkpoint' not in output
@@ -291,26 +299,28 @@ def test_latest_checkpoint_is_that_of_the_last_run(tmp_path):
 
 
 def test_new_training_sets_an_earlier_one_aside(tmp_path):
-    cfg = Config(dict(work_dir=str(tmp_path)))
-    (tmp_path / 'notes.txt').touch()
+    cfg = Config(dict(work_dir=str(tmp_path)), filename=__file__)
+    config = tmp_path / Path(__file__).name
+    (tmp_path / 'notes.py').touch()
     for number in (1, 2):
         with cli.work_folder(cfg):
             assert not list(tmp_path.glob('*.pth'))
         for name in ('iter_60.pth', 'best_mAP_iter_60.pth'):
             write(tmp_path / name, number)
         (tmp_path / 'last_checkpoint').touch()
-        (tmp_path / 'c.py').touch()
+        config.touch()
     with cli.work_folder(Config(dict(work_dir=str(tmp_path), resume=True))):
         assert (tmp_path / 'iter_60.pth').exists()
     with cli.work_folder(cfg):
         pass
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        'earlier_1', 'earlier_2', 'notes.txt', 'train.lock'
+        'earlier_1', 'earlier_2', 'notes.py', 'train.lock'
     ]
     for number in (1, 2):
         folder = tmp_path / f'earlier_{number}'
         assert sorted(path.name for path in folder.iterdir()) == [
-            'best_mAP_iter_60.pth', 'c.py', 'iter_60.pth', 'last_checkpoint'
+            'best_mAP_iter_60.pth', 'iter_60.pth', 'last_checkpoint',
+            config.name
         ]
         assert torch.load(folder / 'iter_60.pth')['w'][0] == number
 

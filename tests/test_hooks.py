@@ -6,10 +6,16 @@ the model and the data are small.
 """
 from __future__ import annotations
 
+import io
+import itertools
 import logging
+import os
 import random
 import re
+import resource
 import shutil
+import signal
+import time
 from argparse import Namespace
 from pathlib import Path
 
@@ -26,7 +32,7 @@ from mmengine.runner import BaseLoop, Runner
 from torch import nn
 from torch.utils.data import Dataset
 
-import mmaction_actiondiff  # noqa: F401
+from mmaction_actiondiff import cli
 from mmaction_actiondiff.hooks import _to_plain
 from mmaction_actiondiff.models import ActionDiffLoss, CO2NetLoss
 
@@ -113,7 +119,7 @@ def build(work_dir,
         val_dataloader=dict(
             loader, sampler=dict(type='DefaultSampler', shuffle=False)),
         train_cfg=dict(
-            type='IterBasedTrainLoop', max_iters=max_iters, val_interval=3),
+            type='IterBasedTrainLoop', max_iters=max_iters, val_interval=4),
         val_cfg=dict(),
         val_evaluator=[Constant()],
         optim_wrapper=dict(
@@ -379,7 +385,7 @@ class Loop(BaseLoop):
 def data(classes=('a', 'b'), seconds=0.64, channels=4, streams=None):
     return Namespace(
         metainfo=dict(
-            classes=classes,
+            classes=tuple(classes),
             seconds_per_snippet=seconds,
             in_channels=channels,
             stream_channels=streams))
@@ -496,3 +502,98 @@ def test_early_average_is_not_drawn_to_the_initial_weights():
         average.update_parameters(model)
     mean = average.module.weight.item()
     assert mean == pytest.approx(np.mean(values))
+
+
+def in_a_child(work_dir, name, prepare=lambda: None) -> int:
+    """Start or resume the training of ``finished`` in a process.
+
+    Forked, hence without the seconds that an import takes.
+    """
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        prepare()
+        last = cli.latest_checkpoint(work_dir)
+        build(work_dir, name, resume=last is not None, load_from=last).train()
+        code = 0
+    except (KeyboardInterrupt, OSError, RuntimeError):
+        pass
+    finally:
+        os._exit(code)
+
+
+def wait(pid) -> bool:
+    return os.waitpid(pid, 0)[1] == 0
+
+
+def assert_resumes_to(finished, work_dir) -> None:
+    """Whatever happened to it, the training ends as if nothing had."""
+    for path in work_dir.glob('iter_*.pth'):
+        if cli.is_whole(path):
+            weights(path)  # a whole one loads
+    assert wait(in_a_child(work_dir, f'{work_dir} resumed'))
+    expected = weights(finished / 'iter_8.pth')
+    found = weights(work_dir / 'iter_8.pth')
+    assert all(torch.equal(found[key], expected[key]) for key in expected)
+
+
+needs_fork = pytest.mark.skipif(
+    not hasattr(os, 'fork'), reason='the system cannot fork')
+
+
+@needs_fork
+@pytest.mark.slow
+@pytest.mark.parametrize('number, trials', [(signal.SIGKILL, 20),
+                                            (signal.SIGTERM, 4),
+                                            (signal.SIGINT, 4)])
+def test_killed_at_random_moments(finished, tmp_path, number, trials):
+    rng = np.random.default_rng(0)
+    killed = 0
+    for trial in range(trials):
+        work_dir = tmp_path / str(trial)
+        # Once or twice, the second time while it is resumed.
+        for part in range(rng.integers(1, 3)):
+            pid = in_a_child(work_dir, f'{work_dir} {part}')
+            time.sleep(rng.uniform(0, 0.8))
+            os.kill(pid, number)
+            killed += not wait(pid)
+        assert_resumes_to(finished, work_dir)
+    assert killed > trials / 2
+
+
+@needs_fork
+@pytest.mark.slow
+@pytest.mark.parametrize('written', [0, 1, 2, 3])
+def test_killed_while_it_writes_a_checkpoint(finished, tmp_path, written):
+
+    def prepare():
+        save, count = torch.save, itertools.count()
+
+        def save_half(content, file, *args, **kwargs):
+            if next(count) < written:
+                return save(content, file, *args, **kwargs)
+            whole = io.BytesIO()
+            save(content, whole)
+            file = getattr(file, 'name', file)
+            Path(str(file)).write_bytes(whole.getvalue()[:-100])
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        torch.save = save_half
+
+    assert not wait(in_a_child(tmp_path, f'half {written}', prepare))
+    assert_resumes_to(finished, tmp_path)
+
+
+@needs_fork
+@pytest.mark.slow
+def test_full_disk(finished, tmp_path):
+    size = (finished / 'iter_8.pth').stat().st_size
+    for limit in (size // 2, size - 100):
+        work_dir = tmp_path / str(limit)
+        pid = in_a_child(
+            work_dir, f'full {limit}',
+            lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+        assert not wait(pid)
+        assert_resumes_to(finished, work_dir)

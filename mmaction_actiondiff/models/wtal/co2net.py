@@ -19,10 +19,9 @@ from mmaction.registry import MODELS
 from mmengine.model import kaiming_init
 from torch import Tensor, nn
 
-from ..branch import BaseBranch, BranchOutput, MaskedConv, Scores
+from ..branch import BaseBranch, BranchOutput, MaskedConv
 from ..objective import with_background
-from ..pooling import (masked_avg_pool, masked_mean, suppress_background,
-                       topk_pool)
+from ..pooling import masked_avg_pool, masked_mean, suppress_background
 from .mil import MILLoss
 
 SLOPE = 0.2  # of every leaky ReLU, as in the paper's network
@@ -184,15 +183,6 @@ class CrossModalBranch(BaseBranch):
         on how they did, or None."""
         return (self.rgb_gate(rgb, flow,
                               valid), self.flow_gate(flow, rgb, valid), None)
-
-    def score(self, output: BranchOutput, valid: Tensor) -> Scores:
-        """``softmax_K(cas)``. The released code scores proposals, and by
-        their best snippets videos, with ``attention * cas``."""
-        gated = output.attention * output.cas
-        video = topk_pool(gated, valid, self.video_ratio).softmax(1)
-        return Scores(
-            output.cas.softmax(1)[:, :-1], output.attention, video[:, :-1],
-            gated[:, :-1])
 
 
 @MODELS.register_module()
