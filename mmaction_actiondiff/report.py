@@ -186,9 +186,9 @@ def write_report(work_dir: str | os.PathLike,
 def _summary(train: Sequence[dict], val: Sequence[dict]) -> str:
     words = []
     if train:
-        hours = np.median([row['time'] for row in train]) * train[-1]['step']
+        seconds = np.median([row['time'] for row in train]) * train[-1]['step']
         words.append(f'{train[-1]["step"]} training iterations, about '
-                     f'{hours / 60:.0f} minutes')
+                     f'{seconds / 60:.0f} minutes')
     if val:
         words.append(f'evaluated {len(val)} times')
     return escape('; '.join(words))
@@ -364,14 +364,13 @@ def _where_to_cut(points: CutPoints) -> str:
             recall=(points.cut, 100 * points.recall),
             F1=(points.cut, 100 * points.f1)), 'Percent, by the cut',
         'segments below this score are left out')
+    table = _table(['cut', 'segments', 'precision', 'recall', 'F1'], rows)
     return _section(
-        'Where to cut', '<p>A localizer proposes many segments. Keep those '
-        f'of a score of at least <b>{points.best:.2f}</b> for the best '
-        f'balance of precision and recall (F1 at tIoU {_TIOU}) here; cut '
-        'higher to be surer, lower to miss less.</p><div class="figures">' +
-        chart +
-        _table(['cut', 'segments', 'precision', 'recall', 'F1'], rows) +
-        '</div>')
+        'Where to cut', '<p>A localizer proposes many segments. Keep those of '
+        f'a score of at least <b>{points.best:.2f}</b> for the best balance '
+        f'of precision and recall (F1 at tIoU {_TIOU}) on these videos; cut '
+        'higher to be surer, lower to miss less.</p>'
+        f'<div class="figures">{chart}{table}</div>')
 
 
 def _timeline(sample: Mapping[str, Any], classes: Sequence[str], cut: float,

@@ -285,6 +285,8 @@ class ActionDiffInferencer(BaseInferencer):
             elif path.endswith('.npy'):
                 feature = open_feature(path)
                 own, duration = read_sidecar(path)
+            elif not os.path.exists(path):
+                raise FileNotFoundError(f'{path}: no such file or folder')
             else:
                 raise ValueError(
                     f'{path}: expected a feature file NAME.npy or a video '
