@@ -171,7 +171,9 @@ def test_dumped_curves_have_one_row_per_snippet(build, videos, kind):
     model = build(type=kind, dump_snippets=True)
     dumped = model(*videos(), mode='predict')[1].pred_snippets
     expected = dict(score=(31, 3), attention=(31, ))
-    if kind == 'ActionDiff':
+    if kind != 'ActionDiff':
+        expected.update(contrast=(31, 3))
+    else:
         expected.update(
             base_score=(31, 3),
             base_attention=(31, ),

@@ -89,6 +89,7 @@ def test_targets_follow_the_sampled_snippets(small, mode, length):
         feature=np.repeat(truth[:, None], 6, 1).astype(np.float32),
         duration=50.,
         seconds_per_snippet=.5,
+        snippet_offset=0.,
         labels=[1],
         segments=np.array([[10., 25.], [40., 45.]]),
         segment_labels=np.array([1, 1]),

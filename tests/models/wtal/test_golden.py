@@ -17,7 +17,7 @@ from mmaction_actiondiff.models.wtal.delu import (curriculum_weight,
                                                   snippet_uncertainty)
 from mmaction_actiondiff.models.wtal.official import convert_state_dict
 
-GOLDEN = Path(__file__).resolve().parents[1] / 'golden'
+GOLDEN = Path(__file__).resolve().parents[2] / 'golden'
 
 
 def official_weights(golden):

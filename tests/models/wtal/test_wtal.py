@@ -6,10 +6,9 @@ import torch
 from mmaction.registry import MODELS
 from torch.nn.functional import gelu, pad
 
-from mmaction_actiondiff.models import pooling
 from mmaction_actiondiff.models.branch import BranchOutput, append_background
 from mmaction_actiondiff.models.wtal import (acrnet, co2net, cola, ddgnet,
-                                             delu, mil)
+                                             delu)
 
 STREAMS = dict(stream_channels=(8, 8))
 BRANCHES = dict(
@@ -163,46 +162,6 @@ class TestAll:
             setting = dict(num_classes=3, **setting)
         with pytest.raises(ValueError, match=match):
             MODELS.build(dict(type=kind, **setting))
-
-
-class TestPooling:
-
-    def test_means(self):
-        x, valid = row(1, 3, 8), flags('110')
-        assert pooling.masked_mean(x, valid).item() == 2
-        # zeros outside the video
-        assert pooling.masked_avg_pool(
-            x, valid, 3)[0, 0].tolist() == pytest.approx([4 / 3, 4 / 3, 0])
-
-    def test_topk_pool(self):
-        x = torch.tensor([[[1., 4, 2, 3, 9, 9]], [[1, 4, 2, 3, 8, 6]]])
-        valid = torch.arange(6) < torch.tensor([[[4]], [[6]]])
-        # k = 2 of four valid snippets, 3 of six
-        assert pooling.topk_pool(x, valid, 2).tolist() == [[3.5], [6.]]
-        assert pooling.topk_pool(x, valid, 100).tolist() == [[4.], [8.]]
-
-    def test_suppress_background(self):
-        cas = torch.tensor([[[4.], [-2.], [0.]]])
-        out = pooling.suppress_background(cas, row(.5))
-        assert out.flatten().tolist() == [1., -2., -1.]
-
-
-class TestMIL:
-
-    def test_video_score(self):
-        cas = torch.tensor([[[3., 0.], [0., 0.]]])  # one class, background
-        output = BranchOutput(torch.zeros(1, 1, 2), cas, torch.ones(1, 1, 2))
-        branch = mil.ConvBranch(1, (1, ), video_ratio=2)
-        log_prob = cas.log_softmax(1)
-        best = torch.stack([log_prob[0, 0, 0], log_prob[0, 1, 1]])
-        score = branch.score(output, whole(cas)).video_score
-        assert score.item() == pytest.approx(best.softmax(0)[0].item())
-
-    def test_attention_is_the_rest_of_the_background(self):
-        inputs = torch.randn(2, 16, 9)
-        output = build('mil').eval()(inputs, whole(inputs))
-        torch.testing.assert_close(output.attention,
-                                   1 - output.cas.softmax(1)[:, -1:])
 
 
 class TestCO2Net:
