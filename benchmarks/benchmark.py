@@ -61,12 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--report-only',
         action='store_true',
         help='run nothing, report what is finished')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=cli.DictAction,
-        default={},
-        help='override settings of every entry')
+    cli.add_config_options(parser, 'override settings of every entry')
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

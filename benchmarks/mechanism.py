@@ -26,10 +26,9 @@ from mmengine.registry import init_default_scope
 
 from mmaction_actiondiff import cli
 from mmaction_actiondiff.dumps import load_dump
-from mmaction_actiondiff.evaluation import (Instances, VideoDetections,
-                                            VideoTruth, average_precision,
-                                            temporal_iou)
-from mmaction_actiondiff.evaluation.metrics import _numpy, _truth
+from mmaction_actiondiff.evaluation import (Detections, GroundTruth, Instances,
+                                            average_precision, temporal_iou)
+from mmaction_actiondiff.evaluation.metrics import ground_truth_of, to_numpy
 
 from . import BenchmarkError
 from .report import mean_std, number, table, write
@@ -62,7 +61,7 @@ def length_bins(segments: np.ndarray, edges: Sequence[float]) -> np.ndarray:
 def count_instances(samples: Sequence[Mapping],
                     edges: Sequence[float]) -> dict[str, int]:
     """Number of ground-truth instances, ``all`` and in each bin."""
-    bins = [length_bins(_truth(dict(s)).segments, edges) for s in samples]
+    bins = [length_bins(ground_truth_of(s).segments, edges) for s in samples]
     count = np.bincount(np.concatenate(bins), minlength=len(edges) + 1)
     return dict(
         all=int(count.sum()), **dict(zip(bin_names(edges), count.tolist())))
@@ -118,8 +117,8 @@ def coverage(score: np.ndarray, spans: np.ndarray, labels: np.ndarray,
         where=total > 0)
 
 
-def recalled(truth: VideoTruth,
-             found: VideoDetections,
+def recalled(truth: GroundTruth,
+             found: Detections,
              top: int = 3,
              tiou_thr: float = 0.5) -> np.ndarray:
     """Which instances (G,) one of the best ``top`` predictions of their class
@@ -134,7 +133,7 @@ def recalled(truth: VideoTruth,
     return hit
 
 
-def owner_bins(truth: VideoTruth, found: VideoDetections,
+def owner_bins(truth: GroundTruth, found: Detections,
                edges: Sequence[float]) -> np.ndarray:
     """Bin (P,) of the instance that each prediction overlaps most, among those
     of its class in the video; -1 where it overlaps none."""
@@ -148,7 +147,7 @@ def owner_bins(truth: VideoTruth, found: VideoDetections,
     return owner
 
 
-def precision_by_length(videos: Sequence[tuple[VideoTruth, VideoDetections]],
+def precision_by_length(videos: Sequence[tuple[GroundTruth, Detections]],
                         edges: Sequence[float],
                         num_classes: int) -> dict[str, float]:
     """mAP (%) over tIoU 0.1:0.7 of the instances of each length.
@@ -199,8 +198,8 @@ def mask_quality(samples: Sequence[Mapping], curve: str) -> dict[str, float]:
     counts = np.zeros(3)
     for sample in samples:
         value = sample['pred_snippets'][curve]
-        mask = _numpy(value, *value.shape) > 0.5
-        centre, truth = centres(len(mask), sample), _truth(dict(sample))
+        mask = to_numpy(value, *value.shape) > 0.5
+        centre, truth = centres(len(mask), sample), ground_truth_of(sample)
         action = np.zeros_like(mask)
         for (start, end), label in zip(truth.segments, truth.labels):
             action[(centre >= start) & (centre < end), label] = True
@@ -239,11 +238,11 @@ def measure(samples: Sequence[Mapping[str, Any]],
     values: dict[str, list[np.ndarray]] = defaultdict(list)
     videos = []
     for sample in samples:
-        truth, proposals = _truth(dict(sample)), sample['pred_instances']
-        detections = VideoDetections(
-            _numpy(proposals['segments'], -1, 2),
-            _numpy(proposals['labels'], -1, dtype=np.int64),
-            _numpy(proposals['scores'], -1))
+        truth, proposals = ground_truth_of(sample), sample['pred_instances']
+        detections = Detections(
+            to_numpy(proposals['segments'], -1, 2),
+            to_numpy(proposals['labels'], -1, dtype=np.int64),
+            to_numpy(proposals['scores'], -1))
         videos.append((truth, detections))
         hit = recalled(truth, detections, top)
         values['recall/all'].append(hit)
@@ -254,7 +253,7 @@ def measure(samples: Sequence[Mapping[str, Any]],
             if curve not in sample['pred_snippets']:
                 continue
             score = sample['pred_snippets'][curve]
-            score = _numpy(score, *score.shape)
+            score = to_numpy(score, *score.shape)
             centre = centres(len(score), sample)
             values[f'peak_ratio/{when}'].append(
                 peak_ratio(score[:, np.unique(truth.labels)]))
@@ -310,12 +309,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         type=int,
         default=3,
         help='proposals per class and video that recall looks at')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=cli.DictAction,
-        default={},
-        help='override settings of the config, key=value')
+    cli.add_config_options(parser, 'override settings of the config')
     parser.set_defaults(work_dir=None, launcher='none', local_rank=0)
     args = parser.parse_args(argv)
     runs: dict[str, list[str]] = {}

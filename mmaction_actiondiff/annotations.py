@@ -119,29 +119,6 @@ class SnippetGrid:
             return None
         return cls(seconds, offset or 0.)
 
-    @classmethod
-    def of_video(cls, record: Mapping[str, Any],
-                 default: Mapping[str, Any]) -> SnippetGrid | None:
-        """What a record says of its video, else what holds for all of them.
-
-        A ``fps`` of the record alone counts only where ``default`` has a
-        stride without fps.
-        """
-        own = {k: record[k] for k in _GRID_KEYS if record.get(k) is not None}
-        if 'stride' in own:
-            return cls.read({
-                **{
-                    k: default[k]
-                    for k in ('fps', 'window') if k in default
-                },
-                **own
-            })
-        if 'seconds_per_snippet' in own:
-            return cls.read({k: v for k, v in own.items() if k != 'fps'})
-        if default.get('stride') and not default.get('fps') and 'fps' in own:
-            return cls.read({**default, 'fps': own['fps']})
-        return cls.read(default)
-
     def agrees(self, other: SnippetGrid) -> bool:
         """Whether both are the same but for rounding."""
         return all(
@@ -237,7 +214,8 @@ class Video:
         labels (list[str], optional): Video-level class names as published;
             None: there are none but those of the segments.
         ambiguous (np.ndarray): Float64 (A, 2); some protocols exempt them.
-        grid (SnippetGrid, optional): When its snippets are.
+        grid (SnippetGrid, optional): When its snippets are, if it says so
+            itself.
     """
     name: str
     subset: str = ''
@@ -526,8 +504,7 @@ def _names(value: Any, what: str) -> list[str]:
 
 def _video(name: str,
            record: Mapping[str, Any],
-           declared: Collection[str] = (),
-           default: Mapping[str, Any] | None = None) -> Video:
+           declared: Collection[str] = ()) -> Video:
     """A record of the ActivityNet schema; see :class:`Video`."""
     if not isinstance(record, Mapping):
         raise ValueError(f'expected a json object, found {record!r:.100}')
@@ -568,19 +545,19 @@ def _video(name: str,
     duration = record.get('duration')
     return Video(name, canonical_subset(subset),
                  None if duration is None else _duration(duration), segments,
-                 segment_labels, labels, ambiguous,
-                 SnippetGrid.of_video(record, default or {}))
+                 segment_labels, labels, ambiguous, SnippetGrid.read(record))
 
 
-def _videos(path: Path,
-            records: Mapping[str, Mapping],
-            problems: dict[str, str] | None,
-            declared: Collection[str] = (),
-            default: Mapping[str, Any] | None = None) -> dict[str, Video]:
+def _videos(
+    path: Path,
+    records: Mapping[str, Mapping],
+    problems: dict[str, str] | None,
+    declared: Collection[str] = ()
+) -> dict[str, Video]:
     videos = {}
     for name, record in records.items():
         try:
-            videos[name] = _video(name, record, declared, default)
+            videos[name] = _video(name, record, declared)
         except ValueError as error:
             if problems is None:
                 raise ValueError(f'{path}: the record of {name} is malformed: '
@@ -594,22 +571,26 @@ def _read_json(path: Path, problems: dict[str, str] | None) -> Annotations:
     if 'database' not in content:
         return _read_anet_anno(path, content, problems)
     database = require_object(path, content, 'database')
-    classes = content.get('classes') or []
-    if len(set(_names(classes, 'classes'))) < len(classes):
-        twice = sorted({c for c in classes if classes.count(c) > 1})
-        raise ValueError(f'{path}: classes named twice: {quote(twice)}')
     try:
+        classes = _names(content.get('classes', []), 'classes')
+        if len(set(classes)) < len(classes):
+            twice = sorted({c for c in classes if classes.count(c) > 1})
+            raise ValueError(f'classes named twice: {quote(twice)}')
         grid = SnippetGrid.read(content)
+        streams = content.get('stream_channels')
+        if streams is not None and not (isinstance(streams, list) and all(
+                type(n) is int and n > 0 for n in streams)):
+            raise ValueError('"stream_channels" must be a list of numbers of '
+                             f'channels, found {streams!r:.100}')
     except ValueError as error:
         raise ValueError(f'{path}: {error}') from None
-    default = {k: content[k] for k in _GRID_KEYS if k in content}
     result = Annotations(
         path,
         f'ActivityNet schema ({path.name})',
-        _videos(path, database, problems, classes, default),
+        _videos(path, database, problems, classes),
         tuple(classes),
         grid=grid,
-        stream_channels=content.get('stream_channels'))
+        stream_channels=streams)
     if path.name == 'gt.json':
         _apply_splits(result)
     return result

@@ -225,11 +225,11 @@ def _few(names: Sequence[str]) -> str:
 class CheckFitHook(Hook):
     """Refuses parts that do not belong together, before anything is computed.
 
-    Model and data must agree in number of classes and channels; training and
-    validation data in their classes; a checkpoint that is tested or resumed
-    in its weights, their shapes, the classes and their order, the snippet
-    length and the channels. A checkpoint that a new training starts from may
-    lack weights, which is logged, but not all.
+    Model and data must agree in number of classes, channels and pairs in a
+    batch; training and validation data in their classes; a checkpoint that is
+    tested or resumed in its weights, their shapes, the classes and their
+    order, the snippet length and the channels. A checkpoint that a new
+    training starts from may lack weights, which is logged, but not all.
 
     Raises:
         ValueError: It names both sides.
@@ -265,6 +265,17 @@ class CheckFitHook(Hook):
             if difference:
                 raise ValueError('the classes of the data sets for training '
                                  f'and {name} differ: {difference}')
+        loss = getattr(network(runner), 'loss_module', None)
+        wanted = getattr(getattr(loss, 'base', loss), 'num_pairs', 0)
+        if wanted and isinstance(runner._train_loop, BaseLoop):
+            sampler = runner._train_loop.dataloader.batch_sampler
+            found = getattr(sampler, 'num_pairs', 0)
+            if found != wanted:
+                raise ValueError(
+                    f'the loss has num_pairs={wanted}, the batches of the '
+                    f'training data {found} pairs: set train_dataloader.'
+                    "batch_sampler=dict(type='PairBatchSampler', "
+                    f'num_pairs={wanted}), or co_activity_weight=0')
 
     @staticmethod
     def _facts(runner) -> dict[str, dict[str, Any]]:

@@ -213,8 +213,8 @@ def soft_nms(spans: np.ndarray,
     for label in np.unique(labels):
         own = np.flatnonzero(labels == label)
         own = own[np.lexsort((spans[own, 1], spans[own, 0]))]
-        keep, kept = suppress(*spans[own].astype(np.float64).T,
-                              scores[own].astype(np.float64))
+        start, end = spans[own].astype(np.float64).T
+        keep, kept = suppress(start, end, scores[own].astype(np.float64))
         keeps.append(own[keep])
         news.append(np.array(kept))
     index, new = np.concatenate(keeps), np.concatenate(news)
@@ -336,7 +336,8 @@ class ProposalGenerator:
         self.boundary_pad = boundary_pad
         self.min_length = min_length
         self.distinct = distinct
-        self.nms = dict(min_score=min_score, max_num=max_per_video)
+        self.nms: dict[str, Any] = dict(
+            min_score=min_score, max_num=max_per_video)
         for key, value in dict(nms or {}).items():
             self.nms['method' if key == 'type' else key] = value
         # both refuse what is out of range

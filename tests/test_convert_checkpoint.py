@@ -12,13 +12,14 @@ from mmengine.runner import load_checkpoint
 CONFIGS = dict(
     co2net='co2net_thumos14.py',
     delu='delu_thumos14.py',
+    ddgnet='ddg_thumos14.py',
     cola='cola_thumos14.py',
     acrnet='acr_thumos14.py')
 SMALL = dict(
     co2net=dict(embed_channels=8, attention_channels=3),
     cola=dict(embed_channels=8),
     acrnet=dict(attention_channels=3))
-SMALL['delu'] = SMALL['co2net']
+SMALL['delu'] = SMALL['ddgnet'] = SMALL['co2net']
 
 
 @pytest.fixture

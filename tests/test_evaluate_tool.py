@@ -75,6 +75,29 @@ def test_error_names_the_file(run, files, tmp_path):
     assert 'detections.json.gone' in run(*files)
 
 
+def test_ids_that_begin_with_a_dash(run, files, tmp_path):
+    """As those of ActivityNet do."""
+    for name in ('annotations', 'detections'):
+        path = tmp_path / f'{name}.json'
+        path.write_text(path.read_text().replace('"a"', '"-aBcDeFgHiJ"'))
+    printed = run(*files, '--exclude', '-aBcDeFgHiJ', 'b', '--protocol',
+                  'seconds', '--outside', 'false_positive')
+    assert '0 videos, 0 instances, 2 detections' in printed
+    error = run(*files, '--exclude', '--0edUL8zmA', '-jsonaQzJZd')
+    assert 'not in the ground truth: --0edUL8zmA, -jsonaQzJZd' in error
+
+
+@pytest.mark.parametrize('options, words', [
+    (['--seconds-per-snippet', '-1'], 'seconds_per_snippet must be > 0'),
+    (['--tiou-thrs', 'nan'], 'tiou_thrs must be numbers in (0, 1]'),
+    (['--tiou-thrs', '-0.5'], 'tiou_thrs must be numbers in (0, 1]'),
+    (['--subset', 'train'], "no annotated segment in the subset 'train'"),
+    (['--json', 'no/such/out.json'], 'the folder to write it to'),
+])
+def test_refused_options(run, files, options, words):
+    assert words in run(*files, *options)
+
+
 def test_real_detections(run, shared_data, tmp_path):
     thumos = shared_data / 'thumos14'
     out = tmp_path / 'out.json'

@@ -1,4 +1,4 @@
-"""Judging: average precision, protocols, readers and metrics."""
+"""Evaluation: average precision, protocols, readers and metrics."""
 from __future__ import annotations
 
 import json
@@ -13,10 +13,10 @@ from mmengine.evaluator import Evaluator
 from mmengine.structures import InstanceData
 
 from mmaction_actiondiff.evaluation import (Detections, GroundTruth, Instances,
-                                            average_precision, average_recall,
-                                            evaluate, make_protocol,
-                                            read_detections, read_ground_truth,
-                                            temporal_iou)
+                                            Protocol, average_precision,
+                                            average_recall, evaluate,
+                                            make_protocol, read_detections,
+                                            read_ground_truth, temporal_iou)
 
 THRS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 
@@ -353,6 +353,32 @@ def test_table_and_names():
     assert empty.to_dict()['mAP']['0.50'] is None
 
 
+def test_table_of_a_protocol_of_ones_own():
+    result = evaluate(
+        dict(a=video([[0, 4]], [0])), dict(a=found_in((0, 4, 0, 1))), 1,
+        Protocol('mine', tiou_thrs=(0.5, ), averages=((0.5, 0.5), )))
+    assert 'protocol mine tiou_thrs=(0.5,)' in result.table()
+
+
+def test_a_protocol_says_what_the_ground_truth_lacks():
+    found = dict(a=found_in((0, 4, 0, 1)))
+    for spans, protocol, noted in (((), 'acr', True), ([[5, 6]], 'acr', False),
+                                   ((), 'um210', False)):
+        result = evaluate(
+            dict(a=video([[0, 4]], [0], spans)), found, 1,
+            make_protocol(protocol))
+        assert ('but the ground truth has none' in result.table()) == noted
+        assert bool(result.to_dict()['notes']) == noted
+
+
+def test_unknown_videos_are_not_excluded():
+    truth = dict(a=video([[0, 4]], [0]))
+    with pytest.raises(ValueError, match='not in the ground truth: b$'):
+        evaluate(truth, {}, 1, make_protocol('co2', exclude=['a', 'b']))
+    # those of the protocol itself need not be there
+    assert evaluate(truth, {}, 1, make_protocol('um210')).num_videos == 1
+
+
 @pytest.mark.parametrize('name, parts, message', [
     ('thumos', {}, "protocol must be one of .*'thumos'"),
     ('co2', dict(unit='s'), 'parts of a protocol'),
@@ -403,6 +429,34 @@ def test_reads_json(tmp_path):
     assert item.seconds_per_snippet == 0.1
     assert truth[1]['v3'].segments.shape == (0, 2)
     assert set(read_ground_truth(path, 'training')[1]) == {'v2'}
+
+
+def test_ambiguous_is_no_class(tmp_path):
+    """Unless the file declares it."""
+    segments = [
+        dict(label='x', segment=[0, 1]),
+        dict(label='Ambiguous', segment=[2, 3])
+    ]
+    content = database(
+        v=dict(subset='Test', annotations=segments, labels=['x', 'Ambiguous']))
+    classes, truth = read_ground_truth(write(tmp_path / 'a.json', content))
+    assert classes == ('x', )
+    assert truth['v'].segments.tolist() == [[0, 1]]
+    assert truth['v'].ambiguous.tolist() == [[2, 3]]
+    content['classes'] = ['Ambiguous', 'x']
+    classes, truth = read_ground_truth(write(tmp_path / 'b.json', content))
+    assert classes == ('Ambiguous', 'x') and len(truth['v'].segments) == 2
+
+
+@pytest.mark.parametrize('spelled, asked', [('Test', None),
+                                            ('testing', 'TEST'),
+                                            ('Val', 'validation'),
+                                            ('fold 1', 'fold 1')])
+def test_spellings_of_subsets(tmp_path, spelled, asked):
+    content = database(
+        v=dict(subset=spelled, annotations=[dict(label='x', segment=[0, 1])]))
+    path = write(tmp_path / 'a.json', content)
+    assert set(read_ground_truth(path, asked)[1]) == {'v'}
 
 
 @pytest.mark.parametrize('content, message', [
@@ -585,6 +639,11 @@ def test_ranks_with_repeated_samples(metric, monkeypatch):
     assert len(expected) >= 3
 
 
+def test_masks_are_needed():
+    with pytest.raises(ValueError, match='set model.dump_snippets=True'):
+        run_metric(dict(type='PseudoMaskQuality'), three_videos())
+
+
 def test_average_recall_by_hand():
     truth = [np.array([[0., 10], [20, 30]]), np.array([[0., 10]])]
     proposals = [np.array([[20., 30], [0, 6], [50, 60]]), np.zeros((0, 2))]
@@ -628,3 +687,8 @@ def test_pseudo_mask_quality():
         [data_sample('a', [(0.4, 3.6, 0)], [], mask=mask * 0)])
     assert np.isnan(metrics['mask/precision'])
     assert metrics['mask/recall'] == 0
+    # the same snippets, 2 s later
+    sample = data_sample('a', [(2.4, 5.6, 0)], [], mask=mask)
+    sample.set_metainfo(dict(snippet_offset=2.))
+    metrics = run_metric(dict(type='PseudoMaskQuality'), [sample])
+    assert metrics['mask/tiou'] == pytest.approx(100 / 3)

@@ -34,6 +34,7 @@ from torch.utils.data import Dataset
 
 from mmaction_actiondiff import cli
 from mmaction_actiondiff.hooks import _to_plain
+from mmaction_actiondiff.models import ActionDiffLoss, CO2NetLoss
 
 RUNTIME = str(
     Path(__file__).parents[1] / 'configs' / '_base_' / 'default_runtime.py')
@@ -431,6 +432,20 @@ def test_model_and_data_must_fit(sets, expected):
     with pytest.raises(ValueError, match=expected):
         hook.before_run(runner)
     hook, runner = fit(train=data(), val=data(), test=data())
+    hook.before_run(runner)
+
+
+def test_loss_and_batches_must_agree_on_the_pairs():
+    hook, runner = fit(train=data())
+    loader = runner._train_loop.dataloader
+    loader.batch_sampler = Namespace(num_pairs=2)
+    for loss in (CO2NetLoss(), ActionDiffLoss()):
+        runner.model.loss_module = loss
+        with pytest.raises(ValueError, match='num_pairs=3, .* 2 pairs'):
+            hook.before_run(runner)
+    runner.model.loss_module = CO2NetLoss(num_pairs=2)
+    hook.before_run(runner)
+    runner.model.loss_module = CO2NetLoss(co_activity_weight=0)
     hook.before_run(runner)
 
 

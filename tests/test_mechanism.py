@@ -10,8 +10,8 @@ from mmaction.registry import DATASETS
 
 from benchmarks import mechanism
 from mmaction_actiondiff.dumps import save_dump
-from mmaction_actiondiff.evaluation import (DetectionMAP, VideoDetections,
-                                            VideoTruth)
+from mmaction_actiondiff.evaluation import (DetectionMAP, Detections,
+                                            GroundTruth)
 
 CLASSES = ('Run', 'Jump', 'Wave')
 EDGES = [2., 4.]
@@ -100,13 +100,13 @@ def test_coverage_counts_snippets_above_a_quarter_of_the_maximum():
 
 
 def test_recalled_looks_at_the_best_of_the_class():
-    truth = VideoTruth(
+    truth = GroundTruth(
         np.array([[0., 4.], [6., 8.], [0., 4.]]), np.array([0, 0, 1]),
         np.zeros((0, 2)), 0.5)
     segments = np.array([[0., 2.], [10, 11], [12, 13], [6, 8], [0, 4]])
     labels = np.array([0, 0, 0, 0, 2])
     scores = np.array([.9, .8, .7, .6, 1.])
-    found = VideoDetections(segments, labels, scores)
+    found = Detections(segments, labels, scores)
     # an overlap of one half is enough; the fourth of the class is too late;
     # another class's proposal finds nothing
     np.testing.assert_array_equal(
@@ -120,7 +120,7 @@ def test_recalled_looks_at_the_best_of_the_class():
     late = found._replace(scores=np.array([.9, .1, .7, .6, 1.]))
     np.testing.assert_array_equal(
         mechanism.recalled(truth, late), [True, True, False])
-    none = VideoDetections(np.zeros((0, 2)), np.zeros(0, int), np.zeros(0))
+    none = Detections(np.zeros((0, 2)), np.zeros(0, int), np.zeros(0))
     assert not mechanism.recalled(truth, none).any()
 
 
@@ -139,9 +139,9 @@ def test_length_bins():
 def test_precision_by_length():
     """Run at 0 to 1 s and at 2 to 6 s; a detection inside the long one comes
     before both, one that overlaps nothing last."""
-    truth = VideoTruth(
+    truth = GroundTruth(
         np.array([[0, 1], [2, 6.]]), np.zeros(2, int), np.zeros((0, 2)), 0.5)
-    found = VideoDetections(
+    found = Detections(
         np.array([[2.5, 3.5], [2, 6], [0, 1], [8, 9]]), np.zeros(4, int),
         np.array([.95, .9, .8, .7]))
     np.testing.assert_array_equal(

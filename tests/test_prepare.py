@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import pickle
 import re
 import shutil
@@ -15,16 +16,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from mmaction_actiondiff.annotations import Annotations, Video
+from mmaction_actiondiff.annotations import (Annotations, Video,
+                                             read_annotations)
 from mmaction_actiondiff.cli import command
-from mmaction_actiondiff.prepare import DataSet, features, prepare
+from mmaction_actiondiff.datasets import WTALDataset
+from mmaction_actiondiff.prepare import DataSet, features, prepare, shrec21
+from mmaction_actiondiff.prepare.shrec21 import snippet_features
 
 TOOLS = Path(__file__).resolve().parents[1] / 'tools' / 'prepare'
 sys.path.insert(0, str(TOOLS))
 thumos14 = importlib.import_module('thumos14')
 activitynet = importlib.import_module('activitynet')
 custom = importlib.import_module('custom')
+shrec21_tool = importlib.import_module('shrec21')
 
 BUNDLE = 'thumos14/Thumos14reduced-Annotations'
 
@@ -42,7 +48,7 @@ def call(tool, *args, **options):
 
 
 def load(path: Path) -> dict:
-    return json.loads(path.read_text())
+    return json.loads(path.read_text('utf-8'))
 
 
 def findings(root: Path) -> dict:
@@ -704,6 +710,349 @@ def test_not_the_schema(tmp_path, capsys, text, message):
     assert message in capsys.readouterr().err
 
 
+WINDOWS = dict(stride=4, window=16, fps=30)
+
+
+@pytest.mark.parametrize('where', ['options', 'record', 'sidecar', 'file'])
+def test_windows_longer_than_the_stride(tmp_path, where, capsys):
+    """T = (frames - 16) // 4 + 1 is exact, and the grid is carried on."""
+    arrays = {
+        f'v{frames}': feature(1, 3)[:1].repeat((frames - 16) // 4 + 1, 0)
+        for frames in (300, 150, 90, 900)
+    }
+    path = small_set(tmp_path, arrays)
+    content = load(path)
+    for name, record in content['database'].items():
+        record['duration'] = int(name[1:]) / 30
+        if where == 'record':
+            record.update(WINDOWS)
+        elif where == 'sidecar':
+            (tmp_path / f'source/{name}.json').write_text(json.dumps(WINDOWS))
+    if where == 'file':
+        content.update(WINDOWS)
+    path.write_text(json.dumps(content))
+    out = tmp_path / 'out'
+    options = WINDOWS if where == 'options' else {}
+    assert not call(
+        custom,
+        annotations=path,
+        features=tmp_path / 'source',
+        out=out,
+        **options)
+    assert 'length mismatch' not in findings(out)
+    assert not call(custom, check=out)
+    found = read_annotations(out / 'annotations.json')
+    for video in found.videos.values():
+        grid = video.grid or found.grid
+        assert grid.seconds == pytest.approx(4 / 30)
+        assert grid.offset == pytest.approx(6 / 30)
+    # without the window, the advice is no frame rate
+    for record in content['database'].values():
+        for key in WINDOWS:
+            record.pop(key, None)
+    path.write_text(json.dumps(dict(database=content['database'])))
+    for sidecar in (tmp_path / 'source').glob('*.json'):
+        sidecar.unlink()
+    assert not call(
+        custom,
+        annotations=path,
+        features=tmp_path / 'source',
+        out=tmp_path / 'other',
+        seconds_per_snippet=0.1333)
+    advice, = findings(tmp_path /
+                       'other')['clock of the features']['videos'].values()
+    assert 'each lacks about 3 snippets' in advice and 'fps, not' not in advice
+
+
+def test_contradicting_grids(tmp_path, capsys):
+    path = small_set(tmp_path, dict(a=feature(64, 3)))
+    path.write_text(json.dumps(dict(load(path), seconds_per_snippet=0.5)))
+    options = dict(annotations=path, out=tmp_path / 'out')
+    assert call(custom, seconds_per_snippet=0.64, **options) == 1
+    assert 'seconds=0.5' in capsys.readouterr().err
+    assert call(custom, stride=16, **options) == 1
+    assert '"stride" (frames) and "fps" together' in capsys.readouterr().err
+    assert not call(custom, stride=16, fps=32, **options)
+
+
+def write_npz(path, array):
+    np.savez(path.with_suffix('.npz'), feature=array)
+
+
+def write_streams(path, array):
+    np.savez(path.with_suffix('.npz'), flow=array[:, 1:], rgb=array[:, :1])
+
+
+def write_tensor(path, array):
+    torch.save(torch.from_numpy(array), path.with_suffix('.pt'))
+
+
+def write_tensors(path, array):
+    array = torch.from_numpy(array)
+    torch.save(
+        dict(flow=array[:, 1:], rgb=array[:, :1]), path.with_suffix('.pth'))
+
+
+def write_csv(path, array):
+    np.savetxt(path.with_suffix('.csv'), array, delimiter=',', fmt='%.9g')
+
+
+def write_csv_with_names(path, array):
+    np.savetxt(
+        path.with_suffix('.csv'),
+        array,
+        delimiter=',',
+        fmt='%.9g',
+        header='f0,f1,f2',
+        comments='')
+
+
+def write_hdf5(path, array):
+    h5py = pytest.importorskip('h5py')
+    with h5py.File(path.with_suffix('.h5'), 'w') as file:
+        file['feature'] = array
+
+
+@pytest.mark.parametrize('write', [
+    write_npz, write_streams, write_tensor, write_tensors, write_csv,
+    write_csv_with_names, write_hdf5
+])
+@pytest.mark.parametrize('turned', [False, True])
+def test_formats(tmp_path, write, turned, capsys):
+    array = feature(64, 3)
+    path = small_set(tmp_path, dict(a=array))
+    (tmp_path / 'source/a.npy').unlink()
+    if turned and 'streams' in write.__name__ or write is write_tensors:
+        turned = False  # their streams are cut by columns
+    write(tmp_path / 'source/a', array.T.copy() if turned else array)
+    assert not call(
+        custom,
+        *(['--channels-first'] if turned else []),
+        annotations=path,
+        features=tmp_path / 'source',
+        out=tmp_path / 'out')
+    assert np.array_equal(np.load(tmp_path / 'out/features/a.npy'), array)
+    streams = load(tmp_path / 'out/annotations.json').get('stream_channels')
+    channels = '1,2' if streams else '3'
+    assert capsys.readouterr().out.endswith(
+        'train.py configs/actiondiff_custom.py --cfg-options data_root='
+        f"{tmp_path / 'out'} num_classes=1 'stream_channels=[{channels}]'\n")
+    assert streams == ([1, 2] if write in (write_streams,
+                                           write_tensors) else None)
+
+
+@pytest.mark.parametrize('name, content, words', [
+    ('a.npz', dict(one=1, two=2), 'expected one array, or rgb and flow'),
+    ('a.pt', 'malicious', 'cannot be read'),
+    ('a.csv', '1,2\n3\n', 'cannot be read'),
+])
+def test_files_of_other_content(tmp_path, name, content, words, capsys):
+    path = small_set(
+        tmp_path, dict(b=feature(64, 3)), a=dict(subset='test', labels=['x']))
+    file = tmp_path / 'source' / name
+    if content == 'malicious':
+        torch.save(Evil(tmp_path / 'ran'), file)
+    elif isinstance(content, dict):
+        np.savez(file, **content)
+    else:
+        file.write_text(content)
+    assert call(
+        custom,
+        annotations=path,
+        features=tmp_path / 'source',
+        out=tmp_path / 'out') == 1
+    assert words in findings(tmp_path /
+                             'out')['unusable feature']['videos']['a']
+    assert not (tmp_path / 'ran').exists()
+
+
+def test_other_files_are_named(tmp_path, capsys):
+    path = small_set(tmp_path, {}, a=dict(subset='test', labels=['x']))
+    for name in ('a.mp4', 'b.mp4', 'notes.txt'):
+        (tmp_path / f'source/{name}').touch()
+    options = dict(
+        annotations=path, features=tmp_path / 'source', out=tmp_path / 'out')
+    assert call(custom, **options) == 1
+    assert 'found 2 .mp4, 1 .txt' in capsys.readouterr().err
+    np.save(tmp_path / 'source/z.npy', feature(64, 3))
+    assert call(custom, **options) == 1
+    assert 'no usable feature of any video' in capsys.readouterr().err
+
+
+def test_linked_streams(tmp_path):
+    """rgb/ and flow/ on other disks, and a link that leads in circles."""
+    array = feature(64, 4)
+    path = small_set(
+        tmp_path, {}, a=dict(subset='training', duration=64., labels=['x']))
+    for stream, part in (('rgb', array[:, :2]), ('flow', array[:, 2:])):
+        (tmp_path / f'disk/{stream}').mkdir(parents=True)
+        np.save(tmp_path / f'disk/{stream}/a.npy', part)
+        (tmp_path / f'source/{stream}').symlink_to(tmp_path / 'disk' / stream)
+    (tmp_path / 'disk/rgb/loop').symlink_to(tmp_path / 'source')
+    assert not call(
+        custom,
+        annotations=path,
+        features=tmp_path / 'source',
+        out=tmp_path / 'out')
+    assert np.array_equal(np.load(tmp_path / 'out/features/a.npy'), array)
+    content = load(tmp_path / 'out/annotations.json')
+    assert content['stream_channels'] == [2, 2]
+
+
+def test_unlabelled_videos(tmp_path):
+    """Neither labels nor segments: for prediction."""
+    arrays = dict(a=feature(64, 3), b=feature(12.8, 3))
+    path = small_set(tmp_path, arrays)
+    content = load(path)
+    content['database'] = {n: dict(subset='test') for n in arrays}
+    path.write_text(json.dumps(content))
+    assert not call(
+        custom,
+        annotations=path,
+        features=tmp_path / 'source',
+        out=tmp_path / 'out')
+    dataset = WTALDataset(str(tmp_path / 'out'), 'test', test_mode=True)
+    assert dataset.get_data_info(1)['labels'] == []
+    assert dataset.metainfo['in_channels'] == 3
+    assert dataset.metainfo['seconds_per_snippet'] == 0.64
+    with pytest.raises(ValueError, match='training videos without a label'):
+        WTALDataset(str(tmp_path / 'out'), 'test')
+
+
+# ------------------------------------------------------------ SHREC'21
+
+
+def test_features_of_recordings(shared_data):
+    """An affine map of each channel takes them to the published ones, which
+    are standardised with recordings that are not here."""
+    folder = shared_data / 'shrec21'
+    recordings = shrec21.read_recordings(folder / 'raw_examples', 'training')
+    assert list(recordings) == ['training_001', 'training_002']
+    ours = np.concatenate([*map(snippet_features, recordings.values())])
+    given = np.concatenate(
+        [np.load(folder / f'features/{name}.npy') for name in recordings])
+    for x, y in zip(ours.T, given.T.astype(float)):
+        inside = np.abs(y) < 4.99
+        a = np.stack([x[inside], np.ones(inside.sum())], 1)
+        fit = np.linalg.lstsq(a, y[inside], rcond=None)[0]
+        assert np.abs(a @ fit - y[inside]).max() < 0.0025
+
+
+@pytest.mark.parametrize('first', [669, 670, 671])
+def test_recordings_from_raw_files(shared_data, tmp_path, capsys, first):
+    raw = shared_data / 'shrec21/raw_examples'
+    source = tmp_path / 'source'
+    for subset, name in (('train', 'training_001'), ('test', 'training_002')):
+        (source / subset).mkdir(parents=True)
+        shutil.copy(raw / f'{name}.txt', source / subset / '1.txt')
+    (source / 'train.txt'
+     ).write_text(f'1;DENY;{first};751;CIRCLE;{first + 940};1655;\n')
+    (source / 'test.txt').write_text('1;ONE;313;480;\n')
+    status = call(
+        shrec21_tool,
+        '--training',
+        source / 'train',
+        source / 'train.txt',
+        '--test',
+        source / 'test',
+        source / 'test.txt',
+        out=tmp_path / 'out')
+    if first == 671:
+        assert status == 1 and 'expected 669 or 670' in capsys.readouterr().err
+        return
+    assert status == 0
+    content = load(tmp_path / 'out/annotations.json')
+    expected = load(shared_data / 'shrec21/annotations.json')['database']
+    record = content['database']['training_001']
+    assert record['duration'] == expected['training_001']['duration']
+    for ours, given in zip(record['annotations'],
+                           expected['training_001']['annotations']):
+        assert ours['label'] == given['label']
+        assert ours['segment'] == pytest.approx(given['segment'])
+    assert content['stream_channels'] == [122, 122]
+    assert content['seconds_per_snippet'] == pytest.approx(0.1)
+    array = np.load(tmp_path / 'out/features/training_001.npy')
+    assert array.shape == (357, 244) and array.dtype == np.float16
+    assert np.abs(array.astype('f4').mean(0)).max() < 0.05
+    assert np.load(tmp_path / 'out/features/test_001.npy').shape == (346, 244)
+
+
+@pytest.mark.parametrize('rows, annotations, words', [
+    ('1;2;3\n' * 9, '1;ONE;669;700', 'at least 140 finite numbers'),
+    (None, '1;ONE;669', 'expected NUMBER, then LABEL;FIRST;LAST'),
+    (None, '2;ONE;669;700', 'training_001 has a recording or an annotation'),
+])
+def test_malformed_recordings(shared_data, tmp_path, rows, annotations, words):
+    if rows is None:
+        raw = shared_data / 'shrec21/raw_examples/training_001.txt'
+        rows = raw.read_text()
+    (tmp_path / '1.txt').write_text(rows)
+    (tmp_path / 'gestures').write_text(annotations)
+    paths = dict(training=(tmp_path, tmp_path / 'gestures'))
+    with pytest.raises(ValueError, match=words):
+        shrec21.read(paths, tmp_path / 'out')
+
+
+# ------------------------------------------------------------ text files
+
+
+def official_files(folder: Path, name: str = 'Salto', start: str = '') -> Path:
+    """THUMOS14's text files, with names that are not ASCII."""
+    folder.mkdir()
+    (folder / 'Ambiguous_test.txt').write_text(
+        f'{start}Überfall 1 2\n', encoding='utf-8')
+    for subset, video in (('val', 'Überschlag_1'), ('test', 'Überschlag_2')):
+        (folder / f'{name}_{subset}.txt').write_text(
+            f'{start}{video}  1.0 2.0\n', encoding='utf-8')
+        (folder / f'th14_{subset}_durations.txt').write_text(
+            f'{start}{video}.mp4\n30\n', encoding='utf-8')
+    return folder
+
+
+def test_byte_order_mark(tmp_path):
+    contents = []
+    for start in ('', '\ufeff'):
+        official = official_files(
+            tmp_path / f'official{len(start)}', start=start)
+        out = tmp_path / f'out{len(start)}'
+        call(thumos14, annotations=official, out=out)
+        contents.append(load(out / 'annotations.json'))
+    assert contents[0] == contents[1]
+    assert contents[0]['database']['Überschlag_1']['duration'] == 30
+
+
+def test_any_locale(tmp_path):
+    official = official_files(tmp_path / 'official')
+    done = subprocess.run([
+        sys.executable,
+        str(TOOLS / 'thumos14.py'), '--annotations', official, '--out',
+        tmp_path / 'out'
+    ],
+                          env=dict(
+                              os.environ,
+                              LC_ALL='C',
+                              PYTHONUTF8='0',
+                              PYTHONCOERCECLOCALE='0'),
+                          capture_output=True)
+    assert done.returncode == 1  # other counts than the published
+    assert not done.stderr
+    assert b'berfall' in done.stdout  # a name that no annotation has
+    content = load(tmp_path / 'out/annotations.json')
+    assert 'Überschlag_2' in content['database']
+
+
+@pytest.mark.parametrize('encoding, words', [
+    ('utf-16', 'encoded as UTF-16, expected UTF-8'),
+    ('latin-1', 'found the byte 0xdc at position'),
+])
+def test_other_encodings(tmp_path, capsys, encoding, words):
+    path = tmp_path / 'mine.json'
+    path.write_text('{"database": {"Über": {}}}', encoding=encoding)
+    assert call(custom, annotations=path, out=tmp_path / 'out') == 1
+    error = capsys.readouterr().err
+    assert words in error and str(path) in error
+
+
 # ----------------------------------------------------------------- check
 
 
@@ -818,6 +1167,12 @@ def test_check_names_a_damage(sound, tmp_path, capsys, damage):
     }
 
 
+def test_check_of_nothing(tmp_path, capsys):
+    (tmp_path / 'annotations.json').write_text('{"database": {}}')
+    assert call(custom, check=tmp_path) == 1
+    assert 'no videos' in capsys.readouterr().out
+
+
 def test_check_names_all_damages_at_once(sound, tmp_path, capsys):
     root = tmp_path / 'root'
     shutil.copytree(sound, root)
@@ -890,10 +1245,9 @@ def test_run_as_a_script(tmp_path):
 
 
 def test_data_set_loads_what_was_prepared(sound):
-    wtal = pytest.importorskip('mmaction_actiondiff.datasets.wtal_dataset')
     database = load(sound / 'annotations.json')['database']
     for subset in 'training', 'test':
-        dataset = wtal.WTALDataset(
+        dataset = WTALDataset(
             data_root=str(sound),
             dataset_name='thumos14',
             subset=subset,

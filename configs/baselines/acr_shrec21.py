@@ -8,7 +8,11 @@ model = dict(
         num_heads=2,
         attention_channels=64,
         kernel_size=5),
-    loss=dict(_delete_=True, type='ACRLoss'))
+    loss=dict(_delete_=True, type='ACRLoss'),
+    # the class score holds the attention already
+    proposal_generator=dict(curve='class'))
+
+custom_hooks = []
 
 # Better on validation recordings than 4e-3.
 optim_wrapper = dict(optimizer=dict(lr=1e-3))

@@ -10,3 +10,5 @@ model = dict(
     loss={{_base_.model.loss.base}},
     video_score_thr={{_base_.model.video_score_thr}},
     proposal_generator={{_base_.model.proposal_generator}})
+
+custom_hooks = []

@@ -3,4 +3,8 @@ _base_ = ['./base_demo.py']
 
 model = dict(
     base_branch=dict(_delete_=True, type='CoLABranch', embed_channels=64),
-    loss=dict(_delete_=True, type='CoLALoss'))
+    loss=dict(_delete_=True, type='CoLALoss'),
+    proposal_generator=dict(curve='class'))
+
+optim_wrapper = dict(optimizer=dict(weight_decay=5e-4))
+custom_hooks = []

@@ -2,3 +2,5 @@
 _base_ = ['./base_demo.py']
 
 model = dict(loss=dict(_delete_=True, type='DELULoss'))
+
+custom_hooks = []

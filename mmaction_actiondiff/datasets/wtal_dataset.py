@@ -168,7 +168,7 @@ class WTALDataset(BaseDataset):
         paths = self._feature_paths(videos)
         index = {name: i for i, name in enumerate(self.classes)}
         records = [
-            self._record(video, path, index)
+            self._record(video, path, index, grid or self.grid)
             for video, path in zip(videos, paths)
         ]
         if not self.test_mode:
@@ -181,13 +181,14 @@ class WTALDataset(BaseDataset):
         self._describe(annotations, records)
         return records
 
-    def _record(self, video: Video, path: str, index: dict[str, int]) -> dict:
+    def _record(self, video: Video, path: str, index: dict[str, int],
+                default: SnippetGrid | None) -> dict:
         where = f'{self.ann_file}: {video.name}'
         if video.duration is None:
             raise ValueError(
                 f'{where}: expected "duration" in seconds, found none; '
                 'tools/prepare/custom.py takes it from the features')
-        grid = video.grid or self.grid
+        grid = video.grid or default
         if grid is None:
             raise ValueError(
                 f'{where}: neither the annotations nor the config say how '

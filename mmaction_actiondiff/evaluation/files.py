@@ -41,8 +41,11 @@ def read_ground_truth(
         FileNotFoundError: If a file is missing.
         ValueError: If a file is malformed or the subset has no instance.
     """
-    default = SnippetGrid.read(dict(seconds_per_snippet=seconds_per_snippet))
+    if not seconds_per_snippet > 0:
+        raise ValueError('seconds_per_snippet must be > 0, got '
+                         f'{seconds_per_snippet}')
     annotations = read_annotations(path)
+    default = annotations.grid or SnippetGrid(seconds_per_snippet)
     videos = annotations.videos
     annotated = {v.subset for v in videos.values() if len(v.segments)}
     wanted = next((s for s in _SUBSETS if s in annotated), None) \
@@ -55,13 +58,12 @@ def read_ground_truth(
     index = {name: i for i, name in enumerate(annotations.classes)}
     return annotations.classes, {
         name:
-        GroundTruth(video.segments,
-                    np.array(
-                        index_labels(video.segment_labels, index,
-                                     f'{path}: {name}'),
-                        dtype=np.int64), video.ambiguous,
-                    (video.grid
-                     or default).seconds)  # type: ignore[union-attr]
+        GroundTruth(
+            video.segments,
+            np.array(
+                index_labels(video.segment_labels, index, f'{path}: {name}'),
+                dtype=np.int64), video.ambiguous, (video.grid
+                                                   or default).seconds)
         for name, video in videos.items() if video.subset == wanted
     }
 

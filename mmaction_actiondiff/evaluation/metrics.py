@@ -62,6 +62,7 @@ def _samples(data_batch: Any, results: Sequence[dict]) -> Iterator[dict]:
             ambiguous=info['ambiguous'],
             seconds_per_snippet=info['seconds_per_snippet'],
             pred_instances=dict(
+                # they count from the first snippet on
                 segments=to_numpy([item['segment']
                                    for item in proposals], -1, 2) +
                 info.get('snippet_offset', 0.),

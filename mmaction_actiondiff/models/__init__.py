@@ -7,13 +7,15 @@ from .data_preprocessor import WTALDataPreprocessor
 from .localizer import WeakLocalizer
 from .supervised import SnippetSupervisionLoss, SupervisedLocalizer
 from .wtal import (ACRBranch, ACRLoss, CO2NetLoss, CoLABranch, CoLALoss,
-                   ConvBranch, CrossModalBranch, DELULoss, MILLoss)
+                   ConvBranch, CrossModalBranch, DDGBranch, DDGLoss, DELULoss,
+                   MILLoss)
 
 __all__ = [
     'ACRBranch', 'ACRLoss', 'ActionCondition', 'ActionDiff', 'ActionDiffDDIM',
     'ActionDiffFusion', 'ActionDiffLoss', 'BaseBranch', 'BranchOutput',
     'CO2NetLoss', 'CoLABranch', 'CoLALoss', 'ConvBranch', 'ConvDenoiser',
-    'CrossModalBranch', 'DELULoss', 'DiffusionHead', 'MILLoss', 'Scores',
-    'SelfTrainingHead', 'SnippetSupervisionLoss', 'SupervisedLocalizer',
-    'TopKMaskGenerator', 'WTALDataPreprocessor', 'WeakLocalizer'
+    'CrossModalBranch', 'DDGBranch', 'DDGLoss', 'DELULoss', 'DiffusionHead',
+    'MILLoss', 'Scores', 'SelfTrainingHead', 'SnippetSupervisionLoss',
+    'SupervisedLocalizer', 'TopKMaskGenerator', 'WTALDataPreprocessor',
+    'WeakLocalizer'
 ]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .pooling import suppress_background, topk_pool
+from .pooling import topk_pool
 
 
 class BranchOutput(NamedTuple):
@@ -24,12 +24,15 @@ class BranchOutput(NamedTuple):
         attention (Tensor): Class-agnostic actionness (N, 1, T) in [0, 1].
         stream_attentions (tuple[Tensor, ...]): The attention of each stream,
             (N, 1, T) in [0, 1]; empty for a branch that has none.
+        branch_loss (Tensor, optional): A scalar that the branch adds to the
+            losses of its method.
     """
 
     feature: Tensor
     cas: Tensor
     attention: Tensor
     stream_attentions: tuple[Tensor, ...] = ()
+    branch_loss: Tensor | None = None
 
 
 class Scores(NamedTuple):
@@ -95,18 +98,19 @@ class BaseBranch(nn.Module):
     def score(self, output: BranchOutput, valid: Tensor) -> Scores:
         """Turn the raw output of :meth:`forward` into scores.
 
-        By default CO2-Net's: ``softmax_K(cas)`` without the background, and
-        for the video ``softmax_K`` of the best snippets of the
-        background-suppressed CAS.
+        By default as CO2-Net's code does: ``softmax_K(cas)`` without the
+        background; ``attention * cas`` for the contrast, and for the video
+        ``softmax_K`` of its best snippets.
 
         Args:
             output (BranchOutput): Of this branch, weakened or not.
             valid (Tensor): (N, 1, T) bool.
         """
-        suppressed = suppress_background(output.cas, output.attention)
-        video = topk_pool(suppressed, valid, self.video_ratio).softmax(1)
+        gated = output.attention * output.cas
+        video = topk_pool(gated, valid, self.video_ratio).softmax(1)
         return Scores(
-            output.cas.softmax(1)[:, :-1], output.attention, video[:, :-1])
+            output.cas.softmax(1)[:, :-1], output.attention, video[:, :-1],
+            gated[:, :-1])
 
     def split_streams(self, inputs: Tensor) -> list[Tensor]:
         """Cut ``inputs`` (N, D, T) into its streams along the channels.

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,43 +14,52 @@ from .report import DataSet
 from .write import prepare
 
 
-def make_parser(description: str | None) -> argparse.ArgumentParser:
-    """Parser with the options that every data set has."""
+def make_parser(description: str | None,
+                with_source: bool = True) -> argparse.ArgumentParser:
+    """Parser with the options that every data set has.
+
+    Args:
+        description (str, optional): What the tool is for.
+        with_source (bool): Whether annotations and features are in one of the
+            forms in which several data sets are published.
+    """
     parser = argparse.ArgumentParser(
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        '--check',
+    add = parser.add_argument
+    add('--check',
         type=Path,
         metavar='DIR',
         help='verify an existing data root instead, changing nothing')
-    parser.add_argument(
-        '--annotations', type=Path, help='file or folder; see docs/data.md')
-    parser.add_argument(
-        '--features',
-        type=Path,
-        help='folder or *-JOINTFeatures.npy; without it the annotations '
-        'alone are written')
-    parser.add_argument('--out', type=Path, help='data root to write')
-    parser.add_argument(
-        '--dtype',
-        choices=('float32', 'float16'),
-        help='default: as in the source, bit for bit (float64 becomes '
-        'float32); float16 halves the size, at a relative error of 5e-4, '
-        'and refuses values beyond 65504')
-    parser.add_argument(
-        '--channels', type=int, help='D, where it is not the usual one')
-    parser.add_argument(
-        '--channels-first',
-        action='store_true',
-        help='the arrays of --features are (D, T)')
-    parser.add_argument(
-        '--length-tolerance',
+    add('--out', type=Path, help='data root to write')
+    add('--length-tolerance',
         type=float,
         default=0.02,
         metavar='SHARE',
         help='tolerated share by which T may differ from floor(duration / '
         'step) (default: %(default)s; 2 snippets are always tolerated)')
+    parser.set_defaults(
+        annotations=None,
+        features=None,
+        dtype=None,
+        channels=None,
+        channels_first=False)
+    if not with_source:
+        return parser
+    add('--annotations', type=Path, help='file or folder; see docs/data.md')
+    add('--features',
+        type=Path,
+        help='folder or *-JOINTFeatures.npy; without it the annotations '
+        'alone are written')
+    add('--dtype',
+        choices=('float32', 'float16'),
+        help='default: as in the source, bit for bit (float64 becomes '
+        'float32); float16 halves the size, at a relative error of 5e-4, '
+        'and refuses values beyond 65504')
+    add('--channels', type=int, help='D, where it is not the usual one')
+    add('--channels-first',
+        action='store_true',
+        help='the arrays of --features are (D, T)')
     return parser
 
 
@@ -77,6 +87,10 @@ def run(parser: argparse.ArgumentParser,
     """
     if not args.check and not (args.annotations and args.out):
         parser.error('--annotations and --out, or --check, are needed')
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, 'reconfigure'):
+            # names of videos that the terminal cannot show
+            stream.reconfigure(errors='backslashreplace')
     problems: dict[str, str] = {}
     if args.check:
         annotations = read_annotations(args.check / 'annotations.json',

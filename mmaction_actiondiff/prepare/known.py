@@ -1,12 +1,14 @@
 """What is known of the published data sets, and of one's own."""
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mmaction_actiondiff.annotations import (Annotations, SnippetGrid,
                                              read_annotations)
+from mmaction_actiondiff.safe_npy import open_feature
 
 from .report import DataSet
 
@@ -112,3 +114,20 @@ def custom(annotations: Annotations, options: Mapping[str, Any]) -> DataSet:
         name='custom',
         grid=given or annotations.grid or SnippetGrid(16 / 25),
         channels=None)
+
+
+def train_command(root: Path) -> str:
+    """The command that trains on a prepared data root of one's own."""
+    annotations = read_annotations(root / 'annotations.json')
+    name = next(iter(annotations.videos))
+    channels = annotations.stream_channels or [
+        open_feature(root / 'features' / f'{name}.npy').shape[1]
+    ]
+    options = [
+        f'data_root={root}', f'num_classes={len(annotations.classes)}',
+        'stream_channels=[{}]'.format(','.join(map(str, channels)))
+    ]
+    return shlex.join([
+        'python', 'tools/train.py', 'configs/actiondiff_custom.py',
+        '--cfg-options', *options
+    ])

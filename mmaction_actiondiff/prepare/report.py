@@ -124,8 +124,8 @@ class Report:
                 'clock of the features',
                 'median over all videos',
                 problem,
-                'every time would be wrong by this factor: extract again, or '
-                'state another step with custom.py --seconds-per-snippet',
+                'every time would be wrong: extract again, or state the right '
+                'step (custom.py --stride, --window, --fps)',
                 damage=damage)
         self._count(videos, dataset)
 

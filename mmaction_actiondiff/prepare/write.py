@@ -177,7 +177,8 @@ def _write_features(annotations: Annotations, features: Path,
             f'{annotations.path}; the folder has {quote(sorted(unused))}' +
             (f', unusable are {quote(list(refused.items())[0])}'
              if refused else ''))
-    return writer.lengths, writer.stream_channels
+    return (writer.lengths, writer.stream_channels
+            or annotations.stream_channels)
 
 
 class FeatureWriter:

@@ -8,7 +8,8 @@ from torch.nn.functional import gelu, pad
 
 from mmaction_actiondiff.models import pooling
 from mmaction_actiondiff.models.branch import BranchOutput, append_background
-from mmaction_actiondiff.models.wtal import acrnet, co2net, cola, delu, mil
+from mmaction_actiondiff.models.wtal import (acrnet, co2net, cola, ddgnet,
+                                             delu, mil)
 
 STREAMS = dict(stream_channels=(8, 8))
 BRANCHES = dict(
@@ -23,6 +24,7 @@ BRANCHES = dict(
         hidden_layers=3,
         kernel_size=5,
         pool_kernel=13),
+    ddgnet=dict(type='DDGBranch', embed_channels=12, attention_channels=4),
     cola=dict(type='CoLABranch', embed_channels=12),
     acrnet=dict(type='ACRBranch', num_heads=2, attention_channels=4),
     acrnet_pooled=dict(
@@ -33,11 +35,13 @@ LOSSES = dict(
     mil=dict(type='MILLoss'),
     co2net=dict(type='CO2NetLoss'),
     delu=dict(type='DELULoss'),
+    ddgnet=dict(type='DDGLoss'),
     cola=dict(type='CoLALoss', mining_dropout=0),
     acrnet=dict(type='ACRLoss'))
 PAIRS = [('mil', 'mil'), ('co2net', 'co2net'), ('co2net_pooled', 'co2net'),
-         ('co2net', 'delu'), ('cola', 'cola'), ('acrnet', 'acrnet'),
-         ('acrnet_pooled', 'acrnet'), ('acrnet_mixed', 'acrnet')]
+         ('co2net', 'delu'), ('ddgnet', 'ddgnet'), ('cola', 'cola'),
+         ('acrnet', 'acrnet'), ('acrnet_pooled', 'acrnet'),
+         ('acrnet_mixed', 'acrnet')]
 LABEL = torch.tensor([[1., 0, 0], [1, 0, 1], [0, 1, 0], [0, 1, 1]])
 
 
@@ -107,7 +111,7 @@ class TestAll:
     @pytest.mark.parametrize('name, loss', PAIRS)
     def test_gradient_reaches_every_parameter(self, name, loss):
         branch, loss = build(name).eval(), MODELS.build(LOSSES[loss])
-        inputs = torch.rand(4, 16, 60)
+        inputs = torch.randn(4, 16, 60)
         sum(
             loss(branch(inputs, whole(inputs)), LABEL,
                  whole(inputs)).values()).backward()
@@ -345,6 +349,45 @@ class TestDELU:
         # half way, with equal weights, the new guide term is the old one
         torch.testing.assert_close(losses['loss_progressive'],
                                    losses['loss_guide'])
+
+
+class TestDDGNet:
+
+    def test_graph(self):
+        # 20 snippets of two kinds; each hears its two nearest
+        kind = torch.arange(20) % 2
+        rgb = torch.eye(2)[kind].T[None] + .01 * torch.rand(1, 2, 20)
+        attention = torch.full((1, 1, 20), .9)
+        attention[..., 4:8], attention[..., 8] = .1, .7
+        flow_attention = attention.clone()
+        flow_attention[..., 8] = .3  # the streams disagree
+        graph = ddgnet.build_graph(rgb, rgb, attention, flow_attention,
+                                   whole(rgb))
+        assert text(graph.is_background) == '0000' + '1111' + 12 * '0'
+        assert text(graph.is_action) == '1111' + 5 * '0' + 11 * '1'
+        for matrix, targets in ((graph.action, graph.is_action),
+                                (graph.background, graph.is_background)):
+            assert not matrix[0, ~targets[0, 0]].any()
+            assert not matrix[0][:, ~targets[0, 0]].any()
+            assert not matrix[0, kind == 0][:, kind == 1].any()
+        total = graph.action + graph.background + graph.mixed
+        torch.testing.assert_close(total.sum(1), torch.ones(1, 20))
+        assert total[0].count_nonzero(0).max() == 2
+        assert graph.mixed[0].any(0).nonzero().flatten().tolist() == [8]
+
+    def test_consistency(self):
+        distance, score = row(1, 2, 9), row(1, .5, .5)
+        weights = [1, exp((1 - 2) / .5)]
+        out = ddgnet.consistency(distance, score, flags('110'))
+        assert out.item() == pytest.approx(
+            (weights[0] + 2 * weights[1]) / sum(weights))
+        assert ddgnet.consistency(distance, score, flags('000')) == 0
+
+    def test_complementary_loss(self):
+        cas = torch.zeros(1, 3, 2)  # a third each; one class of two is absent
+        out = ddgnet.complementary_loss(cas, torch.tensor([[1., 0.]]),
+                                        flags('11'))
+        assert out.item() == pytest.approx(-log(2 / 3))
 
 
 class TestCoLA:

@@ -171,6 +171,30 @@ def test_delu_curriculum():
         assert term.item() == pytest.approx(value, rel=1e-5)
 
 
+def test_ddgnet():
+    case = Case('ddgnet', 'DDGBranch', embed_channels=8, attention_channels=3)
+    output = case.output
+    case.check_forward(
+        feature=output.feature,
+        cas=output.cas,
+        attention=output.attention,
+        rgb_attention=output.stream_attentions[0],
+        flow_attention=output.stream_attentions[1])
+    loss = MODELS.build(dict(type='DDGLoss'))
+    case.check_losses(
+        loss(output, case.label, case.valid),
+        dict(
+            consistency='loss_consistency',
+            complementary='loss_complementary'), {
+                'Attn.action_graph.0.0.weight': 'rgb_graph.action.0.weight',
+                'Attn.background_graph.1.1.weight':
+                'flow_graph.background.1.weight',
+                'Attn.attentions.0.0.weight': 'rgb_attention.conv1.weight',
+                'fusion.0.weight': 'fuse.weight',
+                'classifier.4.weight': 'classifier.weight',
+            })
+
+
 def test_cola():
     case = Case('cola', 'CoLABranch', embed_channels=8)
     output = case.output

@@ -23,7 +23,7 @@ import sys
 from collections.abc import Sequence
 
 from mmaction_actiondiff.cli import command
-from mmaction_actiondiff.prepare import custom, make_parser, run
+from mmaction_actiondiff.prepare import custom, make_parser, run, train_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,7 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                         'videos')):
         parser.add_argument(f'--{name}', type=float, help=what)
     args = parser.parse_args(argv)
-    return run(parser, args, lambda found: custom(found, vars(args)))
+    status = run(parser, args, lambda found: custom(found, vars(args)))
+    if args.features and not args.check:
+        print('Next:\n ', train_command(args.out))
+    return status
 
 
 if __name__ == '__main__':

@@ -25,7 +25,7 @@ pgm_features_cfg = dict(
 optim_wrapper = dict(
     optimizer=dict(type='Adam', lr=0.01, weight_decay=0.00001),
     clip_grad=dict(max_norm=40, norm_type=2))
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=500, val_interval=500)
+train_cfg = dict(type='ResumableTrainLoop', max_iters=500, val_interval=500)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 param_scheduler = [

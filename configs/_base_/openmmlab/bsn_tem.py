@@ -8,7 +8,7 @@ model = dict(
 optim_wrapper = dict(
     optimizer=dict(type='Adam', lr=0.001, weight_decay=0.0001),
     clip_grad=dict(max_norm=40, norm_type=2))
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=300)
+train_cfg = dict(type='ResumableTrainLoop', max_iters=300)
 test_cfg = dict(type='TestLoop')
 param_scheduler = [
     dict(type='MultiStepLR', by_epoch=False, milestones=[105, 210], gamma=0.1)

@@ -6,7 +6,7 @@ pipeline = [load, _base_.train_record, *_base_.label_steps]
 test_pipeline = [load, _base_.test_record, *_base_.label_steps]
 train_dataloader = dict(
     batch_size=8,
-    sampler=dict(_delete_=True, type='WTALSampler'),
+    batch_sampler=dict(num_pairs=0),
     dataset=dict(pipeline=pipeline))
 # The localizers predict the first video of a batch only.
 val_dataloader = dict(batch_size=1, dataset=dict(pipeline=test_pipeline))

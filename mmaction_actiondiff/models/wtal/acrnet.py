@@ -323,9 +323,10 @@ class ACRLoss(WTALLoss):
         chosen = pool_clusters(output, valid)[2]
         present = chosen & (label > 0).unsqueeze(-1)
         union = present.any(1, keepdim=True)
-        losses['loss_gce'] = self.attention_weight * sum(
+        losses['loss_gce'] = self.attention_weight * torch.stack([
             gce_loss(stream, union, valid)
-            for stream in output.stream_attentions)
+            for stream in output.stream_attentions
+        ]).sum()
         return losses
 
 

@@ -19,10 +19,9 @@ from mmaction.registry import MODELS
 from mmengine.model import kaiming_init
 from torch import Tensor, nn
 
-from ..branch import BaseBranch, BranchOutput, MaskedConv, Scores
+from ..branch import BaseBranch, BranchOutput, MaskedConv
 from ..objective import with_background
-from ..pooling import (masked_avg_pool, masked_mean, suppress_background,
-                       topk_pool)
+from ..pooling import masked_avg_pool, masked_mean, suppress_background
 from .mil import MILLoss
 
 SLOPE = 0.2  # of every leaky ReLU, as in the paper's network
@@ -158,8 +157,7 @@ class CrossModalBranch(BaseBranch):
     def forward(self, inputs: Tensor, valid: Tensor) -> BranchOutput:
         """(N, D, T), (N, 1, T) bool -> :class:`BranchOutput`."""
         rgb, flow = self.split_streams(inputs)
-        rgb, flow = (self.rgb_gate(rgb, flow,
-                                   valid), self.flow_gate(flow, rgb, valid))
+        rgb, flow, branch_loss = self.exchange(rgb, flow, valid)
         attentions = [
             masked_avg_pool(
                 self.rgb_attention(rgb, valid), valid, self.pool_kernel),
@@ -176,16 +174,15 @@ class CrossModalBranch(BaseBranch):
             feature=feature,
             cas=masked_avg_pool(cas, valid, self.pool_kernel),
             attention=(attentions[0] + attentions[1]) / 2,
-            stream_attentions=tuple(attentions))
+            stream_attentions=tuple(attentions),
+            branch_loss=branch_loss)
 
-    def score(self, output: BranchOutput, valid: Tensor) -> Scores:
-        """``softmax_K(cas)``. The released code scores proposals, and by
-        their best snippets videos, with ``attention * cas``."""
-        gated = output.attention * output.cas
-        video = topk_pool(gated, valid, self.video_ratio).softmax(1)
-        return Scores(
-            output.cas.softmax(1)[:, :-1], output.attention, video[:, :-1],
-            gated[:, :-1])
+    def exchange(self, rgb: Tensor, flow: Tensor,
+                 valid: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Both streams (N, d, T) after they have seen each other, and a loss
+        on how they did, or None."""
+        return (self.rgb_gate(rgb, flow,
+                              valid), self.flow_gate(flow, rgb, valid), None)
 
 
 @MODELS.register_module()
@@ -201,8 +198,8 @@ class CO2NetLoss(MILLoss):
         norm_weight, guide_weight, mutual_weight, co_activity_weight (float):
             Of the terms below. Default to 0.8, 0.8, 1 and 1.
         num_pairs (int): The first ``2 num_pairs`` videos of a batch are the
-            pairs of ``co_activity_loss``, as ``PairBatchSampler`` draws them.
-            Defaults to 3.
+            pairs of ``co_activity_loss``; the same as of the
+            ``PairBatchSampler``. Defaults to 3.
     """
 
     def __init__(self,
@@ -219,7 +216,7 @@ class CO2NetLoss(MILLoss):
         self.guide_weight = guide_weight
         self.mutual_weight = mutual_weight
         self.co_activity_weight = co_activity_weight
-        self.num_pairs = num_pairs
+        self.num_pairs = num_pairs if co_activity_weight else 0
 
     def classify(self, output: BranchOutput, label: Tensor,
                  valid: Tensor) -> dict[str, Tensor]:

@@ -11,29 +11,34 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# Convolutions, theirs -> ours; each has a weight and most a bias.
-_CO2NET = {
+# Convolutions, theirs -> ours; each has a weight and most a bias. None: one
+# that they keep and never use.
+_ATTENTION = {'0': 'conv1', '3': 'conv2', '5': 'score'}
+_CLASSIFIER = {
     'fusion.0': 'fuse',
     'classifier.1': 'hidden.0',
     'classifier.4': 'classifier',
-    **{
-        f'{theirs}.{layer}': f'{ours}_{name}'
-        for theirs, ours in (('vAttn', 'rgb'), ('fAttn', 'flow'))
-        for layer, name in {
-            'bit_wise_attn.0': 'gate.local',
-            'channel_conv.0': 'gate.channel',
-            'attention.0': 'attention.conv1',
-            'attention.3': 'attention.conv2',
-            'attention.5': 'attention.score',
-        }.items()
-    },
-    'feat_encoder.0': None,
 }
-_COLA = {
+_CO2NET: dict[str, str | None] = {**_CLASSIFIER, 'feat_encoder.0': None}
+for _theirs, _ours in (('vAttn', 'rgb'), ('fAttn', 'flow')):
+    _CO2NET[f'{_theirs}.bit_wise_attn.0'] = f'{_ours}_gate.local'
+    _CO2NET[f'{_theirs}.channel_conv.0'] = f'{_ours}_gate.channel'
+    for _layer, _name in _ATTENTION.items():
+        _CO2NET[f'{_theirs}.attention.{_layer}'] = f'{_ours}_attention.{_name}'
+_DDGNET: dict[str, str | None] = {**_CLASSIFIER}
+for _number, _ours in enumerate(('rgb', 'flow')):
+    for _layer, _name in _ATTENTION.items():
+        _DDGNET[f'Attn.attentions.{_number}.{_layer}'] = (
+            f'{_ours}_attention.{_name}')
+    for _name in ('action.0', 'action.1', 'background.0', 'background.1'):
+        _kind, _layer = _name.split('.')
+        _DDGNET[f'Attn.{_kind}_graph.{_number}.{_layer}'] = (
+            f'{_ours}_graph.{_name}')
+_COLA: dict[str, str | None] = {
     'actionness_module.f_embed.0': 'embed',
     'actionness_module.f_cls.0': 'classifier',
 }
-_ACRNET = {
+_ACRNET: dict[str, str | None] = {
     theirs.format(stream): ours.format(stream)
     for stream in ('rgb', 'flow')
     for theirs, ours in {
@@ -52,7 +57,7 @@ _RENAMED = {
     'mca.atte': 'cross_attention.score',
 }
 METHODS: dict[str, dict[str, str | None]] = dict(
-    co2net=_CO2NET, delu=_CO2NET, cola=_COLA, acrnet=_ACRNET)
+    co2net=_CO2NET, delu=_CO2NET, ddgnet=_DDGNET, cola=_COLA, acrnet=_ACRNET)
 
 
 def convert_checkpoint(method: str, source: str | Path,
@@ -106,7 +111,7 @@ def convert_state_dict(method: str, state: dict[str,
     """Rename, and where needed reshape, the weights of a published network.
 
     Args:
-        method (str): 'co2net', 'delu', 'cola' or 'acrnet'.
+        method (str): A key of ``METHODS``.
         state (dict[str, Tensor]): As the published code saves it.
 
     Returns:
