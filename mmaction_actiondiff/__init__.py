@@ -8,8 +8,9 @@ from __future__ import annotations
 __version__ = '0.1.0'
 
 try:
-    from . import _compat  # noqa: F401  (before anything of MMAction2)
-    from . import datasets, evaluation, hooks, models, proposals  # noqa: F401
+    from . import _compat  # before anything of MMAction2
+    from . import (datasets, evaluation, hooks, models, proposals,
+                   visualization_hook)
 except (ModuleNotFoundError, AssertionError) as error:
     # MMAction2 asserts the version of MMCV.
     name = getattr(error, 'name', None) or 'mmcv'

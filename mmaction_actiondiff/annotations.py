@@ -185,6 +185,10 @@ def clock_problem(items: Sequence[tuple[int, float, SnippetGrid]],
     seconds = items[0][2].seconds
     text = (f'{wrong} of {len(items)} videos have other lengths than their '
             f'durations say at {seconds:g} s per snippet: ')
+    if np.ptp(length) == 0 < np.ptp(expected):
+        return text + (
+            f'all have {length[0]}. If they were resized to that, give each '
+            'record its own "seconds_per_snippet", duration / T')
     lacking = expected - length
     if np.ptp(lacking) <= 1 and np.ptp(expected) > 0.1 * expected.max():
         return text + (

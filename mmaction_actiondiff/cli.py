@@ -407,7 +407,8 @@ def where_next(runner: Runner) -> str:
         *lines,
         call('test.py', config, last, '--dump', dump),
         call('visualize.py', dump, '--num', '8'),
-        call('replay.py', config, dump)
+        call('replay.py', config, dump),
+        call('report.py', work_dir)
     ])
 
 

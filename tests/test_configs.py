@@ -42,16 +42,18 @@ def test_config_builds_steps_and_predicts(name):
     if hasattr(model, 'warmup_iters'):
         assert 2 * model.warmup_iters < cfg.train_cfg.max_iters
     lengths = (40, 29)
-    inputs = torch.zeros(2, cfg.in_channels, 40)
+    channels = sum(cfg.stream_channels)
+    seconds = cfg.get('seconds_per_snippet', 0.64)  # custom: the data say it
+    inputs = torch.zeros(2, channels, 40)
     samples = []
     for x, length in zip(inputs, lengths):
-        x[:, :length] = torch.randn(cfg.in_channels, length)
+        x[:, :length] = torch.randn(channels, length)
         sample = ActionDataSample(
             metainfo=dict(
                 video_name=f'video_{length}',
                 num_snippets=length,
-                seconds_per_snippet=cfg.seconds_per_snippet,
-                duration=length * cfg.seconds_per_snippet))
+                seconds_per_snippet=seconds,
+                duration=length * seconds))
         sample.set_gt_label(torch.tensor([1, cfg.num_classes - 1]))
         sample.gt_instances = InstanceData(
             segments=torch.tensor([[0., 1.], [1., 2.]]).double(),

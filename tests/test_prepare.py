@@ -22,7 +22,8 @@ from mmaction_actiondiff.annotations import (Annotations, Video,
                                              read_annotations)
 from mmaction_actiondiff.cli import command
 from mmaction_actiondiff.datasets import WTALDataset
-from mmaction_actiondiff.prepare import DataSet, features, prepare, shrec21
+from mmaction_actiondiff.prepare import (DataSet, features, prepare, shrec21,
+                                         train_command)
 from mmaction_actiondiff.prepare.shrec21 import snippet_features
 
 TOOLS = Path(__file__).resolve().parents[1] / 'tools' / 'prepare'
@@ -834,9 +835,9 @@ def test_formats(tmp_path, write, turned, capsys):
     assert np.array_equal(np.load(tmp_path / 'out/features/a.npy'), array)
     streams = load(tmp_path / 'out/annotations.json').get('stream_channels')
     channels = '1,2' if streams else '3'
-    assert capsys.readouterr().out.endswith(
-        'train.py configs/actiondiff_custom.py --cfg-options data_root='
-        f"{tmp_path / 'out'} num_classes=1 'stream_channels=[{channels}]'\n")
+    assert ('train.py configs/actiondiff_custom.py --cfg-options data_root='
+            f"{tmp_path / 'out'} num_classes=1 'stream_channels=[{channels}]'"
+            ) in capsys.readouterr().out
     assert streams == ([1, 2] if write in (write_streams,
                                            write_tensors) else None)
 
@@ -1261,3 +1262,24 @@ def test_data_set_loads_what_was_prepared(sound):
             assert len(record['feature']) == int(source['duration'] / 0.64)
             assert len(record['segments']) == len(source['annotations'])
             assert len(record['ambiguous']) == len(source.get('ambiguous', []))
+
+
+@pytest.mark.parametrize('subsets, words', [
+    (('training', 'test', 'validation'), ''),
+    (('training', 'validation'), 'val_dataloader.dataset.subset=validation '
+     'test_dataloader.dataset.subset=validation'),
+    (('training', ), 'val_dataloader=None val_evaluator=None val_cfg=None '
+     'default_hooks.checkpoint.save_best=None '
+     'test_dataloader.dataset.subset=training'),
+])
+def test_command_evaluates_what_there_is(tmp_path, subsets, words):
+    database = {
+        f'v{i}': dict(subset=subset, labels=['a'], duration=6.4)
+        for i, subset in enumerate(subsets)
+    }
+    (tmp_path / 'annotations.json').write_text(
+        json.dumps(dict(database=database)))
+    (tmp_path / 'features').mkdir()
+    np.save(tmp_path / 'features/v0.npy', feature(6.4, 3))
+    assert train_command(tmp_path).split(
+        "'stream_channels=[3]'")[1].strip() == words

@@ -28,9 +28,12 @@ _HINTS = dict(
         version='1.2', variable='ACTIONDIFF_ACTIVITYNET12'),
     activitynet13=_ACTIVITYNET.format(
         version='1.3', variable='ACTIONDIFF_ACTIVITYNET13'),
-    shrec21=("SHREC'21 hand-gesture recordings: put the prepared folder "
-             '(annotations.json and features/) at {root}, or set '
-             'ACTIONDIFF_SHREC21 to the folder that holds it.'))
+    shrec21=("SHREC'21 hand-gesture recordings: unpack the archives that the "
+             'page of the track offers, then run\n'
+             '    python tools/prepare/shrec21.py --out {root} \\\n'
+             '        --training DIR/SEQUENCES DIR/ANNOTATIONS.txt \\\n'
+             '        --test DIR/SEQUENCES DIR/ANNOTATIONS.txt\n'
+             'To keep the data elsewhere set ACTIONDIFF_SHREC21.'))
 
 
 def data_hint(dataset_name: str | None, data_root: str) -> str:

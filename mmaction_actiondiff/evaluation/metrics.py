@@ -123,12 +123,7 @@ class DetectionMAP(BaseMetric):
         self.protocol = make_protocol(protocol, **parts)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Keeps the ground truth and the detections of a batch.
-
-        Args:
-            data_batch (Any): The collated batch.
-            data_samples (Sequence[dict]): The model's results.
-        """
+        """Keeps the ground truth and the detections of a batch."""
         for sample in _samples(data_batch, data_samples):
             predicted = self._predicted(sample)
             labels = to_numpy(sample['gt_label'], -1, dtype=np.int64)
@@ -153,14 +148,8 @@ class DetectionMAP(BaseMetric):
         return sample['pred_instances']
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
-        """Evaluates the videos of all ranks and logs one table.
-
-        Args:
-            results (list[dict]): What ``process`` kept.
-
-        Returns:
-            dict[str, float]: Percentages.
-        """
+        """Percentages over the videos of all ranks, also logged as a
+        table."""
         videos = _by_name(results)
         # MMEngine gathers named tuples as plain ones
         truth = {n: GroundTruth(*item['truth']) for n, item in videos.items()}
@@ -307,12 +296,7 @@ class ProposalRecall(BaseMetric):
         self.tiou_thrs = tiou_thrs
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Keeps the ground truth and the proposals of a batch.
-
-        Args:
-            data_batch (Any): The collated batch.
-            data_samples (Sequence[dict]): The model's results.
-        """
+        """Keeps the ground truth and the proposals of a batch."""
         for sample in _samples(data_batch, data_samples):
             predicted = sample['pred_instances']
             self.results.append(
@@ -323,14 +307,8 @@ class ProposalRecall(BaseMetric):
                     scores=to_numpy(predicted['scores'], -1)))
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
-        """Recall over the videos of all ranks.
-
-        Args:
-            results (list[dict]): What ``process`` kept.
-
-        Returns:
-            dict[str, float]: Percentages; NaN without any instance.
-        """
+        """Percentages over the videos of all ranks; NaN without any
+        instance."""
         keys = ('AR@1', 'AR@5', 'AR@10', 'AR@100', 'AUC')
         videos = [
             item for item in _by_name(results).values() if len(item['truth'])
@@ -371,10 +349,6 @@ class PseudoMaskQuality(BaseMetric):
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Counts the snippets of a batch.
 
-        Args:
-            data_batch (Any): Not used.
-            data_samples (Sequence[dict]): The model's samples, as dicts.
-
         Raises:
             ValueError: If the samples have no masks.
         """
@@ -401,15 +375,8 @@ class PseudoMaskQuality(BaseMetric):
                                      truth.sum()])))
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
-        """Quality over the videos of all ranks.
-
-        Args:
-            results (list[dict]): What ``process`` kept.
-
-        Returns:
-            dict[str, float]: Percentages; NaN where nothing was masked or
-            annotated.
-        """
+        """Percentages over the videos of all ranks; NaN where nothing was
+        masked or annotated."""
         counts = [item['counts'] for item in _by_name(results).values()]
         both, masked, annotated = np.sum(counts, axis=0)
         return {

@@ -127,6 +127,19 @@ def train_command(root: Path) -> str:
         f'data_root={root}', f'num_classes={len(annotations.classes)}',
         'stream_channels=[{}]'.format(','.join(map(str, channels)))
     ]
+    subsets = {video.subset for video in annotations.videos.values()}
+    if 'test' not in subsets and 'validation' in subsets:
+        options += [
+            f'{phase}_dataloader.dataset.subset=validation'
+            for phase in ('val', 'test')
+        ]
+    elif 'test' not in subsets:
+        # nothing to evaluate on; proposals are made of the training videos
+        options += [
+            'val_dataloader=None', 'val_evaluator=None', 'val_cfg=None',
+            'default_hooks.checkpoint.save_best=None',
+            'test_dataloader.dataset.subset=training'
+        ]
     return shlex.join([
         'python', 'tools/train.py', 'configs/actiondiff_custom.py',
         '--cfg-options', *options

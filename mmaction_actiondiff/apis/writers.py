@@ -1,0 +1,136 @@
+"""Predicted segments as json, csv or subtitles."""
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+Predictions = Sequence[dict[str, Any]]
+
+
+def select(prediction: dict[str, Any],
+           min_score: float = 0.,
+           max_segments: int | None = None) -> dict[str, Any]:
+    """A prediction with its best segments only."""
+    segments = [s for s in prediction['segments'] if s['score'] >= min_score]
+    return dict(prediction, segments=segments[:max_segments])
+
+
+def to_json(predictions: Predictions) -> str:
+    """ActivityNet's schema of submissions."""
+    return json.dumps(
+        dict(
+            version='VERSION 1.3',
+            results={p['video_name']: p['segments']
+                     for p in predictions},
+            external_data=dict()),
+        indent=1,
+        ensure_ascii=False)
+
+
+def to_csv(predictions: Predictions) -> str:
+    """A line per segment: video, start and end in seconds, label, score."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator='\n')
+    writer.writerow(['video', 'start', 'end', 'label', 'score'])
+    for p in predictions:
+        for s in p['segments']:
+            start, end = s['segment']
+            writer.writerow([
+                p['video_name'], f'{start:.3f}', f'{end:.3f}', s['label'],
+                f'{s["score"]:.4f}'
+            ])
+    return text.getvalue()
+
+
+def to_srt(predictions: Predictions) -> str:
+    """SubRip subtitles of one video, by time."""
+    cues = [
+        f'{i}\n{_cue(s, ",")}\n'
+        for i, s in enumerate(_by_time(predictions), start=1)
+    ]
+    return '\n'.join(cues)
+
+
+def to_vtt(predictions: Predictions) -> str:
+    """WebVTT subtitles of one video, by time."""
+    return '\n'.join(['WEBVTT\n'] +
+                     [f'{_cue(s, ".")}\n' for s in _by_time(predictions)])
+
+
+def _by_time(predictions: Predictions) -> list[dict[str, Any]]:
+    segments = [s for p in predictions for s in p['segments']]
+    return sorted(segments, key=lambda s: s['segment'])
+
+
+def _cue(segment: dict[str, Any], point: str) -> str:
+    start, end = (_clock(t, point) for t in segment['segment'])
+    # An arrow in a label would end the line of times, < starts markup.
+    label = segment['label'].replace('-->', '→').replace('<', '‹')
+    return f'{start} --> {end}\n{label} ({segment["score"]:.2f})'
+
+
+def _clock(seconds: float, point: str) -> str:
+    millis = round(seconds * 1000)
+    minutes, millis = divmod(millis, 60_000)
+    return (f'{minutes // 60:02}:{minutes % 60:02}:{millis // 1000:02}{point}'
+            f'{millis % 1000:03}')
+
+
+_WRITERS: dict[str, Callable[[Predictions], str]] = {
+    '.json': to_json,
+    '.csv': to_csv,
+    '.srt': to_srt,
+    '.vtt': to_vtt
+}
+SUBTITLES = ('.srt', '.vtt')
+
+
+def check_output(path: str, num_videos: int) -> None:
+    """Refuse a name that cannot take the results, before they are made.
+
+    Raises:
+        ValueError: If the ending is unknown, or one file of subtitles is to
+            hold several videos.
+    """
+    suffix = Path(path).suffix
+    if suffix not in _WRITERS:
+        raise ValueError(f'{path}: expected a name that ends in '
+                         f'{", ".join(_WRITERS)}')
+    if suffix in SUBTITLES and num_videos > 1 and '{video}' not in path:
+        raise ValueError(
+            f'{path}: a file of subtitles holds one video, there are '
+            f'{num_videos}: put {{video}} into the name, as in '
+            f'subtitles/{{video}}{suffix}')
+
+
+def write_predictions(path: str, predictions: Predictions) -> list[str]:
+    """Write the results of ``ActionDiffInferencer``.
+
+    Args:
+        path (str): Ends in ``.json``, ``.csv``, ``.srt`` or ``.vtt``;
+            ``{video}`` in it stands for the name of the video and makes one
+            file of each.
+        predictions (Sequence[dict]): ``predictions`` of the inferencer.
+
+    Returns:
+        list[str]: The files.
+
+    Raises:
+        ValueError: See :func:`check_output`.
+    """
+    check_output(path, len(predictions))
+    if '{video}' in path:
+        parts = [(path.replace('{video}', p['video_name']), [p])
+                 for p in predictions]
+    else:
+        parts = [(path, list(predictions))]
+    for name, part in parts:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(f'{name}.part').write_text(_WRITERS[Path(path).suffix](part))
+        os.replace(f'{name}.part', name)
+    return [name for name, _ in parts]

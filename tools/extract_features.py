@@ -1,0 +1,110 @@
+"""Turn videos into snippet features with a recognizer of MMAction2.
+
+    python tools/extract_features.py RECOGNIZER_CONFIG CHECKPOINT videos/ \\
+        --out data/mine/features --stride 16 --fps 25
+
+Each video gives NAME.npy, float32 (T, D), and NAME.json, which says how it was
+made: with it, preparation and inference know the seconds of every snippet.
+What is there already is not made again. CONFIG is a path or
+mmaction::recognition/... for a config that MMAction2 brings. A video that
+cannot be decoded does not stop the others: it is named at the end, and the
+exit status is 1.
+"""
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from pathlib import Path
+
+from rich.progress import track
+
+from mmaction_actiondiff import cli
+from mmaction_actiondiff.features import VIDEO_SUFFIXES, FeatureExtractor
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='config of the recognizer')
+    parser.add_argument('checkpoint', help='its weights, a path or a URL')
+    parser.add_argument('videos', nargs='+', help='videos and folders of them')
+    parser.add_argument('--out', required=True, help='folder of the features')
+    parser.add_argument(
+        '--stride',
+        type=int,
+        default=16,
+        help='frames from a window to the next (default: 16)')
+    parser.add_argument(
+        '--window',
+        type=int,
+        help='frames that a window spans (default: what the network takes)')
+    parser.add_argument(
+        '--clip-len',
+        type=int,
+        help='frames of the window that the network sees (default: as in its '
+        'config)')
+    parser.add_argument(
+        '--frame-interval',
+        type=int,
+        help='from one of them to the next (default: as in its config)')
+    parser.add_argument(
+        '--fps',
+        type=float,
+        help='resample videos to this rate (default: as they are)')
+    parser.add_argument(
+        '--batch-size', type=int, default=8, help='windows at once')
+    parser.add_argument('--device', help='cpu, cuda, cuda:1, ...')
+    return parser.parse_args()
+
+
+def find_videos(words: list[str]) -> list[Path]:
+    videos: list[Path] = []
+    for path in map(Path, words):
+        if path.is_dir():
+            inside = [
+                p for p in sorted(path.iterdir())
+                if p.suffix.lower() in VIDEO_SUFFIXES
+            ]
+            if not inside:
+                raise cli.UsageError(
+                    f'{path}: expected videos ({", ".join(VIDEO_SUFFIXES)}) '
+                    'in this folder, found none')
+            videos += inside
+        else:
+            videos.append(path)
+    twice = [
+        name for name, number in Counter(v.stem for v in videos).items()
+        if number > 1
+    ]
+    if twice:
+        raise cli.UsageError(
+            f'several videos have the same name: {twice[:5]}; write them to '
+            'folders of their own')
+    return videos
+
+
+def main() -> None:
+    args = vars(parse_args())
+    with cli.command():
+        videos = find_videos(args.pop('videos'))
+        folder = args.pop('out')
+        extractor = FeatureExtractor(
+            args.pop('config'), args.pop('checkpoint'), **args)
+        made, errors = 0, []
+        for video in track(videos, 'Extracting'):
+            try:
+                made += extractor.write(video, folder)
+            except (FileNotFoundError, ValueError) as error:
+                errors.append(f'  {error}')
+    there = len(videos) - made - len(errors)
+    print(f'{folder}: {made} videos extracted, {there} were there')
+    if errors:
+        sys.exit('\n'.join([
+            f'Error: {len(errors)} of {len(videos)} videos could not be used:'
+        ] + errors))
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,134 @@
+"""Localise the actions in features or videos that nobody has labelled.
+
+    python tools/infer.py WORK_DIR features/ --out results.json
+    python tools/infer.py CONFIG CHECKPOINT a.npy b.npy --out results.csv
+    python tools/infer.py CHECKPOINT clip.mp4 --out clip.srt \\
+        --recognizer RECOGNIZER_CONFIG RECOGNIZER_CHECKPOINT
+
+An input that cannot be used does not stop the others: it is named at the end,
+and the exit status is 1. docs/inference.md says what a score means.
+"""
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from pathlib import Path
+
+from mmaction_actiondiff import cli
+from mmaction_actiondiff.apis import ActionDiffInferencer, writers
+from mmaction_actiondiff.features import FeatureExtractor
+
+# Players show every segment at once: the best alone can be read.
+_SUBTITLE_SCORE = 0.5
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        'model',
+        nargs='+',
+        metavar='MODEL INPUT',
+        help='MODEL is CONFIG CHECKPOINT, a checkpoint, or the folder of a '
+        'run; INPUT are feature files (T, D) .npy, videos and folders of '
+        'them')
+    parser.add_argument(
+        '--out',
+        required=True,
+        metavar='FILE',
+        help='.json (as for ActivityNet), .csv, .srt or .vtt; {video} in the '
+        'name makes a file of each video')
+    parser.add_argument(
+        '--min-score',
+        type=float,
+        help='leave out segments below (default: 0, for subtitles '
+        f'{_SUBTITLE_SCORE})')
+    parser.add_argument(
+        '--max-segments', type=int, help='at most this many for each video')
+    parser.add_argument(
+        '--pictures', metavar='DIR', help='draw a picture of each video')
+    parser.add_argument('--batch-size', type=int, default=1)
+    parser.add_argument('--device', help='cpu, cuda, cuda:1, ...')
+    parser.add_argument(
+        '--seconds-per-snippet',
+        type=float,
+        help='for features without a sidecar file; by default that of the '
+        'training data')
+    parser.add_argument(
+        '--recognizer',
+        nargs=2,
+        metavar=('CONFIG', 'CHECKPOINT'),
+        help='for videos: what made the features of the training data')
+    for name in ('stride', 'window', 'clip-len', 'frame-interval', 'fps'):
+        parser.add_argument(
+            f'--{name}',
+            type=float if name == 'fps' else int,
+            help='of --recognizer, see tools/extract_features.py')
+    args = parser.parse_args()
+    split = 2 if args.model[0].endswith('.py') else 1
+    args.model, args.inputs = args.model[:split], args.model[split:]
+    if not args.inputs:
+        parser.error('name at least one INPUT after the model')
+    return args
+
+
+def make_extractor(args: argparse.Namespace) -> FeatureExtractor | None:
+    if not args.recognizer:
+        return None
+    options = {
+        name: getattr(args, name)
+        for name in ('stride', 'window', 'clip_len', 'frame_interval', 'fps')
+        if getattr(args, name) is not None
+    }
+    return FeatureExtractor(*args.recognizer, device=args.device, **options)
+
+
+def main() -> None:
+    args = parse_args()
+    with cli.command():
+        inferencer = ActionDiffInferencer(
+            *args.model, device=args.device, extractor=make_extractor(args))
+        inputs = inferencer._inputs_to_list(args.inputs)
+        writers.check_output(args.out, len(inputs))
+        twice = [
+            name for name, number in Counter(
+                Path(path).stem for path in inputs).items() if number > 1
+        ]
+        if twice:
+            raise cli.UsageError(
+                f'several inputs have the same name: {twice[:5]}; results are '
+                'kept by name, so run them one after the other')
+        results = inferencer(
+            inputs,
+            batch_size=args.batch_size,
+            skip_errors=True,
+            seconds_per_snippet=args.seconds_per_snippet,
+            out_dir=args.pictures)
+        least = args.min_score
+        if least is None:
+            least = _SUBTITLE_SCORE if args.out.endswith(
+                writers.SUBTITLES) else 0.
+        predictions = [
+            writers.select(p, least, args.max_segments)
+            for p in results['predictions']
+        ]
+        files = writers.write_predictions(args.out, predictions)
+        number = sum(len(p['segments']) for p in predictions)
+        print(f'{number} segments of {len(predictions)} videos in '
+              f'{files[0] if len(files) == 1 else f"{len(files)} files"}')
+    cli_errors(results['errors'], len(inputs))
+
+
+def cli_errors(errors: dict[str, str], total: int) -> None:
+    """Name what could not be used, and end with status 1."""
+    if errors:
+        lines = [f'  {message}' for message in errors.values()]
+        sys.exit('\n'.join(
+            [f'Error: {len(errors)} of {total} inputs could not be used:'] +
+            lines))
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,34 @@
+"""Write one html page about a run: results, curves, videos, settings.
+
+    python tools/report.py WORK_DIR
+
+The videos come from predictions that tools/test.py --dump has written into
+the folder. The page needs no other file and no network.
+"""
+from __future__ import annotations
+
+import argparse
+
+from mmaction_actiondiff import cli
+from mmaction_actiondiff.report import write_report
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('work_dir', help='what tools/train.py has left')
+    parser.add_argument(
+        '--dump', help='predictions, by default the newest *.npz in WORK_DIR')
+    parser.add_argument('--out', help='by default WORK_DIR/report.html')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    with cli.command():
+        print(write_report(args.work_dir, args.dump, args.out))
+
+
+if __name__ == '__main__':
+    main()
