@@ -29,8 +29,7 @@ SHORT = [
     f'train_cfg.max_iters={ITERS}', 'train_cfg.val_interval=6',
     'default_hooks.checkpoint.interval=2', 'default_hooks.logger.interval=1',
     'model.diffusion_head.num_inference_steps=2', 'model.warmup_iters=2',
-    'train_dataloader.batch_size=4',
-    'train_dataloader.batch_sampler.num_pairs=1'
+    'train_dataloader.batch_size=6'
 ]
 
 
@@ -113,7 +112,7 @@ def test_commands_of_the_summary_work_as_printed(trained):
     assert len(list((work_dir / 'pictures').iterdir())) == 8
     assert mean_ap(run_line(replay), ' +') == mean_ap(output)
     assert 'exists: delete it' in run_line(test, fails=True)
-    options = ' --cfg-options model.fusion.weight=0.1'
+    options = ' --cfg-options model.proposal_generator.max_per_video=3'
     other = run_line(test.split(' --dump')[0] + options)
     assert mean_ap(other) != mean_ap(output)
     run_line(replay +

@@ -8,12 +8,12 @@ in_channels = 2048
 seconds_per_snippet = 16 / 25
 
 train_pipeline = [
-    dict(type='LoadSnippetFeature'),
+    dict(type='LoadSnippetFeature', in_channels=in_channels),
     dict(type='SampleSnippets', num_snippets=100, mode='uniform'),
     dict(type='PackWTALInputs')
 ]
 test_pipeline = [
-    dict(type='LoadSnippetFeature'),
+    dict(type='LoadSnippetFeature', in_channels=in_channels),
     dict(
         type='SampleSnippets', num_snippets=100, mode='uniform', random=False),
     dict(type='PackWTALInputs')

@@ -8,11 +8,14 @@ seconds_per_snippet = 0.64
 planted = dict(num_classes=num_classes, channels=in_channels)
 
 train_pipeline = [
-    dict(type='LoadSnippetFeature'),
+    dict(type='LoadSnippetFeature', in_channels=in_channels),
     dict(type='SampleSnippets', num_snippets=200),
     dict(type='PackWTALInputs')
 ]
-test_pipeline = [dict(type='LoadSnippetFeature'), dict(type='PackWTALInputs')]
+test_pipeline = [
+    dict(type='LoadSnippetFeature', in_channels=in_channels),
+    dict(type='PackWTALInputs')
+]
 
 train_dataloader = dict(
     batch_size=16,

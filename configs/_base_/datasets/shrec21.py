@@ -7,8 +7,14 @@ stream_channels = [122, 122]
 in_channels = 244
 seconds_per_snippet = 0.1
 
-train_pipeline = [dict(type='LoadSnippetFeature'), dict(type='PackWTALInputs')]
-test_pipeline = [dict(type='LoadSnippetFeature'), dict(type='PackWTALInputs')]
+train_pipeline = [
+    dict(type='LoadSnippetFeature', in_channels=in_channels),
+    dict(type='PackWTALInputs')
+]
+test_pipeline = [
+    dict(type='LoadSnippetFeature', in_channels=in_channels),
+    dict(type='PackWTALInputs')
+]
 
 train_dataloader = dict(
     batch_size=16,

@@ -7,11 +7,14 @@ in_channels = 2048
 seconds_per_snippet = 16 / 25
 
 train_pipeline = [
-    dict(type='LoadSnippetFeature'),
+    dict(type='LoadSnippetFeature', in_channels=in_channels),
     dict(type='SampleSnippets', num_snippets=560),
     dict(type='PackWTALInputs')
 ]
-test_pipeline = [dict(type='LoadSnippetFeature'), dict(type='PackWTALInputs')]
+test_pipeline = [
+    dict(type='LoadSnippetFeature', in_channels=in_channels),
+    dict(type='PackWTALInputs')
+]
 
 train_dataloader = dict(
     batch_size=16,
