@@ -6,9 +6,9 @@ import torch
 from mmaction.registry import MODELS
 from torch.nn.functional import gelu, pad
 
+from mmaction_actiondiff.models import pooling
 from mmaction_actiondiff.models.branch import BranchOutput, append_background
-from mmaction_actiondiff.models.wtal import (acrnet, co2net, cola, ddgnet,
-                                             delu)
+from mmaction_actiondiff.models.wtal import acrnet, co2net, cola, ddgnet, delu
 
 STREAMS = dict(stream_channels=(8, 8))
 BRANCHES = dict(
