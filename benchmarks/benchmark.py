@@ -24,7 +24,7 @@ from mmaction_actiondiff import cli
 from . import ROOT, BenchmarkError
 from .plan import Plan, load_plan
 from .pool import Pool, locked
-from .report import chart, markdown, summarise, write
+from .report import chart, markdown, save, summarise
 
 
 def at_least(least: int):
@@ -121,8 +121,10 @@ def write_report(plan: Plan, args: argparse.Namespace) -> None:
         print('No run has finished: there is nothing to report.')
         return
     path = Path(args.config).resolve()
-    words = ['tools/benchmark.py', os.path.relpath(path, ROOT)
-             if path.is_relative_to(ROOT) else path.name]
+    words = [
+        'tools/benchmark.py',
+        os.path.relpath(path, ROOT) if path.is_relative_to(ROOT) else path.name
+    ]
     if args.entries:
         words += ['--entries', *args.entries]
     report = summarise(bench, results, args.seeds, made_by(args, *words))
@@ -138,11 +140,8 @@ def write_report(plan: Plan, args: argparse.Namespace) -> None:
         if folder == args.publish and lost:
             raise BenchmarkError(f'not published: {file} has seeds of {lost} '
                                  'that this report lacks; run them, too')
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(file, json.dumps(report, indent=1) + '\n')
-        write(Path(f'{path}.md'), markdown(bench, report))
+        save(path, report, markdown(bench, report))
         chart(bench, report, Path(f'{path}.png'))
-        print(f'Report: {path}.md, .json, .png')
 
 
 def main(argv: Sequence[str] | None = None) -> int:

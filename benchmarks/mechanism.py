@@ -8,13 +8,11 @@ Dump the predictions once per model and seed, then compare the models:
 
 It writes OUT.md and OUT.json. The files of one run are its seeds.
 
-Dimension legend: T snippets, C classes, G ground-truth instances, P
-predictions.
+Dimension legend: T snippets, C classes, G ground-truth instances.
 """
 from __future__ import annotations
 
 import argparse
-import json
 from collections import defaultdict
 from pathlib import Path
 from typing import Any, Mapping, Sequence
@@ -31,7 +29,7 @@ from mmaction_actiondiff.evaluation import (Detections, GroundTruth,
 from mmaction_actiondiff.evaluation.metrics import ground_truth_of, to_numpy
 
 from . import BenchmarkError
-from .report import number, over_seeds, table, write
+from .report import number, over_seeds, save, table
 
 #: Class scores of ``pred_snippets``; a model without fusion has the last only.
 STAGES = dict(before='base_score', after='score')
@@ -117,19 +115,16 @@ def coverage(score: np.ndarray, spans: np.ndarray, labels: np.ndarray,
         where=total > 0)
 
 
-def recalled(truth: GroundTruth,
-             found: Detections,
-             top: int = TOP,
-             tiou_thr: float = 0.5) -> np.ndarray:
-    """Which instances (G,) one of the best ``top`` predictions of their class
-    in the video overlaps by at least ``tiou_thr``."""
+def recalled(truth: GroundTruth, found: Detections) -> np.ndarray:
+    """Which instances (G,) one of the best :data:`TOP` predictions of their
+    class in the video overlaps with tIoU >= 0.5."""
     hit = np.zeros(len(truth.labels), dtype=bool)
     for label in np.unique(truth.labels):
         own = truth.labels == label
         rival = np.flatnonzero(found.labels == label)
-        best = rival[np.argsort(-found.scores[rival], kind='stable')[:top]]
+        best = rival[np.argsort(-found.scores[rival], kind='stable')[:TOP]]
         iou = temporal_iou(truth.segments[own, None], found.segments[best])
-        hit[own] = (iou >= tiou_thr).any(1)
+        hit[own] = (iou >= 0.5).any(1)
     return hit
 
 
@@ -243,16 +238,13 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     cli.add_config_options(parser, 'override settings of the config')
     parser.set_defaults(work_dir=None, launcher='none', local_rank=0)
     args = parser.parse_args(argv)
-    runs: dict[str, list[str]] = {}
-    for text in args.runs:
-        name, _, files = text.partition('=')
-        if not name or not all(files.split(',')) or name in runs:
-            parser.error('--runs needs NAME=DUMP[,DUMP], each name once, got '
-                         f'{text!r}')
-        runs[name] = files.split(',')
+    runs = [text.partition('=') for text in args.runs]
+    args.runs = {name: files.split(',') for name, _, files in runs}
+    if len(args.runs) < len(runs) or not all(
+            name and all(files) for name, files in args.runs.items()):
+        parser.error('--runs needs NAME=DUMP[,DUMP], each name once')
     if args.edges != sorted(set(args.edges)) or not args.edges[0] > 0:
         parser.error(f'--edges must be > 0 and rise, got {args.edges}')
-    args.runs = runs
     return args
 
 
@@ -315,8 +307,10 @@ def markdown(report: Mapping) -> str:
             name += f' ({bins[where]})'
         rows.append({
             'measure': name,
-            **{k: number(run['measures'].get(key))
-               for k, run in runs.items()}
+            **{
+                k: number(run['measures'].get(key))
+                for k, run in runs.items()
+            }
         })
     files = ', '.join(f'{name} {run["files"]}' for name, run in runs.items())
     return '\n'.join([
@@ -324,8 +318,7 @@ def markdown(report: Mapping) -> str:
         f'Test data `{report["data"]}`: {report["num_videos"]} videos, '
         f'{bins["all"]} instances. Mean ± standard deviation over the seeds '
         f'({files}). All but the peak ratio in percent. Made by '
-        '`python -m benchmarks.mechanism`.', '',
-        *table(rows),
+        '`python -m benchmarks.mechanism`.', '', *table(rows),
         '* **before**, **after**: the score of the base, and the one that '
         'makes the proposals; a model without fusion has the latter only.',
         '* **peak ratio**: maximum over mean in time of a class that the '
@@ -348,11 +341,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     with cli.command():
         report = summarise(args)
-    Path(args.out).parent.mkdir(parents=True, exist_ok=True)
-    write(Path(f'{args.out}.json'), json.dumps(report, indent=1) + '\n')
-    text = markdown(report)
-    write(Path(f'{args.out}.md'), text)
-    print(f'{text}\nReport: {args.out}.md, .json')
+    save(args.out, report, markdown(report))
 
 
 if __name__ == '__main__':

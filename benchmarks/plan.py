@@ -88,15 +88,13 @@ def load_plan(path: str) -> Config:
                 label=label,
                 options=options,
                 weights=weights)
+    names = [bench.name, *bench.entries]
     for name, entry in bench.entries.items():
+        names += entry.get('parts', ())
         if entry.family not in FAMILIES:
             raise BenchmarkError(f'{path}: the family of {name} must be one '
                                  f'of {FAMILIES}, got {entry.family!r}')
-    parts = [
-        part for entry in bench.entries.values()
-        for part in entry.get('parts', ())
-    ]
-    for name in (bench.name, *bench.entries, *parts):
+    for name in names:
         if not _NAME.fullmatch(name):
             raise BenchmarkError(
                 f'{path}: {name!r} is to name a folder below --work-dir: use '
@@ -111,32 +109,30 @@ def metrics_of(cfg: Config) -> list[Any]:
 
 
 def _plan_of_one(path: str, cfg: Config) -> Config:
-    metric = next((metric for metric in metrics_of(cfg)
-                   if metric['type'] == 'DetectionMAP'), None)
+    metric = next(
+        (metric
+         for metric in metrics_of(cfg) if metric['type'] == 'DetectionMAP'),
+        None)
     if metric is None:
         raise BenchmarkError(f'{path}: its test_evaluator has no DetectionMAP '
                              'to report')
     protocol = make_protocol(metric.get('protocol', 'seconds212'))
     low, high = protocol.averages[0]
-    full = Path(path).resolve()
-    name = full.stem
+    name = Path(path).stem
+    entry = dict(
+        config=os.path.relpath(os.path.realpath(path), ROOT),
+        family='ours',
+        label=name)
     return Config(
         dict(
             data=name,
             protocol=protocol.name,
             other_protocols=[],
             main_metric=f'det/mAP@{low:.2f}:{high:.2f}',
-            ours=name,
             base=name,
             ceiling=None,
             compare=[],
-            entries={
-                name:
-                dict(
-                    config=os.path.relpath(full, ROOT),
-                    family='ours',
-                    label=name)
-            }))
+            entries={name: entry}))
 
 
 def filled(value: Any, places: Mapping[str, str]) -> Any:
@@ -257,8 +253,10 @@ class Plan:
             name,
             seed,
             key,
-            folder, {k: Config(filled(v, places))
-                     for k, v in content.items()},
+            folder, {
+                k: Config(filled(v, places))
+                for k, v in content.items()
+            },
             filled(commands, places),
             filled(env, places),
             list(needs.values()),
@@ -296,7 +294,8 @@ class Plan:
     def check_protocol(self, name: str, cfg: Config) -> None:
         """All entries of a table are evaluated alike."""
         for metric in metrics_of(cfg):
-            if metric['type'] in ('DetectionMAP', 'PairedDetectionMAP'):
+            # what has a prefix is given besides
+            if 'DetectionMAP' in metric['type'] and 'prefix' not in metric:
                 found = metric.get('protocol', 'seconds212')
                 if found != self.bench.protocol:
                     raise BenchmarkError(

@@ -209,9 +209,8 @@ def collect(run: Run) -> dict:
     """
     rows = {
         part: [
-            json.loads(line)
-            for log in sorted(run.folder.glob(f'{part}/*/vis_data/scalars.json'
-                                              ))
+            json.loads(line) for log in sorted(
+                run.folder.glob(f'{part}/*/vis_data/scalars.json'))
             for line in log.read_text().splitlines()
         ]
         for part in run.configs

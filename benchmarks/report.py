@@ -1,6 +1,7 @@
 """What a benchmark reports of its runs: numbers, table and chart."""
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any, Iterable, Mapping, Sequence
@@ -227,6 +228,14 @@ def write(path: Path, text: str) -> None:
     os.replace(new, path)
 
 
+def save(path: str | Path, report: Mapping, text: str) -> None:
+    """Write ``path.json`` and ``path.md``, and say so."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    write(Path(f'{path}.json'), json.dumps(report, indent=1) + '\n')
+    write(Path(f'{path}.md'), text)
+    print(f'Report: {path}.md, .json')
+
+
 def number(found: Mapping | None, digits: int = 1, sign: str = '') -> str:
     """``mean ± deviation`` of any of the dictionaries above."""
     if not found or found['mean'] is None:
@@ -238,59 +247,70 @@ def number(found: Mapping | None, digits: int = 1, sign: str = '') -> str:
 
 def table(rows: Sequence[Mapping[str, str]]) -> list[str]:
     """Lines of markdown; the keys of the first row are the head."""
-    lines = [rows[0].keys(), ['---'] * len(rows[0]),
-             *(row.values() for row in rows)]
+    lines = [
+        rows[0].keys(), ['---'] * len(rows[0]), *(row.values() for row in rows)
+    ]
     return [f'| {" | ".join(cells)} |' for cells in lines] + ['']
 
 
 def ordered(report: Mapping) -> dict[str | None, list[dict]]:
     """Entries by block, then by family."""
     blocks: dict[str | None, list[dict]] = {}
-    for entry in report['entries'].values():
+    for entry in sorted(
+            report['entries'].values(),
+            key=lambda entry: FAMILIES.index(entry['family'])):
         blocks.setdefault(entry['block'], []).append(entry)
-    for members in blocks.values():
-        members.sort(key=lambda entry: FAMILIES.index(entry['family']))
     return blocks
 
 
 def results_of(entry: Mapping, report: Mapping, thrs: Sequence[str],
                average: str) -> dict[str, str]:
     """Cells of the first table."""
-    row = dict(method=entry['label'], family=entry['family'])
-    for thr in thrs:
-        found = entry['mAP'].get(thr)
-        row[thr] = number(found and dict(mean=found['mean']))
-    row[f'**{average}**'] = f'**{number(entry)}**'
-    row[f'− {report["base"]}'] = number(entry['minus_base'], sign='+')
-    if report['ceiling'] in report['entries']:
-        gap = entry['share_of_gap']
-        row['gap closed'] = '–' if gap is None else f'{gap:.0f} %'
-    row['AR@100'] = number(entry['AR@AN'].get('100'))
-    row['best on test (test-selected)'] = number(entry['best_on_test'])
-    return row
+    gap = entry['share_of_gap']
+    single = {thr: entry['mAP'].get(thr) for thr in thrs}
+    return {
+        'method': entry['label'],
+        'family': entry['family'],
+        **{
+            thr: number(found and dict(mean=found['mean']))
+            for thr, found in single.items()
+        }, f'**{average}**': f'**{number(entry)}**',
+        f'− {report["base"]}': number(entry['minus_base'], sign='+'),
+        'gap closed': '–' if gap is None else f'{gap:.0f} %',
+        'AR@100': number(entry['AR@AN'].get('100')),
+        'best on test (test-selected)': number(entry['best_on_test'])
+    }
 
 
 def costs_of(entry: Mapping, average: str) -> dict[str, str]:
     """Cells of the second table."""
-    gpu = entry['peak_gpu_memory_mb']
     others = {**entry['averages'], **entry['other_averages']}
-    others.pop(average, None)
-    texts = [f'{key} {number(value)}' for key, value in others.items()]
-    row = dict(
-        method=entry['label'],
-        seeds=str(len(entry['seeds'])),
-        iterations=str(entry['iteration']))
-    for n in ('1', '5', '10'):
-        row[f'AR@{n}'] = number(entry['AR@AN'].get(n))
-    row['video accuracy'] = number(entry['video_acc'])
-    row['other averages'] = '; '.join(texts) or '–'
-    row['parameters'] = f'{entry["parameters"] / 1e6:.2f} M'
-    row['training (s)'] = number(entry['train_seconds'], 0)
-    row['inference (ms/video)'] = number(entry['inference_ms'])
-    row['peak memory (MB)'] = number(entry['peak_memory_mb'], 0)
-    if gpu:
-        row['peak memory (MB)'] += f' + {gpu["mean"]:.0f} on the GPU'
-    return row
+    texts = [f'{k} {number(v)}' for k, v in others.items() if k != average]
+    gpu = entry['peak_gpu_memory_mb']
+    return {
+        'method':
+        entry['label'],
+        'seeds':
+        str(len(entry['seeds'])),
+        'iterations':
+        str(entry['iteration']),
+        **{
+            f'AR@{n}': number(entry['AR@AN'].get(n))
+            for n in ('1', '5', '10')
+        }, 'video accuracy':
+        number(entry['video_acc']),
+        'other averages':
+        '; '.join(texts) or '–',
+        'parameters':
+        f'{entry["parameters"] / 1e6:.2f} M',
+        'training (s)':
+        number(entry['train_seconds'], 0),
+        'inference (ms/video)':
+        number(entry['inference_ms']),
+        'peak memory (MB)':
+        number(entry['peak_memory_mb'], 0) +
+        (f' + {gpu["mean"]:.0f} on the GPU' if gpu else '')
+    }
 
 
 def environment(report: Mapping) -> str:

@@ -8,8 +8,6 @@ alike; a ratio is the median over the rounds. Writes OUT.json and OUT.md.
 from __future__ import annotations
 
 import argparse
-import json
-from pathlib import Path
 from typing import Any, Callable, NamedTuple, Sequence
 
 import numpy as np
@@ -26,7 +24,7 @@ from torch.utils.benchmark import Timer
 from . import ROOT
 from .benchmark import at_least
 from .measure import machine, versions
-from .report import table, write
+from .report import save, table
 
 Row = dict[str, Any]
 
@@ -65,8 +63,8 @@ def race(runs: dict[str, Callable[[], Any]],
         for timer in timers.values()
     ] for _ in range(rounds)])
     ratios = np.median(times / times[:, :1], axis=0)
-    return (dict(zip(runs, times.min(0).tolist())),
-            dict(zip(runs, ratios.tolist())))
+    return (dict(zip(runs,
+                     times.min(0).tolist())), dict(zip(runs, ratios.tolist())))
 
 
 def load_config(name: str) -> Config:
@@ -163,17 +161,18 @@ def measure_inference(size: Size, rounds: int) -> list[Row]:
         seconds, ratios = race(runs, rounds)
         rows.append({
             'T': length,
-            **{f'{key} (ms)': 1000 * value
-               for key, value in seconds.items()},
-            'share of diffusion': 1 - 1 / ratios['8 steps']
+            **{
+                f'{key} (ms)': 1000 * value
+                for key, value in seconds.items()
+            }, 'share of diffusion': 1 - 1 / ratios['8 steps']
         })
     return rows
 
 
 PARTS = dict(
-    step=('Training step: forward, backward, optimizer', measure_step),
-    inference=('Inference: a video from features to proposals, the base alone '
-               'and ActionDiff by sampling steps', measure_inference))
+    step='Training step: forward, backward, optimizer',
+    inference='Inference: a video from features to proposals, the base alone '
+    'and ActionDiff by sampling steps')
 
 
 def to_markdown(result: dict) -> str:
@@ -186,9 +185,10 @@ def to_markdown(result: dict) -> str:
         f'{result["versions"]["torch"]}.', ''
     ]
     for part, rows in result['parts'].items():
-        text += [f'## {PARTS[part][0]}', '']
+        text += [f'## {PARTS[part]}', '']
         text += table([{
-            key: f'{cell:.3g}' if isinstance(cell, float) else str(cell)
+            key:
+            f'{cell:.3g}' if isinstance(cell, float) else str(cell)
             for key, cell in row.items()
         } for row in rows])
     return '\n'.join(text)
@@ -212,16 +212,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.threads:
         torch.set_num_threads(args.threads)
     size = TINY if args.tiny else FULL
-    parts = {
-        part: function(size, args.rounds)
-        for part, (_, function) in PARTS.items()
-    }
-    result = dict(machine=machine(), versions=versions(), parts=parts)
-    out = Path(args.out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write(Path(f'{out}.json'), json.dumps(result, indent=1) + '\n')
-    write(Path(f'{out}.md'), to_markdown(result))
-    print(f'Report: {out}.md, .json')
+    result = dict(
+        machine=machine(),
+        versions=versions(),
+        parts=dict(
+            step=measure_step(size, args.rounds),
+            inference=measure_inference(size, args.rounds)))
+    save(args.out, result, to_markdown(result))
 
 
 if __name__ == '__main__':

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import sys
 from pathlib import Path
 from typing import Mapping, Sequence
@@ -24,7 +23,7 @@ from .benchmark import add_arguments, made_by, run_plans
 from .plan import Plan, load_plan
 from .pool import locked
 from .report import (by_seed, environment, merged, number, paired_difference,
-                     share_of_gap, summarise, table, write)
+                     save, share_of_gap, summarise, table)
 
 SETS = ('demo', 'demo_thumos14', 'demo_thumos14_half', 'demo_thumos14_double',
         'shrec21', 'hapt')
@@ -97,21 +96,20 @@ def markdown(report: Mapping) -> str:
     """The report to read."""
     head = ('set', 'test videos', 'base', 'control', 'ActionDiff',
             'full supervision', 'over base', 'over control', 'gap closed')
-    rows = [
-        (name, str(row['num_videos']),
-         *(number(row['entries'].get(entry)) for entry in ENTRIES),
-         number(row['over_base'], 1, '+'), number(row['over_control'], 1, '+'),
-         points(row['share_of_gap'], percent=True))
-        for name, row in report['sets'].items()
-    ]
+    rows = [(name, str(row['num_videos']), *(number(row['entries'].get(entry))
+                                             for entry in ENTRIES),
+             number(row['over_base'], 1,
+                    '+'), number(row['over_control'], 1, '+'),
+             points(row['share_of_gap'], percent=True))
+            for name, row in report['sets'].items()]
     for name in ('mean', 'worst') if report['mean'] else ():
         cells = []
         for key in GAINS:
             gain = report[name].get(key)
             value = gain['value'] if isinstance(gain, dict) else gain
             text = f'**{points(value, percent=key == "share_of_gap")}**'
-            cells.append(text + f' ({gain["set"]})' if isinstance(gain, dict)
-                         else text)
+            cells.append(
+                text + f' ({gain["set"]})' if isinstance(gain, dict) else text)
         rows.append((f'**{name}**', *[''] * (1 + len(ENTRIES)), *cells))
     return '\n'.join([
         '# Transfer: one preset on every set', '',
@@ -153,10 +151,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             versions=merged(r['versions'] for r in reports.values()),
             **compare(reports))
         for folder in filter(None, (args.work_dir, args.publish)):
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            write(Path(folder, 'transfer.json'), json.dumps(report, indent=1))
-            write(Path(folder, 'transfer.md'), markdown(report))
-            print(f'Report: {folder}/transfer.md, .json')
+            save(Path(folder, 'transfer'), report, markdown(report))
     return 0 if good else 1
 
 

@@ -27,7 +27,7 @@ def test_writes_all_parts(tmp_path):
     assert len(numbers) == 18 and all(map(math.isfinite, numbers))
     text = (tmp_path / 'new/speed.md').read_text()
     assert '| config | B | T | parameters (M) | GFLOP (forward) | s |' in text
-    for title, _ in speed.PARTS.values():
+    for title in speed.PARTS.values():
         assert f'## {title}\n\n| ' in text
     assert result['machine']['threads'] >= 1 and result['versions']['torch']
 
@@ -39,5 +39,5 @@ def test_share_of_work():
         cfg = speed.load_config(names[key])
         model = MODELS.build(cfg.model)
         flops[key] = speed.complexity(model, cfg.in_channels, 2, 32)
-    assert (flops['compact']['GFLOP (forward)'] <
-            0.15 * flops['base']['GFLOP (forward)'])
+    assert (flops['compact']['GFLOP (forward)']
+            < 0.15 * flops['base']['GFLOP (forward)'])
