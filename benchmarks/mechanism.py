@@ -25,7 +25,7 @@ from mmengine.registry import init_default_scope
 from mmaction_actiondiff import cli
 from mmaction_actiondiff.dumps import load_dump
 from mmaction_actiondiff.evaluation import (Detections, GroundTruth,
-                                            temporal_iou)
+                                            PseudoMaskQuality, temporal_iou)
 from mmaction_actiondiff.evaluation.metrics import ground_truth_of, to_numpy
 
 from . import BenchmarkError
@@ -83,12 +83,6 @@ def peak_ratio(score: np.ndarray) -> np.ndarray:
     return score.max(0) / np.maximum(score.mean(0), 1e-6)
 
 
-def centres(num_snippets: int, sample: Mapping) -> np.ndarray:
-    """Seconds (T,) at which the middle of each snippet is."""
-    return ((np.arange(num_snippets) + 0.5) * sample['seconds_per_snippet'] +
-            sample.get('snippet_offset', 0.))
-
-
 def coverage(score: np.ndarray, spans: np.ndarray, labels: np.ndarray,
              centre: np.ndarray) -> np.ndarray:
     """Share of each span's snippets that its class's score reaches.
@@ -134,22 +128,15 @@ def mask_quality(samples: Sequence[Mapping], curve: str) -> dict[str, float]:
     Over the present classes only: what the model masks for a class that it
     wrongly takes for present is an error of the video label, not of the mask.
     """
-    counts = np.zeros(3)
+    metric = PseudoMaskQuality()
     for sample in samples:
         value = sample['pred_snippets'][curve]
         mask = to_numpy(value, *value.shape) > 0.5
-        centre, truth = centres(len(mask), sample), ground_truth_of(sample)
-        action = np.zeros_like(mask)
-        for (start, end), label in zip(truth.segments, truth.labels):
-            action[(centre >= start) & (centre < end), label] = True
-        mask &= np.isin(np.arange(mask.shape[1]), truth.labels)
-        counts += [(mask & action).sum(), mask.sum(), action.sum()]
-    both, masked, annotated = counts
-    return {
-        key: 100 * both / total
-        for key, total in (('precision', masked), ('recall', annotated),
-                           ('tiou', masked + annotated - both)) if total
-    }
+        present = ground_truth_of(sample).labels
+        mask &= np.isin(np.arange(mask.shape[1]), present)
+        metric.process(None, [dict(sample, pred_snippets=dict(mask=mask))])
+    found = metric.compute_metrics(metric.results)
+    return {key: value for key, value in found.items() if value == value}
 
 
 def measure(samples: Sequence[Mapping[str, Any]], edges: Sequence[float],
@@ -188,7 +175,9 @@ def measure(samples: Sequence[Mapping[str, Any]], edges: Sequence[float],
                 continue
             score = sample['pred_snippets'][curve]
             score = to_numpy(score, *score.shape)
-            centre = centres(len(score), sample)
+            centre = sample.get(
+                'snippet_offset',
+                0.) + (np.arange(len(score)) + 0.5) * truth.seconds_per_snippet
             values[f'peak_ratio/{when}'].append(
                 peak_ratio(score[:, np.unique(truth.labels)]))
             values[f'coverage/{when}'].append(

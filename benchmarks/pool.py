@@ -9,8 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
-from concurrent.futures import wait as wait_for
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from pathlib import Path
 from typing import Iterable, Iterator
 
@@ -55,8 +54,8 @@ class Pool:
     """
 
     def __init__(self, runs: Iterable[Run], jobs: int) -> None:
-        self.waiting = [run for run in runs if run.result() is None]
-        self.total = len(self.waiting)
+        self.runs = [run for run in runs if run.result() is None]
+        self.total = len(self.runs)
         self.failed: list[Run] = []
         self.finished = 0
         self.executor = ThreadPoolExecutor(jobs)
@@ -70,21 +69,14 @@ class Pool:
 
         Whatever else ends it ends the processes that it has started.
         """
-        futures: dict[Future, Run] = {}
+        futures: dict[str, Future] = {}
         try:
-            while self.waiting or futures:
-                for run in list(self.waiting):
-                    broken = [o for o in run.needs if o in self.failed]
-                    if broken:
-                        self.fail(run, f'it builds on {broken[0]}')
-                    elif all(other.result() for other in run.needs):
-                        futures[self.executor.submit(execute, self, run)] = run
-                    else:
-                        continue
-                    self.waiting.remove(run)
-                done, _ = wait_for(futures, return_when=FIRST_COMPLETED)
-                for future in done:
-                    self.settle(futures.pop(future), future)
+            for run in self.runs:
+                needs = [futures.get(other.key) for other in run.needs]
+                futures[run.key] = self.executor.submit(
+                    self.attempt, run, [need for need in needs if need])
+            for future in as_completed(futures.values()):
+                future.result()
         finally:
             with self.lock:
                 self.stopped = True
@@ -92,11 +84,21 @@ class Pool:
                     process.stdin.close()  # see child.py
             self.executor.shutdown(cancel_futures=True)
 
-    def settle(self, run: Run, future: Future) -> None:
+    def attempt(self, run: Run, needs: list[Future]) -> None:
+        """Do a run once those that it builds on have ended."""
+        wait(needs)
+        broken = [other for other in run.needs if other in self.failed]
         try:
-            result = future.result()
+            if broken:
+                raise BenchmarkError(f'it builds on {broken[0]}')
+            result = execute(self, run)
         except BenchmarkError as error:
-            self.fail(run, str(error))
+            self.failed.append(run)
+            log, tail = run.folder / 'log.txt', []
+            if log.is_file():
+                tail = log.read_text('utf-8', 'replace').splitlines()[-15:]
+                tail = [f'  {log}', *(f'  | {line}' for line in tail)]
+            self.say('\n'.join([f'{run} FAILED: {error}', *tail]))
             return
         self.finished += 1
         value = result['metrics'].get(run.main_metric)
@@ -107,17 +109,10 @@ class Pool:
             text += f', about {seconds / 60:.0f} min left'
         self.say(f'{run}{text}')
 
-    def fail(self, run: Run, reason: str) -> None:
-        self.failed.append(run)
-        log, tail = run.folder / 'log.txt', []
-        if log.is_file():
-            tail = log.read_text('utf-8', 'replace').splitlines()[-15:]
-            tail = [f'  {log}', *(f'  | {line}' for line in tail)]
-        self.say('\n'.join([f'{run} FAILED: {reason}', *tail]))
-
     def say(self, text: str) -> None:
         done = self.finished + len(self.failed)
-        print(f'[{done}/{self.total}] {text}', flush=True)
+        if not self.stopped:
+            print(f'[{done}/{self.total}] {text}', flush=True)
 
     def call(self, run: Run, command: list[str]) -> int:
         """Run one command; its largest memory in bytes.

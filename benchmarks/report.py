@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from re import fullmatch
 from typing import Any, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -77,7 +78,7 @@ def summarise(bench: Config,
               results: Mapping[str, Mapping[int, dict]],
               seeds: Sequence[int],
               command: str = '') -> dict:
-    """All numbers of the report.
+    """All numbers of the report, for json; see ``docs/benchmark``.
 
     Args:
         bench (Config): The benchmark.
@@ -85,9 +86,6 @@ def summarise(bench: Config,
             entry without a run.
         seeds (Sequence[int]): Those asked for.
         command (str): What makes this report.
-
-    Returns:
-        dict: For json; see ``docs/benchmark``.
     """
     every = [run for runs in results.values() for run in runs.values()]
     protocol: dict = next(
@@ -125,11 +123,11 @@ def entry_row(bench: Config, name: str, runs: Mapping[int, dict],
                                                  for key in own)
     metrics = {key: over_seeds(every, key) for key in keys}
 
-    def pick(prefix: str, is_range: bool = False) -> dict[str, dict | None]:
+    def pick(pattern: str) -> dict[str, dict | None]:
+        """By what follows the last @."""
         return {
-            key[len(prefix):]: value
-            for key, value in metrics.items()
-            if key.startswith(prefix) and (':' in key) == is_range
+            key.rpartition('@')[2]: value
+            for key, value in metrics.items() if fullmatch(pattern, key)
         }
 
     average = [
@@ -139,7 +137,7 @@ def entry_row(bench: Config, name: str, runs: Mapping[int, dict],
     best = [
         max(run['history'].values()) for run in runs.values() if run['history']
     ]
-    singles = pick('det/mAP@')
+    singles = pick(r'det/mAP@[^:]+')
     first = next(iter(runs.values()))
     costs = ('train_seconds', 'inference_ms', 'peak_memory_mb',
              'peak_gpu_memory_mb')
@@ -159,18 +157,18 @@ def entry_row(bench: Config, name: str, runs: Mapping[int, dict],
             thr: [own.get(f'det/mAP@{thr}') for own in every]
             for thr in singles
         },
-        'averages': pick('det/mAP@', True),
+        'averages': pick(r'det/mAP@.+:.+'),
         'video_acc': metrics.get('det/video_acc'),
         'other_averages': {
             key: value
-            for key, value in pick('', True).items()
-            if '/mAP@' in key and not key.startswith('det/')
+            for key, value in metrics.items()
+            if fullmatch(r'(?!det/).*/mAP@.+:.+', key)
         },
         'best_on_test': mean_std(best) if best else None,
         'parameters': first['parameters'],
         **{key: over_seeds(runs.values(), key)
            for key in costs},
-        'AR@AN': pick('proposal/AR@')
+        'AR@AN': pick(r'proposal/AR@.+')
     }  # yapf: disable
 
 

@@ -22,8 +22,7 @@ from . import ROOT
 from .benchmark import add_arguments, made_by, run_plans
 from .plan import Plan, load_plan
 from .pool import locked
-from .report import (by_seed, environment, merged, number, paired_difference,
-                     save, share_of_gap, summarise, table)
+from .report import environment, merged, number, save, summarise, table
 
 SETS = ('demo', 'demo_thumos14', 'demo_thumos14_half', 'demo_thumos14_double',
         'shrec21', 'hapt')
@@ -55,23 +54,20 @@ def compare(reports: Mapping[str, Mapping]) -> dict:
     """
     sets: dict[str, dict] = {}
     for name, report in reports.items():
-        rows = report['entries']
-        values = {
-            entry: by_seed(rows[entry], rows[entry]['average'])
-            for entry in ENTRIES if entry in rows
-        }
-        ours = values.get('actiondiff', {})
+        rows = {k: report['entries'].get(k) for k in ENTRIES}
+        ours = rows['actiondiff'] or {}
         sets[name] = dict(
             protocol=report['protocol'],
             num_videos=report['num_videos'],
             entries={
-                entry: dict(mean=rows[entry]['mean'], std=rows[entry]['std'])
-                for entry in values
+                k: dict(mean=row['mean'], std=row['std'])
+                for k, row in rows.items() if row
             },
-            over_base=paired_difference(ours, values.get('base', {})),
-            over_control=paired_difference(ours, values.get('control', {})),
-            share_of_gap=share_of_gap(ours, values.get('base', {}),
-                                      values.get('supervised', {})))
+            over_base=ours.get('minus_base'),
+            over_control=next((difference
+                               for difference in report['differences']
+                               if difference['second'] == 'control'), None),
+            share_of_gap=ours.get('share_of_gap'))
     found: dict[str, dict] = dict(mean={}, worst={})
     for key in GAINS:
         gains = {
