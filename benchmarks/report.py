@@ -244,10 +244,11 @@ def number(found: Mapping | None, digits: int = 1, sign: str = '') -> str:
 
 
 def table(rows: Sequence[Mapping[str, str]]) -> list[str]:
-    """Lines of markdown; the keys of the first row are the head."""
-    lines = [
-        rows[0].keys(), ['---'] * len(rows[0]), *(row.values() for row in rows)
-    ]
+    """Lines of markdown, a row for each mapping from heads to cells; a column
+    without a value is left out."""
+    head = [key for key in rows[0] if {row[key] for row in rows} != {'–'}]
+    lines = [head, ['---'] * len(head)]
+    lines += [[row[key] for key in head] for row in rows]
     return [f'| {" | ".join(cells)} |' for cells in lines] + ['']
 
 
