@@ -12,20 +12,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import signal
 import sys
 from pathlib import Path
 from typing import Sequence
 
-from mmengine.config import Config
-
 from mmaction_actiondiff import cli
 
 from . import ROOT, BenchmarkError
 from .plan import Plan, load_plan
 from .pool import Pool, locked
-from .report import chart, markdown, summarise, write
+from .report import chart, markdown, save, summarise
 
 
 def at_least(least: int):
@@ -70,17 +69,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--entries', nargs='+', help='only these, and those they build on')
     parser.add_argument('--data-root', help='folder of the data set')
-    parser.add_argument(
-        '--keep-rows',
-        action='store_true',
-        help='with --publish: an entry keeps its row of the published report '
-        'until all its seeds are finished')
     add_arguments(parser)
     args = parser.parse_args(argv)
     args.seeds = list(dict.fromkeys(args.seeds))
-    if args.keep_rows and not args.publish:
-        parser.error('--keep-rows keeps rows of a published report: it needs '
-                     '--publish')
     if args.data_root:
         args.cfg_options = dict(args.cfg_options, data_root=args.data_root)
     return args
@@ -95,19 +86,6 @@ def made_by(args: argparse.Namespace, *words: str) -> str:
             # where the data lie is the user's affair
             line.append(f'{key}={"DIR" if key == "data_root" else value}')
     return shlex.join(line)
-
-
-def plan_words(args: argparse.Namespace) -> list[str]:
-    """What names the report of a plan."""
-    path = Path(args.config).resolve()
-    inside = path.is_relative_to(ROOT)
-    words = ['tools/benchmark.py']
-    words.append(str(path.relative_to(ROOT)) if inside else path.name)
-    if args.entries:
-        words += ['--entries', *args.entries]
-    if args.keep_rows:
-        words += ['--publish', '--keep-rows']
-    return words
 
 
 def run_plans(plans: Sequence[Plan], jobs: int) -> bool:
@@ -132,71 +110,54 @@ def run_plans(plans: Sequence[Plan], jobs: int) -> bool:
     return not pool.failed
 
 
-def read_published(folder: str, name: str) -> dict | None:
-    path = Path(folder, f'{name}.json')
-    return json.loads(path.read_text('utf-8')) if path.is_file() else None
-
-
-def write_report(bench: Config, plan: Plan, args: argparse.Namespace) -> None:
+def write_report(plan: Plan, args: argparse.Namespace) -> None:
     """Write the report, and where asked for, publish it.
 
     Raises:
         BenchmarkError: If rows that are published would be lost.
     """
-    results = plan.results()
+    bench, results = plan.bench, plan.results()
     if not results:
         print('No run has finished: there is nothing to report.')
         return
-    published = args.publish and read_published(args.publish, bench.name)
-    report = summarise(bench, results, args.seeds,
-                       made_by(args, *plan_words(args)),
-                       published if args.keep_rows else None)
-    folders = [plan.folder]
-    if args.publish:
+    path = Path(args.config).resolve()
+    words = [
+        'tools/benchmark.py',
+        os.path.relpath(path, ROOT) if path.is_relative_to(ROOT) else path.name
+    ]
+    if args.entries:
+        words += ['--entries', *args.entries]
+    report = summarise(bench, results, args.seeds, made_by(args, *words))
+    for folder in filter(None, (plan.folder, args.publish)):
+        path = Path(folder, bench.name)
+        file = Path(f'{path}.json')
+        before = json.loads(file.read_text('utf-8')) if file.is_file() else {}
         lost = [
-            name for name, row in (
-                published or dict(entries={}))['entries'].items()
-            if name in bench.entries and set(row['seeds']) -
-            set(report['entries'].get(name, dict(seeds=()))['seeds'])
+            name for name, row in before.get('entries', {}).items()
+            if name in bench.entries
+            and not set(row['seeds']) <= set(results.get(name, ()))
         ]
-        if lost:
-            print_report(bench, report, folders)
-            raise BenchmarkError(
-                f'not published: {args.publish}/{bench.name}.json has seeds '
-                f'of {lost} that this report lacks; add --keep-rows, or run '
-                'them')
-        folders.append(Path(args.publish))
-    print_report(bench, report, folders)
-
-
-def print_report(bench: Config, report: dict, folders: list[Path]) -> None:
-    for folder in folders:
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / bench.name
-        write(Path(f'{path}.json'), json.dumps(report, indent=1) + '\n')
-        write(Path(f'{path}.md'), markdown(bench, report))
+        if folder == args.publish and lost:
+            raise BenchmarkError(f'not published: {file} has seeds of {lost} '
+                                 'that this report lacks; run them, too')
+        save(path, report, markdown(bench, report))
         chart(bench, report, Path(f'{path}.png'))
-        print(f'Report: {path}.md, .json, .png')
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     with cli.command():
         bench = load_plan(args.config)
-        if args.keep_rows and not read_published(args.publish, bench.name):
-            raise BenchmarkError(
-                f'--keep-rows takes rows from {args.publish}/{bench.name}'
-                '.json, which is not there')
         plan = Plan(bench, args.work_dir, args.seeds, args.entries,
                     args.cfg_options)
         if args.report_only:
-            write_report(bench, plan, args)
+            write_report(plan, args)
             return 0
         with locked(plan.folder):
             try:
                 good = run_plans([plan], args.jobs)
             finally:
-                write_report(bench, plan, args)
+                write_report(plan, args)
     return 0 if good else 1
 
 

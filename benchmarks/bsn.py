@@ -37,15 +37,13 @@ def parse_args() -> argparse.Namespace:
 
 
 def load_config(args: argparse.Namespace, stage: str) -> Config:
-    cfg = cli.load_config(
+    return cli.load_config(
         argparse.Namespace(
             config=getattr(args, stage),
-            cfg_options={},
+            cfg_options={'randomness.seed': args.seed},
             work_dir=os.path.join(args.work_dir, stage),
             launcher='none',
             local_rank=0))
-    cfg.randomness.seed = args.seed
-    return cfg
 
 
 def generate(folder: Path, videos: list[dict[str, Any]], temporal_scale: int,
@@ -74,18 +72,14 @@ def generate(folder: Path, videos: list[dict[str, Any]], temporal_scale: int,
         # alone reads, and fail where a test video has none.
         video['annotations'] = video['annotations'] or [dict(segment=[0, 0])]
     indices = range(len(videos))
-    for name, table in generate_candidate_proposals(indices, videos, str(tem),
-                                                    temporal_scale,
-                                                    **proposals_cfg).items():
-        np.savetxt(
-            proposals / f'{name}.csv',
-            table,
-            header=_HEADER,
-            delimiter=',',
-            comments='')
-    for name, feature in generate_bsp_feature(indices, videos, str(tem),
-                                              str(proposals),
-                                              **features_cfg).items():
+    tables = generate_candidate_proposals(indices, videos, str(tem),
+                                          temporal_scale, **proposals_cfg)
+    for name, table in tables.items():
+        path = proposals / f'{name}.csv'
+        np.savetxt(path, table, header=_HEADER, delimiter=',', comments='')
+    found = generate_bsp_feature(indices, videos, str(tem), str(proposals),
+                                 **features_cfg)
+    for name, feature in found.items():
         np.save(features / f'{name}.npy', feature)
 
 

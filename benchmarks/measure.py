@@ -54,15 +54,19 @@ def evaluators(cfg: Any, args: argparse.Namespace) -> list[dict]:
         return []
     found = cfg.test_evaluator
     found = list(found) if isinstance(found, (list, tuple)) else [found]
+    # what has a prefix is given besides the protocol of the plan
+    main = [metric for metric in found if 'prefix' not in metric]
     if args.video_scores:
-        found += [
-            dict(metric, video_scores=args.video_scores) for metric in found
+        main = [
+            dict(metric, video_scores=args.video_scores) for metric in main
             if metric['type'] == 'PairedDetectionMAP'
         ]
+        found += main
+    given = {metric.get('prefix') for metric in found}
     found += [
         dict(metric, protocol=name, prefix=name) for name in args.protocols
-        for metric in found if metric['type'] == 'DetectionMAP' or
-        (args.video_scores and metric.get('video_scores') == args.video_scores)
+        if name not in given for metric in main
+        if metric['type'] == 'DetectionMAP' or args.video_scores
     ]
     if not any(metric['type'] == 'ProposalRecall' for metric in found):
         found.append(dict(type='ProposalRecall'))

@@ -8,13 +8,11 @@ Dump the predictions once per model and seed, then compare the models:
 
 It writes OUT.md and OUT.json. The files of one run are its seeds.
 
-Dimension legend: T snippets, C classes, G ground-truth instances, P
-predictions.
+Dimension legend: T snippets, C classes, G ground-truth instances.
 """
 from __future__ import annotations
 
 import argparse
-import json
 from collections import defaultdict
 from pathlib import Path
 from typing import Any, Mapping, Sequence
@@ -26,19 +24,19 @@ from mmengine.registry import init_default_scope
 
 from mmaction_actiondiff import cli
 from mmaction_actiondiff.dumps import load_dump
-from mmaction_actiondiff.evaluation import (Detections, GroundTruth, Instances,
-                                            average_precision, temporal_iou)
+from mmaction_actiondiff.evaluation import (Detections, GroundTruth,
+                                            PseudoMaskQuality, temporal_iou)
 from mmaction_actiondiff.evaluation.metrics import ground_truth_of, to_numpy
 
 from . import BenchmarkError
-from .report import mean_std, number, table, write
+from .report import number, over_seeds, save, table
 
 #: Class scores of ``pred_snippets``; a model without fusion has the last only.
 STAGES = dict(before='base_score', after='score')
 #: Parts of an instance in the generated data, in the order of ``phases``.
 PHASES = ('start-up', 'core', 'tail')
-#: Of the average precision by length.
-TIOU_THRS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+#: Predictions of a class in a video that recall looks at.
+TOP = 3
 
 #: By the name of the video: label and spans (3, 2) of each instance.
 Phases = Mapping[str, Sequence[tuple[int, np.ndarray]]]
@@ -85,12 +83,6 @@ def peak_ratio(score: np.ndarray) -> np.ndarray:
     return score.max(0) / np.maximum(score.mean(0), 1e-6)
 
 
-def centres(num_snippets: int, sample: Mapping) -> np.ndarray:
-    """Seconds (T,) at which the middle of each snippet is."""
-    return ((np.arange(num_snippets) + 0.5) * sample['seconds_per_snippet'] +
-            sample.get('snippet_offset', 0.))
-
-
 def coverage(score: np.ndarray, spans: np.ndarray, labels: np.ndarray,
              centre: np.ndarray) -> np.ndarray:
     """Share of each span's snippets that its class's score reaches.
@@ -117,76 +109,17 @@ def coverage(score: np.ndarray, spans: np.ndarray, labels: np.ndarray,
         where=total > 0)
 
 
-def recalled(truth: GroundTruth,
-             found: Detections,
-             top: int = 3,
-             tiou_thr: float = 0.5) -> np.ndarray:
-    """Which instances (G,) one of the best ``top`` predictions of their class
-    in the video overlaps by at least ``tiou_thr``."""
+def recalled(truth: GroundTruth, found: Detections) -> np.ndarray:
+    """Which instances (G,) one of the best :data:`TOP` predictions of their
+    class in the video overlaps with tIoU >= 0.5."""
     hit = np.zeros(len(truth.labels), dtype=bool)
     for label in np.unique(truth.labels):
         own = truth.labels == label
         rival = np.flatnonzero(found.labels == label)
-        best = rival[np.argsort(-found.scores[rival], kind='stable')[:top]]
+        best = rival[np.argsort(-found.scores[rival], kind='stable')[:TOP]]
         iou = temporal_iou(truth.segments[own, None], found.segments[best])
-        hit[own] = (iou >= tiou_thr).any(1)
+        hit[own] = (iou >= 0.5).any(1)
     return hit
-
-
-def owner_bins(truth: GroundTruth, found: Detections,
-               edges: Sequence[float]) -> np.ndarray:
-    """Bin (P,) of the instance that each prediction overlaps most, among those
-    of its class in the video; -1 where it overlaps none."""
-    bins = length_bins(truth.segments, edges)
-    owner = np.full(len(found.labels), -1)
-    for label in np.unique(truth.labels):
-        own = np.flatnonzero(truth.labels == label)
-        rival = np.flatnonzero(found.labels == label)
-        iou = temporal_iou(truth.segments[own, None], found.segments[rival])
-        owner[rival] = np.where(iou.max(0) > 0, bins[own[iou.argmax(0)]], -1)
-    return owner
-
-
-def precision_by_length(videos: Sequence[tuple[GroundTruth, Detections]],
-                        edges: Sequence[float],
-                        num_classes: int) -> dict[str, float]:
-    """mAP (%) over tIoU 0.1:0.7 of the instances of each length.
-
-    A prediction that belongs to an instance of another length
-    (:func:`owner_bins`) is left out; one that overlaps nothing is a false
-    positive of every length.
-
-    Returns:
-        dict[str, float]: ``all`` and every bin that has instances.
-    """
-
-    def joined(items: Sequence[Any]) -> Instances:
-        scores = [item.scores for item in items if hasattr(item, 'scores')]
-        return Instances(
-            np.arange(len(items)).repeat([len(item.labels) for item in items]),
-            np.concatenate([item.segments for item in items]),
-            np.concatenate([item.labels for item in items]),
-            np.concatenate(scores) if scores else None)
-
-    truth, found = joined([t
-                           for t, _ in videos]), joined([f for _, f in videos])
-    owner = np.concatenate([owner_bins(t, f, edges) for t, f in videos])
-    bins = length_bins(truth.segments, edges)
-
-    def those(every: Instances, chosen: np.ndarray) -> Instances:
-        return Instances._make(None if x is None else x[chosen] for x in every)
-
-    def average(wanted: np.ndarray, kept: np.ndarray) -> float:
-        precision = average_precision(
-            those(truth, wanted), those(found, kept), num_classes, TIOU_THRS)
-        return 100 * float(np.nanmean(precision))
-
-    result = dict(all=average(bins >= 0, owner >= -1))
-    for place, name in enumerate(bin_names(edges)):
-        if (bins == place).any():
-            result[name] = average(bins == place,
-                                   (owner == place) | (owner < 0))
-    return result
 
 
 def mask_quality(samples: Sequence[Mapping], curve: str) -> dict[str, float]:
@@ -195,28 +128,19 @@ def mask_quality(samples: Sequence[Mapping], curve: str) -> dict[str, float]:
     Over the present classes only: what the model masks for a class that it
     wrongly takes for present is an error of the video label, not of the mask.
     """
-    counts = np.zeros(3)
+    metric = PseudoMaskQuality()
     for sample in samples:
         value = sample['pred_snippets'][curve]
         mask = to_numpy(value, *value.shape) > 0.5
-        centre, truth = centres(len(mask), sample), ground_truth_of(sample)
-        action = np.zeros_like(mask)
-        for (start, end), label in zip(truth.segments, truth.labels):
-            action[(centre >= start) & (centre < end), label] = True
-        mask &= np.isin(np.arange(mask.shape[1]), truth.labels)
-        counts += [(mask & action).sum(), mask.sum(), action.sum()]
-    both, masked, annotated = counts
-    return {
-        key: 100 * both / total
-        for key, total in (('precision', masked), ('recall', annotated),
-                           ('tiou', masked + annotated - both)) if total
-    }
+        present = ground_truth_of(sample).labels
+        mask &= np.isin(np.arange(mask.shape[1]), present)
+        metric.process(None, [dict(sample, pred_snippets=dict(mask=mask))])
+    found = metric.compute_metrics(metric.results)
+    return {key: value for key, value in found.items() if value == value}
 
 
-def measure(samples: Sequence[Mapping[str, Any]],
-            edges: Sequence[float],
-            phases: Phases,
-            top: int = 3) -> dict[str, float]:
+def measure(samples: Sequence[Mapping[str, Any]], edges: Sequence[float],
+            phases: Phases) -> dict[str, float]:
     """All measures of one test.
 
     Args:
@@ -224,27 +148,24 @@ def measure(samples: Sequence[Mapping[str, Any]],
             with ``gt_instances``, ``pred_instances``, ``pred_snippets``.
         edges (Sequence[float]): Between the bins of lengths, in seconds.
         phases (Mapping): What :func:`read_phases` returns; may be empty.
-        top (int): Proposals per class and video that recall looks at.
 
     Returns:
         dict[str, float]: ``peak_ratio/WHEN`` (mean over the present classes
         of each video) and, in percent, ``coverage/WHEN`` and ``PHASE/WHEN``
-        (mean over the instances), ``recall/all``, ``recall/BIN``,
-        ``mAP/all``, ``mAP/BIN`` (:func:`precision_by_length`), and
+        (mean over the instances), ``recall/all``, ``recall/BIN``, and
         ``CURVE/precision``, ``/recall``, ``/tiou`` of ``mask`` and
         ``denoised``; WHEN as in :data:`STAGES`. What a test has not, or has
         no instance for, is left out.
     """
     values: dict[str, list[np.ndarray]] = defaultdict(list)
-    videos = []
     for sample in samples:
         truth, proposals = ground_truth_of(sample), sample['pred_instances']
-        detections = Detections(
-            to_numpy(proposals['segments'], -1, 2),
-            to_numpy(proposals['labels'], -1, dtype=np.int64),
-            to_numpy(proposals['scores'], -1))
-        videos.append((truth, detections))
-        hit = recalled(truth, detections, top)
+        hit = recalled(
+            truth,
+            Detections(
+                to_numpy(proposals['segments'], -1, 2),
+                to_numpy(proposals['labels'], -1, dtype=np.int64),
+                to_numpy(proposals['scores'], -1)))
         values['recall/all'].append(hit)
         length = length_bins(truth.segments, edges)
         for place, name in enumerate(bin_names(edges)):
@@ -254,7 +175,9 @@ def measure(samples: Sequence[Mapping[str, Any]],
                 continue
             score = sample['pred_snippets'][curve]
             score = to_numpy(score, *score.shape)
-            centre = centres(len(score), sample)
+            centre = sample.get(
+                'snippet_offset',
+                0.) + (np.arange(len(score)) + 0.5) * truth.seconds_per_snippet
             values[f'peak_ratio/{when}'].append(
                 peak_ratio(score[:, np.unique(truth.labels)]))
             values[f'coverage/{when}'].append(
@@ -269,9 +192,6 @@ def measure(samples: Sequence[Mapping[str, Any]],
         if not np.isnan(every).all():
             scale = 1 if key.startswith('peak_ratio') else 100
             found[key] = scale * float(np.nanmean(every))
-    num_classes = samples[0]['pred_snippets']['score'].shape[1]
-    precision = precision_by_length(videos, edges, num_classes)
-    found.update({f'mAP/{name}': value for name, value in precision.items()})
     for curve in ('mask', 'denoised'):
         if all(curve in sample['pred_snippets'] for sample in samples):
             found.update({
@@ -304,47 +224,26 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         nargs='+',
         default=[0.6, 1.5],
         help='lengths (s) between short, middle and long instances')
-    parser.add_argument(
-        '--top',
-        type=int,
-        default=3,
-        help='proposals per class and video that recall looks at')
     cli.add_config_options(parser, 'override settings of the config')
     parser.set_defaults(work_dir=None, launcher='none', local_rank=0)
     args = parser.parse_args(argv)
-    runs: dict[str, list[str]] = {}
-    for text in args.runs:
-        name, _, files = text.partition('=')
-        if not name or not all(files.split(',')) or name in runs:
-            parser.error('--runs needs NAME=DUMP[,DUMP], each name once, got '
-                         f'{text!r}')
-        runs[name] = files.split(',')
+    runs = [text.partition('=') for text in args.runs]
+    args.runs = {name: files.split(',') for name, _, files in runs}
+    if len(args.runs) < len(runs) or not all(
+            name and all(files) for name, files in args.runs.items()):
+        parser.error('--runs needs NAME=DUMP[,DUMP], each name once')
     if args.edges != sorted(set(args.edges)) or not args.edges[0] > 0:
         parser.error(f'--edges must be > 0 and rise, got {args.edges}')
-    if args.top < 1:
-        parser.error(f'--top must be >= 1, got {args.top}')
-    args.runs = runs
     return args
 
 
-def read_dump(path: str, database: Mapping[str, Any]) -> list[dict]:
-    """The samples of a dump, all of them videos of the config's data."""
-    samples = load_dump(path)
-    for sample in samples:
-        name = sample['video_name']
-        if 'pred_snippets' not in sample:
-            raise BenchmarkError(
-                f'{path}: {name}: no pred_snippets; write the dump with '
-                'tools/test.py --dump, with the config of a weakly supervised '
-                'localizer')
-        if name not in database:
-            raise BenchmarkError(f'{path}: the video {name} is not in the '
-                                 'data of the config')
-    return samples
-
-
 def summarise(args: argparse.Namespace) -> dict:
-    """All numbers of the report."""
+    """All numbers of the report.
+
+    Raises:
+        BenchmarkError: If a dump has no scores of snippets, or other videos
+            than the first dump or the config's data.
+    """
     cfg = cli.load_config(args)
     init_default_scope(cfg.get('default_scope', 'mmaction'))
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
@@ -355,27 +254,32 @@ def summarise(args: argparse.Namespace) -> dict:
     for name, files in args.runs.items():
         seeds = []
         for path in files:
-            samples = read_dump(path, database)
+            samples = load_dump(path)
+            if not all('pred_snippets' in sample for sample in samples):
+                raise BenchmarkError(
+                    f'{path}: no pred_snippets; write the dump with '
+                    'tools/test.py --dump, with the config of a weakly '
+                    'supervised localizer')
             own = {sample['video_name'] for sample in samples}
             videos = videos or own
+            if own - set(database):
+                raise BenchmarkError(f'{path}: the video '
+                                     f'{min(own - set(database))} is not in '
+                                     'the data of the config')
             if own != videos:
                 raise BenchmarkError(
                     f'{path} has other videos than the first dump, such as '
                     f'{min(own ^ videos)}')
-            seeds.append(measure(samples, args.edges, phases, args.top))
+            seeds.append(measure(samples, args.edges, phases))
         keys = dict.fromkeys(key for found in seeds for key in found)
-        runs[name] = dict(
-            files=len(files),
-            measures={
-                key: mean_std([found[key] for found in seeds if key in found])
-                for key in keys
-            })
+        measures = {key: over_seeds(seeds, key) for key in keys}
+        runs[name] = dict(files=len(files), measures=measures)
     return dict(
         name=Path(args.out).name,
         data=dataset.metainfo.get('dataset_name'),
         num_videos=len(videos),
         instances=count_instances(samples, args.edges),
-        top=args.top,
+        top=TOP,
         runs=runs)
 
 
@@ -390,17 +294,20 @@ def markdown(report: Mapping) -> str:
         name = f'{what.replace("_", " ")}, {where.replace("tiou", "IoU")}'
         if where in bins:
             name += f' ({bins[where]})'
-        rows.append([
-            name, *(number(run['measures'].get(key)) for run in runs.values())
-        ])
+        rows.append({
+            'measure': name,
+            **{
+                k: number(run['measures'].get(key))
+                for k, run in runs.items()
+            }
+        })
     files = ', '.join(f'{name} {run["files"]}' for name, run in runs.items())
     return '\n'.join([
         f'# Mechanism: {report["name"]}', '',
         f'Test data `{report["data"]}`: {report["num_videos"]} videos, '
         f'{bins["all"]} instances. Mean ± standard deviation over the seeds '
         f'({files}). All but the peak ratio in percent. Made by '
-        '`python -m benchmarks.mechanism`.', '',
-        *table(['measure', *runs], rows), '',
+        '`python -m benchmarks.mechanism`.', '', *table(rows),
         '* **before**, **after**: the score of the base, and the one that '
         'makes the proposals; a model without fusion has the latter only.',
         '* **peak ratio**: maximum over mean in time of a class that the '
@@ -413,9 +320,6 @@ def markdown(report: Mapping) -> str:
         f'{report["top"]} proposals of their class in the video overlaps '
         'with tIoU ≥ 0.5, by length; in brackets how many there are. Where a '
         'class has more instances in a video than that, not all can be found.',
-        '* **mAP**: average over tIoU 0.1:0.7 of the instances of a length; '
-        'proposals that overlap one of another length most are left out, '
-        'those that overlap none count against every length.',
         '* **mask**, **denoised**: the pseudo mask, and the denoised sequence '
         'above 0.5, against the ground truth, over the snippets of the '
         'classes that the video contains.', ''
@@ -426,11 +330,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     with cli.command():
         report = summarise(args)
-    Path(args.out).parent.mkdir(parents=True, exist_ok=True)
-    write(Path(f'{args.out}.json'), json.dumps(report, indent=1) + '\n')
-    text = markdown(report)
-    write(Path(f'{args.out}.md'), text)
-    print(f'{text}\nReport: {args.out}.md, .json')
+    save(args.out, report, markdown(report))
 
 
 if __name__ == '__main__':

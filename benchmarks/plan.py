@@ -8,7 +8,7 @@ import re
 from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Mapping, Sequence
+from typing import Any, Mapping, Sequence
 
 from mmengine.config import Config
 
@@ -88,15 +88,13 @@ def load_plan(path: str) -> Config:
                 label=label,
                 options=options,
                 weights=weights)
+    names = [bench.name, *bench.entries]
     for name, entry in bench.entries.items():
+        names += entry.get('parts', ())
         if entry.family not in FAMILIES:
             raise BenchmarkError(f'{path}: the family of {name} must be one '
                                  f'of {FAMILIES}, got {entry.family!r}')
-    parts = [
-        part for entry in bench.entries.values()
-        for part in entry.get('parts', ())
-    ]
-    for name in (bench.name, *bench.entries, *parts):
+    for name in names:
         if not _NAME.fullmatch(name):
             raise BenchmarkError(
                 f'{path}: {name!r} is to name a folder below --work-dir: use '
@@ -104,35 +102,49 @@ def load_plan(path: str) -> Config:
     return bench
 
 
-def _plan_of_one(path: str, cfg: Config) -> Config:
+def metrics_of(cfg: Config) -> list[Any]:
+    """The metrics of ``test_evaluator``."""
     metrics = cfg.get('test_evaluator') or []
-    for metric in metrics if isinstance(metrics, list) else [metrics]:
-        if metric['type'] == 'DetectionMAP':
-            break
-    else:
+    return metrics if isinstance(metrics, list) else [metrics]
+
+
+def _plan_of_one(path: str, cfg: Config) -> Config:
+    metric = next(
+        (metric
+         for metric in metrics_of(cfg) if metric['type'] == 'DetectionMAP'),
+        None)
+    if metric is None:
         raise BenchmarkError(f'{path}: its test_evaluator has no DetectionMAP '
                              'to report')
     protocol = make_protocol(metric.get('protocol', 'seconds212'))
     low, high = protocol.averages[0]
-    full = Path(path).resolve()
-    name = full.stem
+    name = Path(path).stem
+    entry = dict(
+        config=os.path.relpath(os.path.realpath(path), ROOT),
+        family='ours',
+        label=name)
     return Config(
         dict(
             data=name,
             protocol=protocol.name,
             other_protocols=[],
             main_metric=f'det/mAP@{low:.2f}:{high:.2f}',
-            ours=name,
             base=name,
             ceiling=None,
             compare=[],
-            entries={
-                name:
-                dict(
-                    config=os.path.relpath(full, ROOT),
-                    family='ours',
-                    label=name)
-            }))
+            entries={name: entry}))
+
+
+def filled(value: Any, places: Mapping[str, str]) -> Any:
+    """A nest of containers whose strings have ``{place}`` filled in."""
+    if isinstance(value, str):
+        for place, text in places.items():
+            value = value.replace(f'{{{place}}}', text)
+    elif isinstance(value, Mapping):
+        return {k: filled(v, places) for k, v in value.items()}
+    elif isinstance(value, (list, tuple)):
+        return type(value)(filled(item, places) for item in value)
+    return value
 
 
 class Plan:
@@ -195,120 +207,95 @@ class Plan:
             other: self.add(other, seed)
             for other in (*entry.get('needs', ()), weights, scores) if other
         }
-        # The key comes from what stands there before the folders are known.
-        places = {place: f'{{{place}}}' for place in ('run', *needs)}
-        places.update(
-            {f'{o}_checkpoint': f'{{{o}_checkpoint}}'
-             for o in needs},
-            seed=str(seed))
-        configs, commands, env, _ = self.fill(entry, seed, needs, places)
-        self.check_protocol(name, list(configs.values())[-1])
-        content = [{
-            part: cfg.to_dict()
-            for part, cfg in configs.items()
-        }, commands, env, [other.key for other in needs.values()]]
-        text = json.dumps(content, sort_keys=True, default=str)
-        key = hashlib.sha256(text.encode()).hexdigest()
-
-        folder = self.folder / name / f'seed_{seed}-{key[:8]}'
-        places['run'] = str(folder)
-        for other, run in needs.items():
-            places[other] = str(run.folder)
-            places[f'{other}_checkpoint'] = str(run.checkpoint)
-        configs, commands, env, checkpoint = self.fill(entry, seed, needs,
-                                                       places, configs)
-        run = Run(
-            name,
-            seed,
-            key,
-            folder,
-            configs,
-            commands,
-            env,
-            list(needs.values()),
-            Path(checkpoint),
-            self.bench.main_metric,
-            trained=not weights)
-        self.runs[name, seed] = run
-        return run
-
-    def fill(
-        self,
-        entry: Mapping,
-        seed: int,
-        needs: Mapping[str, Run],
-        places: Mapping[str, str],
-        configs: dict[str, Config] | None = None
-    ) -> tuple[dict[str, Config], list[list[str]], dict[str, str], str]:
-        """Configs, commands, environment and checkpoint of an entry.
-
-        ``configs`` are those of another filling: good enough where no
-        environment changes them.
-        """
-        weights, scores = entry.get('weights'), entry.get('video_scores')
-        run = places['run']
-        env = {k: v.format(**places) for k, v in entry.get('env', {}).items()}
-        if configs is None or env:
-            parts = entry.get('parts', dict(train=entry['config']))
-            configs = {
-                part: self.resolve(path, entry, seed, env)
-                for part, path in parts.items()
-            }
-        commands = entry.get('commands', [] if weights else [_TRAIN])
-        commands = [[arg.format(**places) for arg in line]
-                    for line in commands]
-        part = list(configs)[-1]
-        for item, cfg in configs.items():
-            checkpoint = f'{run}/{item}/iter_{cfg.train_cfg.max_iters}.pth'
-            if weights and item == part:
-                checkpoint = places[f'{weights}_checkpoint']
+        # Folders stay names in braces until the key is known: it says what is
+        # run, not where.
+        env = dict(entry.get('env', {}))
+        parts = entry.get('parts', dict(train=entry['config']))
+        configs = {
+            part: self.resolve(path, entry, seed, env)
+            for part, path in parts.items()
+        }
+        *_, (last, cfg) = configs.items()
+        self.check_protocol(name, cfg)
+        commands = filled(
+            entry.get('commands', [] if weights else [_TRAIN]),
+            dict(seed=str(seed)))
+        for part, cfg in configs.items():
+            checkpoint = f'{{run}}/{part}/iter_{cfg.train_cfg.max_iters}.pth'
+            if weights and part == last:
+                checkpoint = f'{{{weights}_checkpoint}}'
             commands.append([
-                'benchmarks/measure.py', f'{run}/{item}.py', checkpoint,
-                '--out', f'{run}/measured_{item}.json', '--work-dir',
-                f'{run}/measured'
+                'benchmarks/measure.py', f'{{run}}/{part}.py', checkpoint,
+                '--out', f'{{run}}/measured_{part}.json', '--work-dir',
+                '{run}/measured'
             ])
-            if item != part:
+            if part != last:
                 commands[-1].append('--speed-only')
-        commands[-1] += ['--scores-out', f'{run}/video_scores.json']
+        commands[-1] += ['--scores-out', '{run}/video_scores.json']
         if self.bench.other_protocols:
             commands[-1] += ['--protocols', *self.bench.other_protocols]
         if scores:
             commands[-1] += [
-                '--video-scores', f'{places[scores]}/video_scores.json'
+                '--video-scores', f'{{{scores}}}/video_scores.json'
             ]
-        return configs, commands, env, checkpoint
+        content = {part: cfg.to_dict() for part, cfg in configs.items()}
+        text = json.dumps(
+            [content, commands, env, [other.key for other in needs.values()]],
+            sort_keys=True,
+            default=str)
+        key = hashlib.sha256(text.encode()).hexdigest()
+        folder = self.folder / name / f'seed_{seed}-{key[:8]}'
+        places = dict(run=str(folder))
+        for other, run in needs.items():
+            places[other] = str(run.folder)
+            places[f'{other}_checkpoint'] = str(run.checkpoint)
+        self.runs[name, seed] = Run(
+            name,
+            seed,
+            key,
+            folder, {
+                k: Config(filled(v, places))
+                for k, v in content.items()
+            },
+            filled(commands, places),
+            filled(env, places),
+            list(needs.values()),
+            Path(filled(checkpoint, places)),
+            self.bench.main_metric,
+            trained=not weights)
+        return self.runs[name, seed]
 
     def resolve(self, path: str, entry: Mapping, seed: int,
                 env: Mapping[str, str]) -> Config:
         """A config as it will be run."""
-        old = dict(os.environ)
+        args = Namespace(
+            config=str(ROOT / path.replace('{data}', self.bench.data)),
+            cfg_options={
+                # logs only: tell the iteration of a validation
+                'default_hooks.logger.log_metric_by_epoch': False,
+                **self.bench.get('options', {}),
+                **entry.get('options', {}),
+                **self.options,
+                'randomness.seed': seed
+            },
+            work_dir='.',
+            launcher='none',
+            local_rank=0)
+        before = dict(os.environ)
         os.environ.update(env)
         try:
-            cfg = cli.load_config(
-                Namespace(
-                    config=str(ROOT / path.replace('{data}', self.bench.data)),
-                    cfg_options={
-                        # logs only: tell the iteration of a validation
-                        'default_hooks.logger.log_metric_by_epoch': False,
-                        **self.bench.get('options', {}),
-                        **entry.get('options', {}),
-                        **self.options,
-                        'randomness.seed': seed
-                    },
-                    work_dir='.',
-                    launcher='none',
-                    local_rank=0))
+            cfg = cli.load_config(args)
         finally:
             os.environ.clear()
-            os.environ.update(old)
+            os.environ.update(before)
         cfg.pop('work_dir')
         return cfg
 
     def check_protocol(self, name: str, cfg: Config) -> None:
         """All entries of a table are evaluated alike."""
-        metrics = cfg.test_evaluator
-        for metric in metrics if isinstance(metrics, list) else [metrics]:
-            if metric['type'] in ('DetectionMAP', 'PairedDetectionMAP'):
+        for metric in metrics_of(cfg):
+            # what has a prefix is given besides
+            if 'DetectionMAP' in metric['type'] and 'prefix' not in metric:
                 found = metric.get('protocol', 'seconds212')
                 if found != self.bench.protocol:
                     raise BenchmarkError(

@@ -1,16 +1,15 @@
-"""Runs the commands of a plan, a few runs at a time."""
+"""Runs the commands of a plan, a few runs at a time. Linux and macOS."""
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
-from concurrent.futures import wait as wait_for
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from pathlib import Path
 from typing import Iterable, Iterator
 
@@ -23,27 +22,23 @@ from .plan import Run
 from .report import write
 
 _MARKER = 'run.json'
-# Seconds between asking a process to end and ending it.
-_PATIENCE = 10
 
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Be the only benchmark that runs in a folder (not on Windows).
+    """Be the only benchmark that runs in a folder.
 
     Raises:
         BenchmarkError: If another one does.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / '.lock', 'a', encoding='utf-8') as file:
-        if os.name == 'posix':
-            import fcntl
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise BenchmarkError(
-                    f'another benchmark works in {folder}: wait for it, or '
-                    'choose another --work-dir') from None
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise BenchmarkError(
+                f'another benchmark works in {folder}: wait for it, or '
+                'choose another --work-dir') from None
         yield
 
 
@@ -59,8 +54,8 @@ class Pool:
     """
 
     def __init__(self, runs: Iterable[Run], jobs: int) -> None:
-        self.waiting = [run for run in runs if run.result() is None]
-        self.total = len(self.waiting)
+        self.runs = [run for run in runs if run.result() is None]
+        self.total = len(self.runs)
         self.failed: list[Run] = []
         self.finished = 0
         self.executor = ThreadPoolExecutor(jobs)
@@ -74,108 +69,85 @@ class Pool:
 
         Whatever else ends it ends the processes that it has started.
         """
-        futures: dict[Future, Run] = {}
+        futures: dict[str, Future] = {}
         try:
-            while self.waiting or futures:
-                for run in list(self.waiting):
-                    broken = [o for o in run.needs if o in self.failed]
-                    if broken:
-                        self.fail(run, f'it builds on {broken[0]}')
-                    elif all(other.result() for other in run.needs):
-                        futures[self.executor.submit(execute, self, run)] = run
-                    else:
-                        continue
-                    self.waiting.remove(run)
-                done, _ = wait_for(futures, return_when=FIRST_COMPLETED)
-                for future in done:
-                    self.settle(futures.pop(future), future)
+            for run in self.runs:
+                needs = [futures.get(other.key) for other in run.needs]
+                futures[run.key] = self.executor.submit(
+                    self.attempt, run, [need for need in needs if need])
+            for future in as_completed(futures.values()):
+                future.result()
         finally:
             with self.lock:
                 self.stopped = True
-            self.executor.shutdown(wait=False, cancel_futures=True)
-            self.end_processes()
-            self.executor.shutdown()
+                for process in self.active:
+                    process.stdin.close()  # see child.py
+            self.executor.shutdown(cancel_futures=True)
 
-    def settle(self, run: Run, future: Future) -> None:
+    def attempt(self, run: Run, needs: list[Future]) -> None:
+        """Do a run once those that it builds on have ended."""
+        wait(needs)
+        broken = [other for other in run.needs if other in self.failed]
         try:
-            result = future.result()
+            if broken:
+                raise BenchmarkError(f'it builds on {broken[0]}')
+            result = execute(self, run)
         except BenchmarkError as error:
-            self.fail(run, str(error))
+            self.failed.append(run)
+            log, tail = run.folder / 'log.txt', []
+            if log.is_file():
+                tail = log.read_text('utf-8', 'replace').splitlines()[-15:]
+                tail = [f'  {log}', *(f'  | {line}' for line in tail)]
+            self.say('\n'.join([f'{run} FAILED: {error}', *tail]))
             return
         self.finished += 1
         value = result['metrics'].get(run.main_metric)
         text = '' if value is None else f': {value:.2f}'
         left = self.total - self.finished - len(self.failed)
         if left:
-            seconds = time.monotonic() - self.started
-            minutes = seconds / self.finished * left / 60
-            text += f', about {minutes:.0f} min left'
+            seconds = (time.monotonic() - self.started) / self.finished * left
+            text += f', about {seconds / 60:.0f} min left'
         self.say(f'{run}{text}')
-
-    def fail(self, run: Run, reason: str) -> None:
-        self.failed.append(run)
-        self.say(f'{run} FAILED: {reason}')
-        log = run.folder / 'log.txt'
-        if log.is_file():
-            tail = log.read_text('utf-8', 'replace').splitlines()[-15:]
-            print(
-                '\n'.join([f'  {log}', *(f'  | {line}' for line in tail)]),
-                flush=True)
 
     def say(self, text: str) -> None:
         done = self.finished + len(self.failed)
-        print(f'[{done}/{self.total}] {text}', flush=True)
+        if not self.stopped:
+            print(f'[{done}/{self.total}] {text}', flush=True)
 
-    def call(self, run: Run, command: list[str]) -> int | None:
-        """Run one command; its largest memory in bytes, where known.
+    def call(self, run: Run, command: list[str]) -> int:
+        """Run one command; its largest memory in bytes.
 
         Raises:
             BenchmarkError: If it fails, or all is to stop.
         """
         script, *arguments = command
-        env = dict(os.environ, **run.env)
-        env.setdefault('OMP_NUM_THREADS', '1')
         with open(run.folder / 'log.txt', 'a', encoding='utf-8') as log:
             with self.lock:
                 if self.stopped:
                     raise BenchmarkError('stopped')
-                process = subprocess.Popen([
-                    sys.executable,
-                    str(ROOT / 'benchmarks/child.py'),
-                    str(ROOT / script), *arguments
-                ],
-                                           stdin=subprocess.PIPE,
-                                           stdout=log,
-                                           stderr=subprocess.STDOUT,
-                                           env=env,
-                                           start_new_session=True)
+                words = [
+                    sys.executable, ROOT / 'benchmarks/child.py', ROOT / script
+                ]
+                process = subprocess.Popen(
+                    words + arguments,
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env={
+                        'OMP_NUM_THREADS': '1',
+                        **os.environ,
+                        **run.env
+                    },
+                    start_new_session=True)
                 self.active.add(process)
-        peak = None
-        if hasattr(os, 'wait4'):
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-            peak = usage.ru_maxrss * (1 if sys.platform == 'darwin' else 1024)
-        else:
-            process.wait()
-        self.active.discard(process)
-        if process.stdin:
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        with self.lock:
+            self.active.discard(process)
             process.stdin.close()
         if process.returncode:
             raise BenchmarkError(f'exit status {process.returncode}')
-        return peak
-
-    def end_processes(self) -> None:
-        """End what still runs, with all that it has started."""
-        for number in (signal.SIGTERM, getattr(signal, 'SIGKILL', 0)):
-            for process in list(self.active):
-                with contextlib.suppress(ProcessLookupError):
-                    if hasattr(os, 'killpg'):
-                        os.killpg(process.pid, number)
-                    else:
-                        process.terminate()
-            limit = time.monotonic() + _PATIENCE
-            while self.active and time.monotonic() < limit:
-                time.sleep(0.05)
+        return usage.ru_maxrss * (1 if sys.platform == 'darwin' else 1024)
 
 
 def execute(pool: Pool, run: Run) -> dict:
@@ -195,7 +167,7 @@ def execute(pool: Pool, run: Run) -> dict:
             # of an earlier try; the tool does not replace any
             Path(command[command.index('--dump') + 1]).unlink(missing_ok=True)
         peak = pool.call(run, command)
-        if peak and run.trained and command[0] != 'benchmarks/measure.py':
+        if run.trained and command[0] != 'benchmarks/measure.py':
             if memory.is_file():
                 peak = max(peak, json.loads(memory.read_text()))
             write(memory, json.dumps(peak))
@@ -230,19 +202,21 @@ def collect(run: Run) -> dict:
     Raises:
         BenchmarkError: If it was not validated at its last iteration.
     """
-    rows: dict[str, list[dict]] = {}
-    for part in run.configs:
-        logs = sorted((run.folder / part).glob('*/vis_data/scalars.json'))
-        rows[part] = [
-            json.loads(line) for log in logs
+    rows = {
+        part: [
+            json.loads(line) for log in sorted(
+                run.folder.glob(f'{part}/*/vis_data/scalars.json'))
             for line in log.read_text().splitlines()
         ]
+        for part in run.configs
+    }
+    measured = {
+        part: json.loads((run.folder / f'measured_{part}.json').read_text())
+        for part in run.configs
+    }
     *_, (part, cfg) = run.configs.items()
     last = cfg.train_cfg.max_iters
-    measured = {
-        item: json.loads((run.folder / f'measured_{item}.json').read_text())
-        for item in run.configs
-    }
+    found = measured[part]
     validated: dict[int, dict] = {
         row['step']: {
             k: v
@@ -262,7 +236,7 @@ def collect(run: Run) -> dict:
         iteration=last,
         # what the last validation found wins over the test of the checkpoint
         metrics={
-            **measured[part]['metrics'],
+            **found['metrics'],
             **validated.get(last, {})
         },
         history={
@@ -270,9 +244,9 @@ def collect(run: Run) -> dict:
             for step, row in sorted(validated.items())
             if run.main_metric in row
         },
-        protocol=measured[part].get('protocol'),
-        parameters=sum(found['parameters'] for found in measured.values()),
-        inference_ms=sum(found['inference_ms'] for found in measured.values()),
+        protocol=found.get('protocol'),
+        parameters=sum(one['parameters'] for one in measured.values()),
+        inference_ms=sum(one['inference_ms'] for one in measured.values()),
         # iterations alone: neither the start nor the validation
         train_seconds=sum(
             float(np.mean(own)) * item.train_cfg.max_iters
@@ -280,6 +254,6 @@ def collect(run: Run) -> dict:
         if all(times) else None,
         peak_memory_mb=json.loads(memory.read_text()) /
         2**20 if memory.is_file() else None,
-        peak_gpu_memory_mb=max(gpu) if gpu else None,
-        machine=measured[part]['machine'],
-        versions=measured[part]['versions'])
+        peak_gpu_memory_mb=max(gpu, default=None),
+        machine=found['machine'],
+        versions=found['versions'])

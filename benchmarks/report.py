@@ -1,14 +1,15 @@
 """What a benchmark reports of its runs: numbers, table and chart."""
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
+from re import fullmatch
 from typing import Any, Iterable, Mapping, Sequence
 
 import numpy as np
 from mmengine.config import Config
 
-from . import BenchmarkError
 from .plan import FAMILIES
 
 
@@ -38,12 +39,22 @@ def paired_difference(first: Mapping[int, float],
     return dict(seeds=seeds, mean=found['mean'], standard_error=error)
 
 
-def share_of_gap(value: float, base: float, ceiling: float) -> float | None:
-    """Part of the gap from base to ceiling that is closed, in percent; None
-    where the ceiling is not above the base."""
-    if ceiling <= base:
-        return None
-    return float(100 * (value - base) / (ceiling - base))
+def share_of_gap(value: Mapping[int, float], base: Mapping[int, float],
+                 ceiling: Mapping[int, float]) -> float | None:
+    """Part of the gap from base to ceiling that is closed, in percent.
+
+    Args:
+        value, base, ceiling (Mapping[int, float]): Value by seed.
+
+    Returns:
+        float, optional: Of the means over the seeds that all three have; None
+        without one, and where the ceiling is not above the base.
+    """
+    seeds = value.keys() & base.keys() & ceiling.keys()
+    own, low, high = (
+        np.sum([values[seed] for seed in seeds])
+        for values in (value, base, ceiling))
+    return float(100 * (own - low) / (high - low)) if high > low else None
 
 
 def merged(descriptions: Iterable[Mapping]) -> dict[str, Any]:
@@ -66,9 +77,8 @@ def merged(descriptions: Iterable[Mapping]) -> dict[str, Any]:
 def summarise(bench: Config,
               results: Mapping[str, Mapping[int, dict]],
               seeds: Sequence[int],
-              command: str = '',
-              published: Mapping | None = None) -> dict:
-    """All numbers of the report.
+              command: str = '') -> dict:
+    """All numbers of the report, for json; see ``docs/benchmark``.
 
     Args:
         bench (Config): The benchmark.
@@ -76,85 +86,48 @@ def summarise(bench: Config,
             entry without a run.
         seeds (Sequence[int]): Those asked for.
         command (str): What makes this report.
-        published (Mapping, optional): An earlier report; its rows stand
-            until every seed asked for has a result.
-
-    Returns:
-        dict: For json; see ``docs/benchmark``.
-
-    Raises:
-        BenchmarkError: If the earlier report was evaluated in another way.
     """
     every = [run for runs in results.values() for run in runs.values()]
     protocol: dict = next(
         (run['protocol'] for run in every if run['protocol']), {})
-    evaluated = dict(
+    entries = {
+        name: entry_row(bench, name, results[name], seeds)
+        for name in bench.entries if name in results
+    }
+    return dict(
+        name=bench.name,
         protocol=bench.protocol,
         protocol_settings=protocol.get('settings'),
         num_videos=protocol.get('num_videos'),
         num_gt=protocol.get('num_gt'),
-        main_metric=bench.main_metric)
-    kept: dict[str, dict] = {}
-    if published:
-        for key, value in evaluated.items():
-            if published[key] != value:
-                raise BenchmarkError(
-                    f'the published report of {bench.name} has {key}='
-                    f'{published[key]!r}, the runs {value!r}: its rows cannot '
-                    'stand beside them, so run again without --keep-rows')
-        kept = {
-            name: dict(row, **described(bench, name))
-            for name, row in published['entries'].items()
-            if name in bench.entries and set(seeds) -
-            set(results.get(name, ()))
-        }
-    entries = {
-        name: kept.get(name) or entry_row(bench, name, results[name], seeds)
-        for name in bench.entries if name in kept or name in results
-    }
-    sources = [*every, published] if published and kept else every
-    return dict(
-        name=bench.name,
-        **evaluated,
+        main_metric=bench.main_metric,
         command=command,
         iteration='the last one of each config, never chosen on the test set',
         seeds=list(seeds),
         base=bench.base,
         ceiling=bench.ceiling,
         missing=[name for name in bench.entries if name not in entries],
-        kept=list(kept),
         differences=compare(bench, entries),
-        versions=merged(source['versions'] for source in sources),
-        machine=merged(source['machine'] for source in sources),
+        versions=merged(run['versions'] for run in every),
+        machine=merged(run['machine'] for run in every),
         entries=entries)
-
-
-def described(bench: Config, name: str) -> dict:
-    """What the benchmark says of an entry."""
-    entry = bench.entries[name]
-    return dict(
-        family=entry.family,
-        label=entry.label,
-        block=entry.get('block'),
-        note=entry.get('note'),
-        config=entry.config.replace('{data}', bench.data))
 
 
 def entry_row(bench: Config, name: str, runs: Mapping[int, dict],
               seeds: Sequence[int]) -> dict:
     """What the runs of one entry have found."""
+    entry = bench.entries[name]
     runs = dict(sorted(runs.items()))
     every = [run['metrics'] for run in runs.values()]
-    keys = bench.entries[name].get('metrics') or dict.fromkeys(key
-                                                               for own in every
-                                                               for key in own)
+    keys = entry.get('metrics') or dict.fromkeys(key for own in every
+                                                 for key in own)
     metrics = {key: over_seeds(every, key) for key in keys}
 
-    def pick(prefix: str, is_range: bool = False) -> dict[str, dict | None]:
+    def pick(pattern: str) -> dict[str, dict | None]:
+        """By what follows the last @."""
         return {
-            key[len(prefix):]: value
-            for key, value in metrics.items()
-            if key.startswith(prefix) and (':' in key) == is_range
+            key.rpartition('@')[2]: value
+            for key, value in metrics.items() if fullmatch(pattern, key)
         }
 
     average = [
@@ -164,35 +137,39 @@ def entry_row(bench: Config, name: str, runs: Mapping[int, dict],
     best = [
         max(run['history'].values()) for run in runs.values() if run['history']
     ]
-    singles = pick('det/mAP@')
+    singles = pick(r'det/mAP@[^:]+')
     first = next(iter(runs.values()))
     costs = ('train_seconds', 'inference_ms', 'peak_memory_mb',
              'peak_gpu_memory_mb')
     return {
-        **described(bench, name), 'seeds': list(runs),
+        'family': entry.family,
+        'label': entry.label,
+        'block': entry.get('block'),
+        'note': entry.get('note'),
+        'config': entry.config.replace('{data}', bench.data),
+        'seeds': list(runs),
         'missing_seeds': [seed for seed in seeds if seed not in runs],
         'iteration': first['iteration'],
         'average': average,
-        **(mean_std(average) if average else dict(mean=None, std=None)), 'mAP':
-        singles,
+        **(mean_std(average) if average else dict(mean=None, std=None)),
+        'mAP': singles,
         'mAP_by_seed': {
             thr: [own.get(f'det/mAP@{thr}') for own in every]
             for thr in singles
         },
-        'averages': pick('det/mAP@', True),
+        'averages': pick(r'det/mAP@.+:.+'),
         'video_acc': metrics.get('det/video_acc'),
         'other_averages': {
             key: value
-            for key, value in pick('', True).items()
-            if '/mAP@' in key and not key.startswith('det/')
+            for key, value in metrics.items()
+            if fullmatch(r'(?!det/).*/mAP@.+:.+', key)
         },
         'best_on_test': mean_std(best) if best else None,
         'parameters': first['parameters'],
-        **{
-            key: over_seeds(runs.values(), key)
-            for key in costs
-        }, 'AR@AN': pick('proposal/AR@')
-    }
+        **{key: over_seeds(runs.values(), key)
+           for key in costs},
+        'AR@AN': pick(r'proposal/AR@.+')
+    }  # yapf: disable
 
 
 def over_seeds(runs: Iterable[Mapping], key: str) -> dict | None:
@@ -214,26 +191,20 @@ def compare(bench: Config, entries: Mapping[str, dict]) -> list[dict]:
         row['minus_base'] = None
         if name != bench.base:
             row['minus_base'] = paired_difference(own, base)
-        seeds = own.keys() & base.keys() & ceiling.keys()
-        row['share_of_gap'] = share_of_gap(
-            *(float(np.mean([values[seed] for seed in seeds]))
-              for values in (own, base, ceiling))) if seeds else None
-
+        row['share_of_gap'] = share_of_gap(own, base, ceiling)
     differences = []
     for first, second in bench.compare:
         found = paired_difference(
             averages.get(first, {}), averages.get(second, {}))
         if found:
-            # rows of older reports lack the single seeds
-            one, other = (
-                entries[name].get('mAP_by_seed', {})
-                for name in (first, second))
+            one, other = entries[first], entries[second]
             by_tiou = {
                 thr:
                 paired_difference(
-                    by_seed(entries[first], one[thr]),
-                    by_seed(entries[second], other[thr]))
-                for thr in one if thr in other
+                    by_seed(one, values),
+                    by_seed(other, other['mAP_by_seed'][thr]))
+                for thr, values in one['mAP_by_seed'].items()
+                if thr in other['mAP_by_seed']
             }
             differences.append(
                 dict(first=first, second=second, **found, by_tiou=by_tiou))
@@ -255,6 +226,14 @@ def write(path: Path, text: str) -> None:
     os.replace(new, path)
 
 
+def save(path: str | Path, report: Mapping, text: str) -> None:
+    """Write ``path.json`` and ``path.md``, and say so."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    write(Path(f'{path}.json'), json.dumps(report, indent=1) + '\n')
+    write(Path(f'{path}.md'), text)
+    print(f'Report: {path}.md, .json')
+
+
 def number(found: Mapping | None, digits: int = 1, sign: str = '') -> str:
     """``mean ± deviation`` of any of the dictionaries above."""
     if not found or found['mean'] is None:
@@ -264,60 +243,73 @@ def number(found: Mapping | None, digits: int = 1, sign: str = '') -> str:
     return text if spread is None else f'{text} ± {spread:.{digits}f}'
 
 
-def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
-    head = list(head)
-    lines = ['| ' + ' | '.join(head) + ' |', '|---' * len(head) + '|']
-    return lines + ['| ' + ' | '.join(row) + ' |' for row in rows]
+def table(rows: Sequence[Mapping[str, str]]) -> list[str]:
+    """Lines of markdown, a row for each mapping from heads to cells; a column
+    without a value is left out."""
+    head = [key for key in rows[0] if {row[key] for row in rows} != {'–'}]
+    lines = [head, ['---'] * len(head)]
+    lines += [[row[key] for key in head] for row in rows]
+    return [f'| {" | ".join(cells)} |' for cells in lines] + ['']
 
 
 def ordered(report: Mapping) -> dict[str | None, list[dict]]:
     """Entries by block, then by family."""
     blocks: dict[str | None, list[dict]] = {}
-    for entry in report['entries'].values():
+    for entry in sorted(
+            report['entries'].values(),
+            key=lambda entry: FAMILIES.index(entry['family'])):
         blocks.setdefault(entry['block'], []).append(entry)
-    for members in blocks.values():
-        members.sort(key=lambda entry: FAMILIES.index(entry['family']))
     return blocks
 
 
 def results_of(entry: Mapping, report: Mapping, thrs: Sequence[str],
                average: str) -> dict[str, str]:
     """Cells of the first table."""
-    row = dict(method=entry['label'], family=entry['family'])
-    for thr in thrs:
-        found = entry['mAP'].get(thr)
-        row[thr] = number(found and dict(mean=found['mean']))
-    row[f'**{average}**'] = f'**{number(entry)}**'
-    row[f'− {report["base"]}'] = number(entry['minus_base'], sign='+')
-    if report['ceiling'] in report['entries']:
-        gap = entry['share_of_gap']
-        row['gap closed'] = '–' if gap is None else f'{gap:.0f} %'
-    row['AR@100'] = number(entry['AR@AN'].get('100'))
-    row['best on test (test-selected)'] = number(entry['best_on_test'])
-    return row
+    gap = entry['share_of_gap']
+    single = {thr: entry['mAP'].get(thr) for thr in thrs}
+    return {
+        'method': entry['label'],
+        'family': entry['family'],
+        **{
+            thr: number(found and dict(mean=found['mean']))
+            for thr, found in single.items()
+        }, f'**{average}**': f'**{number(entry)}**',
+        f'− {report["base"]}': number(entry['minus_base'], sign='+'),
+        'gap closed': '–' if gap is None else f'{gap:.0f} %',
+        'AR@100': number(entry['AR@AN'].get('100')),
+        'best on test (test-selected)': number(entry['best_on_test'])
+    }
 
 
 def costs_of(entry: Mapping, average: str) -> dict[str, str]:
     """Cells of the second table."""
-    gpu = entry['peak_gpu_memory_mb']
     others = {**entry['averages'], **entry['other_averages']}
-    others.pop(average, None)
-    texts = [f'{key} {number(value)}' for key, value in others.items()]
-    row = dict(
-        method=entry['label'],
-        seeds=str(len(entry['seeds'])),
-        iterations=str(entry['iteration']))
-    for n in ('1', '5', '10'):
-        row[f'AR@{n}'] = number(entry['AR@AN'].get(n))
-    row['video accuracy'] = number(entry['video_acc'])
-    row['other averages'] = '; '.join(texts) or '–'
-    row['parameters'] = f'{entry["parameters"] / 1e6:.2f} M'
-    row['training (s)'] = number(entry['train_seconds'], 0)
-    row['inference (ms/video)'] = number(entry['inference_ms'])
-    row['peak memory (MB)'] = number(entry['peak_memory_mb'], 0)
-    if gpu:
-        row['peak memory (MB)'] += f' + {gpu["mean"]:.0f} on the GPU'
-    return row
+    texts = [f'{k} {number(v)}' for k, v in others.items() if k != average]
+    gpu = entry['peak_gpu_memory_mb']
+    return {
+        'method':
+        entry['label'],
+        'seeds':
+        str(len(entry['seeds'])),
+        'iterations':
+        str(entry['iteration']),
+        **{
+            f'AR@{n}': number(entry['AR@AN'].get(n))
+            for n in ('1', '5', '10')
+        }, 'video accuracy':
+        number(entry['video_acc']),
+        'other averages':
+        '; '.join(texts) or '–',
+        'parameters':
+        f'{entry["parameters"] / 1e6:.2f} M',
+        'training (s)':
+        number(entry['train_seconds'], 0),
+        'inference (ms/video)':
+        number(entry['inference_ms']),
+        'peak memory (MB)':
+        number(entry['peak_memory_mb'], 0) +
+        (f' + {gpu["mean"]:.0f} on the GPU' if gpu else '')
+    }
 
 
 def environment(report: Mapping) -> str:
@@ -364,9 +356,8 @@ def markdown(bench: Config, report: Mapping) -> str:
     ]
     blocks = ordered(report)
     for block, members in blocks.items():
-        rows = [results_of(e, report, thrs, average) for e in members]
         lines += [f'**{block}**', ''] if block else []
-        lines += [*table(rows[0], [row.values() for row in rows]), '']
+        lines += table([results_of(e, report, thrs, average) for e in members])
     for found in report['differences']:
         first, second = (
             entries[found[key]]['label'] for key in ('first', 'second'))
@@ -374,28 +365,21 @@ def markdown(bench: Config, report: Mapping) -> str:
                             for thr, value in found['by_tiou'].items())
         lines.append(f'* {first} − {second}, paired by seed: '
                      f'**{number(found, 2, "+")}** (standard error; '
-                     f'{len(found["seeds"])} seeds)' +
-                     (f'; by tIoU: {by_tiou}' if by_tiou else ''))
-    lines += [''] if report['differences'] else []
-    rows = [costs_of(e, average) for group in blocks.values() for e in group]
+                     f'{len(found["seeds"])} seeds); by tIoU: {by_tiou}')
+    members = [entry for group in blocks.values() for entry in group]
     lines += [
-        '## Recall, other averages, cost', '',
-        *table(rows[0], [row.values() for row in rows]), '', '## Columns', '',
+        '', '## Recall, other averages, cost', '',
+        *table([costs_of(entry, average) for entry in members]), '## Columns',
+        '',
         COLUMNS.format(base=report['base'])
     ]
-    lines += [
-        f'* {entry["label"]}: {entry["note"]}' for entry in entries.values()
-        if entry['note']
-    ]
+    lines += [f'* {e["label"]}: {e["note"]}' for e in members if e['note']]
     missing = report['missing'] + [
         f'{name} (seeds {entry["missing_seeds"]})'
         for name, entry in entries.items() if entry['missing_seeds']
     ]
     if missing:
         lines += ['', f'Not finished: {", ".join(missing)}.']
-    if report['kept']:
-        kept = ', '.join(f'"{entries[k]["label"]}"' for k in report['kept'])
-        lines += ['', f'Rows of an earlier report, not trained again: {kept}.']
     lines += [
         '',
         environment(report), '', f'![mean mAP]({report["name"]}.png)', ''
@@ -405,9 +389,7 @@ def markdown(bench: Config, report: Mapping) -> str:
 
 def chart(bench: Config, report: Mapping, path: Path) -> None:
     """Bars of the mean average."""
-    import matplotlib
-    matplotlib.use('Agg')
-    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
 
     entries = [
         entry for group in ordered(report).values() for entry in group
@@ -415,30 +397,24 @@ def chart(bench: Config, report: Mapping, path: Path) -> None:
     ]
     if not entries:
         return
-    figure, axes = plt.subplots(
+    figure = Figure(
         figsize=(8, 1.5 + 0.36 * max(len(entries), 8)), layout='constrained')
+    axes = figure.subplots()
     for family, colour in zip(
             FAMILIES, ('tab:red', 'tab:orange', 'tab:blue', 'tab:gray')):
-        own = {
-            i: entry
-            for i, entry in enumerate(entries) if entry['family'] == family
-        }
+        own = [i for i, e in enumerate(entries) if e['family'] == family]
         if own:
             bars = axes.barh(
-                list(own), [entry['mean'] for entry in own.values()],
-                xerr=[entry['std'] or np.nan for entry in own.values()],
+                own, [entries[i]['mean'] for i in own],
+                xerr=[entries[i]['std'] or np.nan for i in own],
                 color=colour,
-                alpha=0.8,
                 capsize=3,
                 label=family)
             axes.bar_label(bars, fmt='%.1f', padding=3)
     axes.set_yticks(range(len(entries)), [e['label'] for e in entries])
     axes.invert_yaxis()
     axes.margins(x=0.12, y=0.01)
-    axes.set_xlabel(f'mAP@{bench.main_metric.partition("@")[2]} (%), '
-                    'mean ± std over seeds')
-    axes.set_title(f'{report["name"]}, protocol {report["protocol"]}, seeds '
-                   f'{" ".join(map(str, report["seeds"]))}')
+    axes.set_xlabel(f'{bench.main_metric} (%), mean ± std over the seeds')
+    axes.set_title(f'{report["name"]}, protocol {report["protocol"]}')
     figure.legend(loc='outside lower center', ncols=4)
     figure.savefig(path, dpi=120)
-    plt.close(figure)

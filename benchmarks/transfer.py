@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import sys
 from pathlib import Path
 from typing import Mapping, Sequence
@@ -23,12 +22,12 @@ from . import ROOT
 from .benchmark import add_arguments, made_by, run_plans
 from .plan import Plan, load_plan
 from .pool import locked
-from .report import (by_seed, environment, merged, number, paired_difference,
-                     share_of_gap, summarise, table, write)
+from .report import environment, merged, number, save, summarise, table
 
 SETS = ('demo', 'demo_thumos14', 'demo_thumos14_half', 'demo_thumos14_double',
         'shrec21', 'hapt')
 ENTRIES = ('base', 'control', 'actiondiff', 'supervised')
+GAINS = ('over_base', 'over_control', 'share_of_gap')
 
 
 def make_plans(args: argparse.Namespace) -> list[Plan]:
@@ -55,29 +54,22 @@ def compare(reports: Mapping[str, Mapping]) -> dict:
     """
     sets: dict[str, dict] = {}
     for name, report in reports.items():
-        rows = report['entries']
-        values = {
-            entry: by_seed(rows[entry], rows[entry]['average'])
-            for entry in ENTRIES if entry in rows
-        }
-        ours = values.get('actiondiff', {})
-        common = set(ours).intersection(*(values.get(entry, {})
-                                          for entry in ('base', 'supervised')))
+        rows = {k: report['entries'].get(k) for k in ENTRIES}
+        ours = rows['actiondiff'] or {}
         sets[name] = dict(
             protocol=report['protocol'],
             num_videos=report['num_videos'],
             entries={
-                entry: dict(mean=rows[entry]['mean'], std=rows[entry]['std'])
-                for entry in values
+                k: dict(mean=row['mean'], std=row['std'])
+                for k, row in rows.items() if row
             },
-            over_base=paired_difference(ours, values.get('base', {})),
-            over_control=paired_difference(ours, values.get('control', {})),
-            share_of_gap=share_of_gap(
-                *(float(np.mean([values[entry][seed] for seed in common]))
-                  for entry in ('actiondiff', 'base',
-                                'supervised'))) if common else None)
+            over_base=ours.get('minus_base'),
+            over_control=next((difference
+                               for difference in report['differences']
+                               if difference['second'] == 'control'), None),
+            share_of_gap=ours.get('share_of_gap'))
     found: dict[str, dict] = dict(mean={}, worst={})
-    for key in ('over_base', 'over_control', 'share_of_gap'):
+    for key in GAINS:
         gains = {
             name: row[key]['mean'] if key.startswith('over') else row[key]
             for name, row in sets.items() if row[key] is not None
@@ -89,49 +81,41 @@ def compare(reports: Mapping[str, Mapping]) -> dict:
     return dict(sets=sets, **found)
 
 
+def points(value: float | None, percent: bool = False) -> str:
+    """A gain with its sign, or a share."""
+    if value is None:
+        return '–'
+    return f'{value:.0f} %' if percent else f'{value:+.1f}'
+
+
 def markdown(report: Mapping) -> str:
     """The report to read."""
-    rows = []
-    for name, row in report['sets'].items():
-        gap = row['share_of_gap']
-        rows.append([
-            name,
-            str(row['num_videos']),
-            *(number(row['entries'].get(entry)) for entry in ENTRIES),
-            number(row['over_base'], 1, '+'),
-            number(row['over_control'], 1,
-                   '+'), '–' if gap is None else f'{gap:.0f} %'
-        ])
-    blank = [''] * (1 + len(ENTRIES))
-    mean, worst = report['mean'], report['worst']
-    if mean:
-        rows.append([
-            '**mean**', *blank,
-            *(f'**{mean[key]:+.1f}**' if key in mean else '–'
-              for key in ('over_base', 'over_control')),
-            f'**{mean["share_of_gap"]:.0f} %**'
-            if 'share_of_gap' in mean else '–'
-        ])
-        rows.append([
-            '**worst**', *blank,
-            *(f'**{worst[key]["value"]:+.1f}** ({worst[key]["set"]})'
-              if key in worst else '–'
-              for key in ('over_base', 'over_control')),
-            f'**{worst["share_of_gap"]["value"]:.0f} %** '
-            f'({worst["share_of_gap"]["set"]})'
-            if 'share_of_gap' in worst else '–'
-        ])
+    head = ('set', 'test videos', 'base', 'control', 'ActionDiff',
+            'full supervision', 'over base', 'over control', 'gap closed')
+    rows = [(name, str(row['num_videos']), *(number(row['entries'].get(entry))
+                                             for entry in ENTRIES),
+             number(row['over_base'], 1,
+                    '+'), number(row['over_control'], 1, '+'),
+             points(row['share_of_gap'], percent=True))
+            for name, row in report['sets'].items()]
+    for name in ('mean', 'worst') if report['mean'] else ():
+        cells = []
+        for key in GAINS:
+            gain = report[name].get(key)
+            value = gain['value'] if isinstance(gain, dict) else gain
+            text = f'**{points(value, percent=key == "share_of_gap")}**'
+            cells.append(
+                text + f' ({gain["set"]})' if isinstance(gain, dict) else text)
+        rows.append((f'**{name}**', *[''] * (1 + len(ENTRIES)), *cells))
     return '\n'.join([
         '# Transfer: one preset on every set', '',
         'Average mAP (%), mean ± standard deviation over the seeds '
         f'{" ".join(map(str, report["seeds"]))}, at the last iteration. '
         'Differences are paired by seed, ± their standard error; the gap is '
         'that from the base to full supervision. Made by '
-        '`python -m benchmarks.transfer`.', '', *table([
-            'set', 'test videos', 'base', 'control', 'ActionDiff',
-            'full supervision', 'over base', 'over control', 'gap closed'
-        ], rows), '', *(f'Not finished: {name}.'
-                        for name in report['missing']),
+        '`python -m benchmarks.transfer`.', '',
+        *table([dict(zip(head, row)) for row in rows or [[''] * len(head)]]),
+        *(f'Not finished: {name}.' for name in report['missing']),
         *([environment(report)] if report['sets'] else []), ''
     ])
 
@@ -163,10 +147,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             versions=merged(r['versions'] for r in reports.values()),
             **compare(reports))
         for folder in filter(None, (args.work_dir, args.publish)):
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            write(Path(folder, 'transfer.json'), json.dumps(report, indent=1))
-            write(Path(folder, 'transfer.md'), markdown(report))
-            print(f'Report: {folder}/transfer.md, .json')
+            save(Path(folder, 'transfer'), report, markdown(report))
     return 0 if good else 1
 
 

@@ -12,10 +12,4 @@ train_dataloader = dict(batch_size=16)
 val_dataloader = None
 val_evaluator = None
 test_dataloader = dict(dataset=dict(subset=['training', 'test']))
-test_evaluator = dict(
-    _delete_=True,
-    type='ANetMetric',
-    metric_type='TEM',
-    dump_config=dict(
-        out='{{$ACTIONDIFF_BSN:work_dirs/bsn_thumos14}}/tem_results',
-        output_format='csv'))
+test_evaluator = _base_.boundaries

@@ -1,12 +1,30 @@
-_base_ = ['./ablation_shrec21.py']
+# One change at a time to ActionDiff as its config has it.
+_base_ = ['./shrec21.py']
 data = 'demo'
-entries = dict(base_no_ema=None)
+base = 'actiondiff'  # what differences are taken to
+ceiling = None
+ablated = 'configs/actiondiff_{data}.py'
 
+entries = dict(
+    _delete_=True,
+    control={{_base_.entries.control}},
+    base={{_base_.entries.base}})
 _mask = 'model.mask_generator.'
 _decay = 'optim_wrapper.paramwise_cfg.custom_keys.'
+# heading, the entry whose weights to test or None to train, and
+# {entry: (label, what changes)}
 ablations = [
-    (None, None, {{_base_.parts}}),
     (None, None, {
+        'actiondiff': ('ActionDiff', {}),
+        'actiondiff_no_ema': ('ActionDiff, weights not averaged', {
+            'custom_hooks': []
+        }),
+        'no_mask_loss': ('the branch learns no masks', {
+            'model.loss.diffusion_weight': 0.
+        }),
+        'no_fused_loss': ('no losses on the weakened output', {
+            'model.loss.fused_weight': 0.
+        }),
         'decay': ("the branch's weights decay as the base's", {
             f'{_decay}diffusion_head.decay_mult': 1.,
             f'{_decay}condition.decay_mult': 1.
@@ -45,5 +63,28 @@ ablations = [
             'model.mask_teacher': dict(momentum=0.02)
         })
     }),
-    ('Same weights', 'actiondiff', {{_base_.testing}}),
+    ('Same weights', 'actiondiff', {
+        'test_base': ('the base alone makes the proposals', {
+            'model.fusion.weight': 0.,
+            'model.fusion.attention_weight': 0.
+        }),
+        'test_diffusion': ('the diffusion alone makes the proposals', {
+            'model.fusion.weight': 1.
+        }),
+        'one_step': ('1 sampling step (8)', {
+            'model.diffusion_head.num_inference_steps': 1
+        }),
+        'one_sample': ('1 sample (4)', {
+            'model.diffusion_head.num_samples': 1
+        }),
+        'samples': ('16 samples (4)', {
+            'model.diffusion_head.num_samples': 16
+        }),
+        'pad': ('no half snippet added to each side', {
+            'model.proposal_generator.boundary_pad': 0.
+        }),
+        'min_length': ('proposals of one snippet, too', {
+            'model.proposal_generator.min_length': 0.
+        })
+    }),
 ]

@@ -1,5 +1,5 @@
 # MMAction2's bsn_tem_400x100, its hidden layer narrowed to a CPU. Testing
-# judges nothing: it writes the boundary scores that the next stage reads.
+# evaluates nothing: it writes the boundary scores that the next stage reads.
 model = dict(
     type='TEM',
     boundary_ratio=0.1,

@@ -1,7 +1,7 @@
 # MMAction2's tcanet_2xb8-700x100; fewer samples per proposal for a CPU.
 # Its predict() overwrites the scores of the proposals, of which it holds a
 # view, with the index in the batch: all proposals come out with score 0, their
-# ranking lost. What remains to be judged is the recall of all of them, AR@100.
+# ranking lost. What can be evaluated is the recall of all of them, AR@100.
 model = dict(
     type='TCANet',
     se_sample_num=8,
