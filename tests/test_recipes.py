@@ -51,7 +51,8 @@ def test_branch_and_loss(recipe):
 
 def test_page_names_files_that_exist():
     root = PAGE.parents[1]
-    for name in re.findall(r'`((?:\w+/)+[a-z0-9_{},]+\.py)`', PAGE.read_text('utf-8')):
+    for name in re.findall(r'`((?:\w+/)+[a-z0-9_{},]+\.py)`',
+                           PAGE.read_text('utf-8')):
         if '{' in name:
             head, names, tail = re.split(r'[{}]', name)
             paths = [head + x + tail for x in names.split(',')]
