@@ -158,7 +158,7 @@ def test_killed_training_resumes_to_the_same_weights(trained, options,
             *command, *(['--resume'] if last else []), start_new_session=True)
         while cli.latest_checkpoint(tmp_path) == last:
             assert process.poll() is None, process.communicate()[0]
-            time.sleep(0.01)
+            time.sleep(0.1)
         os.killpg(process.pid, number)
         output = process.communicate()[0]
         last = cli.latest_checkpoint(tmp_path)
