@@ -3,20 +3,23 @@ _base_ = [
     './_base_/schedules/iters.py', './_base_/default_runtime.py'
 ]
 
-# One class per video, long actions: a larger part of the video is action, and
-# proposals hardly overlap (method: CO2-Net, HAM-Net, ACM-Net).
+# The base is CO2-Net's network with its losses, at the published width; one
+# class per video and long actions (CO2-Net's settings for ActivityNet), whose
+# proposals hardly overlap (ACM-Net).
 model = dict(
     num_classes={{_base_.num_classes}},
     stream_channels={{_base_.stream_channels}},
-    warmup_iters=4000,
-    video_score_thr=0.1,
-    base_branch=dict(embed_channels=1536, pool_kernel=13),
-    mask_generator=dict(k_mode='ratio', ratio=5),
-    diffusion_head=dict(num_samples=1, denoiser=dict(num_layers=3)),
-    loss=dict(base=dict(mil_ratio=5)),
+    base_branch=dict(_delete_=True, type='CrossModalBranch', pool_kernel=13),
+    loss=dict(base=dict(_delete_=True, type='CO2NetLoss', mil_ratio=5)),
     proposal_generator=dict(nms=dict(type='hard', tiou_thr=0.9)))
 
-default_hooks = dict(
-    checkpoint=dict(interval=2000, save_best='det/mAP@0.50:0.95'))
 train_cfg = dict(max_iters=22000, val_interval=2000)
+default_hooks = dict(checkpoint=dict(interval=2000))
 optim_wrapper = dict(optimizer=dict(lr=3e-5, weight_decay=5e-4))
+custom_hooks = [
+    dict(
+        type='EMAHook',
+        ema_type='MomentumAnnealingEMA',
+        momentum=0.001,
+        gamma=1)
+]

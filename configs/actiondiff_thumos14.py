@@ -3,12 +3,17 @@ _base_ = [
     './_base_/schedules/iters.py', './_base_/default_runtime.py'
 ]
 
-# Three quarters of the paper's width: with the diffusion, a training step
-# takes no longer than the paper's without (docs/benchmark/speed.md).
+# The base is CO2-Net's network with its losses, at the published width.
 model = dict(
     num_classes={{_base_.num_classes}},
     stream_channels={{_base_.stream_channels}},
-    warmup_iters=1000,
-    video_score_thr=0.2,
-    diffusion_head=dict(num_samples=1),
-    base_branch=dict(embed_channels=1536))
+    base_branch=dict(_delete_=True, type='CrossModalBranch'),
+    loss=dict(base=dict(_delete_=True, type='CO2NetLoss')))
+
+custom_hooks = [
+    dict(
+        type='EMAHook',
+        ema_type='MomentumAnnealingEMA',
+        momentum=0.001,
+        gamma=1)
+]

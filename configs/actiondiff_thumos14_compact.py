@@ -1,9 +1,12 @@
-# The plain branch, as on SHREC'21: a fifteenth of the training time of
-# CO2-Net's (docs/benchmark/speed.md). On the data that run on a CPU it is as
-# good or better (docs/benchmark/experiments.md).
+# The plain branch and its loss: a fifteenth of the training time of CO2-Net's
+# (docs/benchmark/speed.md).
 _base_ = ['./actiondiff_thumos14.py']
 
 model = dict(
-    base_branch=dict(_delete_=True, type='ConvBranch', embed_channels=512),
+    base_branch=dict(_delete_=True, type='ConvBranch'),
+    loss=dict(base=dict(_delete_=True, type='PresentClassLoss')),
     condition=dict(condition_channels=64),
     diffusion_head=dict(denoiser=dict(channels=64)))
+
+train_dataloader = dict(batch_sampler=dict(num_pairs=0))
+optim_wrapper = dict(optimizer=dict(lr=1e-3, weight_decay=1e-4))

@@ -244,12 +244,13 @@ class ProposalGenerator:
     of two signals become candidates: (i) the class-agnostic attention (as
     CO2-Net), whose runs every chosen class shares, and (ii) the class's own
     curve (as CoLA). A candidate scores its outer-inner contrast on that curve
-    plus ``video_score_weight`` times the video-level score. Seconds appear in
+    with the video-level score. Seconds appear in
     the last step only.
 
     Args:
-        attention_thrs (Sequence[float], optional): Thresholds of (i); an
-            empty list switches it off. Defaults to 0.1 ... 0.9, 10 values.
+        attention_thrs (Sequence[float]): Thresholds of (i). Defaults to none:
+            where a video holds several classes, its boundaries would be the
+            same for all of them.
         class_score_thrs (Sequence[float], optional): Thresholds of (ii); an
             empty list switches it off. Defaults to 0, 0.025 ... 0.9.
         curve (str): Of a class: 'product' of class score and attention, or
@@ -265,8 +266,10 @@ class ProposalGenerator:
             before thresholding. Defaults to 1.
         snippet_place (str): See :func:`upsample`. Defaults to 'centre'.
         outer_ratio (float): See :func:`oic_score`. Defaults to 0.25.
-        video_score_weight (float): Weight of the video-level score. Defaults
-            to 0.2.
+        video_score_rule (str): How the video-level score v joins the contrast
+            o with the weight g: 'product' is ``o v^g``, 'sum' is ``o + g v``,
+            as in the published codes. Defaults to 'product'.
+        video_score_weight (float): g. Defaults to 0.5.
         boundary_pad (float): Snippets added to each side of a final segment.
             A threshold is crossed at snippet centres, so half a snippet is
             the a-priori value. Defaults to 0.5.
@@ -287,7 +290,7 @@ class ProposalGenerator:
     """
 
     def __init__(self,
-                 attention_thrs: Sequence[float] | None = None,
+                 attention_thrs: Sequence[float] = (),
                  class_score_thrs: Sequence[float] | None = None,
                  curve: str = 'product',
                  normalize: bool = True,
@@ -296,15 +299,15 @@ class ProposalGenerator:
                  upsample_factor: int = 1,
                  snippet_place: str = 'centre',
                  outer_ratio: float = 0.25,
-                 video_score_weight: float = 0.2,
+                 video_score_rule: str = 'product',
+                 video_score_weight: float = 0.5,
                  boundary_pad: float = 0.5,
                  min_length: float = 2.,
                  distinct: bool = True,
                  nms: dict[str, Any] | None = None,
                  min_score: float | None = 1e-3,
                  max_per_video: int | None = 200) -> None:
-        self.attention_thrs = np.linspace(0.1, 0.9, 10) \
-            if attention_thrs is None else np.array(attention_thrs, float)
+        self.attention_thrs = np.array(attention_thrs, float)
         self.class_score_thrs = np.arange(37) / 40 \
             if class_score_thrs is None else np.array(class_score_thrs, float)
         if self.attention_thrs.size + self.class_score_thrs.size == 0:
@@ -332,6 +335,10 @@ class ProposalGenerator:
         self.upsample_factor = upsample_factor
         self.snippet_place = snippet_place
         self.outer_ratio = outer_ratio
+        if video_score_rule not in ('product', 'sum'):
+            raise ValueError("video_score_rule must be 'product' or 'sum', "
+                             f'got {video_score_rule!r}')
+        self.video_score_rule = video_score_rule
         self.video_score_weight = video_score_weight
         self.boundary_pad = boundary_pad
         self.min_length = min_length
@@ -412,7 +419,11 @@ class ProposalGenerator:
             self._refine(curve).clip(0, 1),
             self._refine(attention).clip(0, 1),
             None if contrast is None else self._refine(contrast[classes]))
-        scores += self.video_score_weight * video_score[classes[rows]]
+        video = video_score[classes[rows]].clip(min=0)
+        if self.video_score_rule == 'sum':
+            scores += self.video_score_weight * video
+        else:
+            scores *= video**self.video_score_weight
         keep, scores = soft_nms(spans, scores, rows, **self.nms)
 
         snippets = spans[keep] / self.upsample_factor

@@ -8,5 +8,4 @@ model = dict(
     stream_channels={{_base_.stream_channels}},
     base_branch={{_base_.model.base_branch}},
     loss={{_base_.model.loss.base}},
-    video_score_thr={{_base_.model.video_score_thr}},
     proposal_generator={{_base_.model.proposal_generator}})

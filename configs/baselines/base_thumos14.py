@@ -1,5 +1,4 @@
-# The base branch alone, in the style of CO2-Net (ACM MM 2021; 44.6 on
-# THUMOS14 as published): what ActionDiff adds its diffusion branch to.
+# The base branch alone: what ActionDiff adds its diffusion branch to.
 _base_ = ['../actiondiff_thumos14.py']
 
 model = dict(
@@ -9,5 +8,4 @@ model = dict(
     stream_channels={{_base_.stream_channels}},
     base_branch={{_base_.model.base_branch}},
     loss={{_base_.model.loss.base}},
-    video_score_thr={{_base_.model.video_score_thr}},
     proposal_generator={{_base_.model.proposal_generator}})

@@ -1,14 +1,17 @@
 # CO2-Net (ACM MM 2021; 44.6 on THUMOS14 as published) with its losses.
-_base_ = ['../actiondiff_shrec21_co2net.py']
+_base_ = ['./base_shrec21.py']
 
 model = dict(
-    _delete_=True,
-    type='WeakLocalizer',
-    num_classes={{_base_.num_classes}},
-    stream_channels={{_base_.stream_channels}},
-    base_branch={{_base_.model.base_branch}},
-    loss={{_base_.model.loss.base}},
-    video_score_thr={{_base_.model.video_score_thr}},
-    proposal_generator={{_base_.model.proposal_generator}})
+    base_branch=dict(
+        _delete_=True,
+        type='CrossModalBranch',
+        embed_channels=64,
+        attention_channels=32,
+        hidden_layers=3,
+        kernel_size=5,
+        dropout=0.5,
+        attention_dropout=0.2),
+    loss=dict(_delete_=True, type='CO2NetLoss', mil_ratio=40, norm_weight=0.1))
 
+train_dataloader = dict(batch_sampler=dict(num_pairs=3))
 custom_hooks = []

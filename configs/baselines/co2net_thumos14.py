@@ -16,7 +16,10 @@ model = dict(
     # Runs of the attention alone, scored on `attention * cas`.
     proposal_generator=dict(
         type='ProposalGenerator',
+        attention_thrs=[0.1 + 0.8 * i / 9 for i in range(10)],
         class_score_thrs=[],
+        video_score_rule='sum',
+        video_score_weight=0.2,
         branch_contrast=True,
         boundary_pad=0.,
         min_length=0.,

@@ -6,5 +6,5 @@ model = dict(
     loss=dict(_delete_=True, type='CoLALoss'),
     proposal_generator=dict(curve='class'))
 
-optim_wrapper = dict(optimizer=dict(weight_decay=5e-4))
+optim_wrapper = dict(optimizer=dict(lr=3e-3, weight_decay=5e-4))
 custom_hooks = []

@@ -6,4 +6,5 @@ _base_ = ['./delu_thumos14.py']
 model = dict(
     base_branch=dict(type='DDGBranch'),
     loss=dict(type='DDGLoss'),
-    proposal_generator=dict(attention_thrs=None))
+    proposal_generator=dict(
+        attention_thrs=[0.1 + 0.8 * i / 9 for i in range(10)]))

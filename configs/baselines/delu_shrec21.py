@@ -7,5 +7,4 @@ model = dict(
         type='DELULoss',
         mil_ratio={{_base_.model.loss.mil_ratio}},
         norm_weight={{_base_.model.loss.norm_weight}},
-        co_activity_weight={{_base_.model.loss.co_activity_weight}},
         evidential_ratio=20))

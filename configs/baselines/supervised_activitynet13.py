@@ -3,7 +3,4 @@ _base_ = ['./base_activitynet13.py']
 
 model = dict(
     type='SupervisedLocalizer',
-    loss=dict(
-        _delete_=True,
-        type='SnippetSupervisionLoss',
-        mil_ratio={{_base_.model.loss.mil_ratio}}))
+    loss=dict(_delete_=True, type='SnippetSupervisionLoss'))

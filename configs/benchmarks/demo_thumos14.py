@@ -14,6 +14,5 @@ options = {
     'val_dataloader.dataset.odd_segments': 'keep',
     'test_dataloader.dataset.odd_segments': 'keep',
     'train_cfg.max_iters': 600,
-    'param_scheduler.0.T_max': 600,
 }
 entries = dict(bmn=None, bsn=None, tcanet=None)

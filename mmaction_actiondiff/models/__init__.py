@@ -8,14 +8,14 @@ from .localizer import WeakLocalizer
 from .supervised import SnippetSupervisionLoss, SupervisedLocalizer
 from .wtal import (ACRBranch, ACRLoss, CO2NetLoss, CoLABranch, CoLALoss,
                    ConvBranch, CrossModalBranch, DDGBranch, DDGLoss, DELULoss,
-                   MILLoss)
+                   MILLoss, PresentClassLoss)
 
 __all__ = [
     'ACRBranch', 'ACRLoss', 'ActionCondition', 'ActionDiff', 'ActionDiffDDIM',
     'ActionDiffFusion', 'ActionDiffLoss', 'BaseBranch', 'BranchOutput',
     'CO2NetLoss', 'CoLABranch', 'CoLALoss', 'ConvBranch', 'ConvDenoiser',
     'CrossModalBranch', 'DDGBranch', 'DDGLoss', 'DELULoss', 'DiffusionHead',
-    'MILLoss', 'Scores', 'SelfTrainingHead', 'SnippetSupervisionLoss',
-    'SupervisedLocalizer', 'TopKMaskGenerator', 'WTALDataPreprocessor',
-    'WeakLocalizer'
+    'MILLoss', 'PresentClassLoss', 'Scores', 'SelfTrainingHead',
+    'SnippetSupervisionLoss', 'SupervisedLocalizer', 'TopKMaskGenerator',
+    'WTALDataPreprocessor', 'WeakLocalizer'
 ]

@@ -78,7 +78,13 @@ class BaseBranch(nn.Module):
         embed_channels (int): E.
         video_ratio (float): Video scores pool the best ``T / video_ratio``
             snippets. Defaults to 10 (CO2-Net).
+
+    Attributes:
+        video_score_thr (float): The video score from which on a class is
+            localised; it belongs to what :meth:`score` calls a video score.
     """
+
+    video_score_thr = 0.2
 
     def __init__(self,
                  num_classes: int,

@@ -37,9 +37,9 @@ class WeakLocalizer(BaseModel):
             ``ProposalGenerator``. Defaults to its defaults.
         stream_channels (Sequence[int], optional): Channels of each stream in
             the feature files.
-        video_score_thr (float): Classes of at least this video-level score
-            are localised; where there is none, the best class is. Defaults
-            to 0.2.
+        video_score_thr (float, optional): Classes of at least this
+            video-level score are localised; where there is none, the best
+            class is. Defaults to what fits the scores of the branch.
         dump_snippets (bool): Also return every curve behind the proposals
             (``pred_snippets``), for ``tools/replay.py`` and
             ``tools/visualize.py``. Defaults to False.
@@ -59,7 +59,7 @@ class WeakLocalizer(BaseModel):
                  loss: dict,
                  proposal_generator: dict | None = None,
                  stream_channels: Sequence[int] | None = None,
-                 video_score_thr: float = 0.2,
+                 video_score_thr: float | None = None,
                  dump_snippets: bool = False,
                  data_preprocessor: dict | None = None,
                  init_cfg: dict | None = None) -> None:
@@ -86,7 +86,9 @@ class WeakLocalizer(BaseModel):
             'type': 'ProposalGenerator',
             **(proposal_generator or {})
         })
-        self.video_score_thr = video_score_thr
+        self.video_score_thr: float = (
+            self.base_branch.video_score_thr
+            if video_score_thr is None else video_score_thr)
         self.dump_snippets = dump_snippets
         self.iteration: int | None = None
         self.progress = 0.5

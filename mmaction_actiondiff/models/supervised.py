@@ -16,6 +16,7 @@ from .branch import BranchOutput
 from .localizer import DataSamples, WeakLocalizer
 from .objective import mil_loss, with_background
 from .pooling import masked_mean, suppress_background, topk_pool
+from .wtal.mil import RATIOS
 
 
 class SnippetTarget(NamedTuple):
@@ -58,22 +59,10 @@ def coverage(segments,
 class SnippetSupervisionLoss(nn.Module):
     """Cross-entropy at each snippet, and what the base learns of videos.
 
-    Args:
-        attention_weight (float): Of the binary cross-entropy of every
-            attention against the union of the classes. Defaults to 1.
-        mil_weight (float): Of L_mil_s, which trains the video-level scores
-            as in the weakly supervised base. Defaults to 1.
-        mil_ratio (float): r of its pooling. Defaults to 7.
+    ``loss_attention`` is the binary cross-entropy of every attention against
+    the union of the classes; ``loss_mil_suppressed`` trains the video-level
+    scores as in the weakly supervised base.
     """
-
-    def __init__(self,
-                 attention_weight: float = 1.,
-                 mil_weight: float = 1.,
-                 mil_ratio: float = 7) -> None:
-        super().__init__()
-        self.attention_weight = attention_weight
-        self.mil_weight = mil_weight
-        self.mil_ratio = mil_ratio
 
     def forward(self, output: BranchOutput, label: Tensor, valid: Tensor,
                 target: SnippetTarget) -> dict[str, Tensor]:
@@ -90,13 +79,14 @@ class SnippetSupervisionLoss(nn.Module):
         """
         attention = torch.cat([output.attention, *output.stream_attentions], 1)
         suppressed = suppress_background(output.cas, output.attention)
-        pooled = topk_pool(suppressed, valid, self.mil_ratio)
+        target_classes = with_background(label, 0.)
         return dict(
             loss_classification=snippet_loss(output.cas, target),
-            loss_attention=self.attention_weight *
-            attention_loss(attention, target),
-            loss_mil_suppressed=self.mil_weight *
-            mil_loss(pooled, with_background(label, 0.)))
+            loss_attention=attention_loss(attention, target),
+            loss_mil_suppressed=torch.stack([
+                mil_loss(topk_pool(suppressed, valid, ratio), target_classes)
+                for ratio in RATIOS
+            ]).mean())
 
 
 def snippet_loss(cas: Tensor, target: SnippetTarget) -> Tensor:

@@ -32,7 +32,6 @@ def test_shapes_and_ranges(weak, length):
     assert scores.video_score.shape == (2, 3)
     for score in (*scores[:3], scores.snippet_score):
         assert 0 <= score.min() and score.max() <= 1
-    assert (scores.video_score.sum(1) <= 1 + 1e-6).all()
     torch.testing.assert_close(scores.snippet_score,
                                scores.class_score * scores.attention)
 
@@ -101,7 +100,7 @@ def test_it_learns_the_classes_and_where_they_are(weak, branch, videos):
     with torch.no_grad():
         scores = weak(inputs, samples)
     assert scores.video_score.argmax(1).tolist() == [0, 1, 2] * 2
-    if branch not in ('mil', 'cola'):
+    if branch not in ('mil', 'wtalc', 'cola'):
         return  # a gate that sees the whole video needs no place
     for i, row in enumerate(scores.snippet_score):
         own = row[i % 3]

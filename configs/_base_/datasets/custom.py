@@ -19,7 +19,7 @@ train_dataloader = dict(
     num_workers=2,
     persistent_workers=True,
     sampler=dict(type='WTALSampler'),
-    batch_sampler=dict(type='PairBatchSampler', num_pairs=3),
+    batch_sampler=dict(type='PairBatchSampler', num_pairs=0),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,

@@ -8,13 +8,13 @@ in_channels = 48
 seconds_per_snippet = 0.5
 
 train_pipeline = [dict(type='LoadSnippetFeature'), dict(type='PackWTALInputs')]
-test_pipeline = train_pipeline
+test_pipeline = [dict(type='LoadSnippetFeature'), dict(type='PackWTALInputs')]
 
 train_dataloader = dict(
     batch_size=16,
     num_workers=0,
     sampler=dict(type='WTALSampler'),
-    batch_sampler=dict(type='PairBatchSampler', num_pairs=3),
+    batch_sampler=dict(type='PairBatchSampler', num_pairs=0),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,

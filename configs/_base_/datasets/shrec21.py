@@ -20,7 +20,7 @@ train_dataloader = dict(
     batch_size=16,
     num_workers=0,
     sampler=dict(type='WTALSampler'),
-    batch_sampler=dict(type='PairBatchSampler', num_pairs=3),
+    batch_sampler=dict(type='PairBatchSampler', num_pairs=0),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,

@@ -1,15 +1,14 @@
-# ActionDiff on CO2-Net's branch. Every setting that is not here has its one
-# value where the part is defined (mmaction_actiondiff/models); num_classes and
-# stream_channels come from the dataset file.
+# ActionDiff, the preset for every data set: each setting that is not here has
+# its one value where the part is defined (docs/configs.md lists them).
+# num_classes and stream_channels come from the dataset file; a config of a
+# data set adds widths, receptive fields and iterations.
 model = dict(
     type='ActionDiff',
-    base_branch=dict(type='CrossModalBranch'),
+    base_branch=dict(type='ConvBranch'),
     mask_generator=dict(type='TopKMaskGenerator'),
     condition=dict(type='ActionCondition'),
     diffusion_head=dict(
-        type='DiffusionHead',
-        denoiser=dict(type='ConvDenoiser'),
-        scheduler=dict(type='ActionDiffDDIM')),
+        type='DiffusionHead', denoiser=dict(type='ConvDenoiser')),
     fusion=dict(type='ActionDiffFusion'),
-    loss=dict(type='ActionDiffLoss', base=dict(type='CO2NetLoss')),
+    loss=dict(type='ActionDiffLoss', base=dict(type='PresentClassLoss')),
     proposal_generator=dict(type='ProposalGenerator'))

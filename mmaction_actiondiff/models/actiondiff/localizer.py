@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from contextlib import nullcontext
 
 import torch
 from mmaction.registry import MODELS
-from mmengine.model import ExponentialMovingAverage
 from torch import Tensor
 
 from ..branch import BranchOutput, Scores
@@ -28,22 +26,18 @@ class ActionDiff(WeakLocalizer):
     """The localizer; ``loss`` and ``localize`` read like the method's figure.
 
     Each part that is not given is the one of ``configs/_base_/models/
-    actiondiff.py``, with its defaults.
+    actiondiff.py``, with its defaults: the preset for every data set.
 
     Args:
-        base_branch (dict, optional): Defaults to ``CrossModalBranch``.
+        base_branch (dict, optional): Defaults to ``ConvBranch``.
         loss (dict, optional): Defaults to ``ActionDiffLoss``.
         mask_generator (dict, optional): Defaults to ``TopKMaskGenerator``.
         condition (dict, optional): Defaults to ``ActionCondition``.
         diffusion_head (dict, optional): Defaults to ``DiffusionHead``;
             ``SelfTrainingHead`` is the control without diffusion.
         fusion (dict, optional): Defaults to ``ActionDiffFusion``.
-        mask_teacher (dict, optional): The masks come from an exponential
-            moving average of the base branch, with these arguments of
-            MMEngine's ``ExponentialMovingAverage`` (may be empty). Defaults
-            to None, the base branch itself.
-        warmup_iters (int): W. Iterations below W train the base alone; from W
-            to 2 W the fusion ramps up. Defaults to 0.
+        warmup (float): Share of the training in which the base trains alone;
+            in as much again the fusion ramps up. Defaults to 0.15.
         seed (int): Of the sampling noise, together with the video's name.
             Defaults to 0.
         kwargs: Of :class:`WeakLocalizer`.
@@ -60,8 +54,7 @@ class ActionDiff(WeakLocalizer):
                  condition: dict | None = None,
                  diffusion_head: dict | None = None,
                  fusion: dict | None = None,
-                 mask_teacher: dict | None = None,
-                 warmup_iters: int = 0,
+                 warmup: float = 0.15,
                  seed: int = 0,
                  **kwargs) -> None:
 
@@ -70,7 +63,7 @@ class ActionDiff(WeakLocalizer):
 
         super().__init__(
             num_classes,
-            base_branch=part('CrossModalBranch', base_branch),
+            base_branch=part('ConvBranch', base_branch),
             loss=part('ActionDiffLoss', loss),
             **kwargs)
         self.mask_generator = MODELS.build(
@@ -88,9 +81,9 @@ class ActionDiff(WeakLocalizer):
                 num_classes=num_classes,
                 condition_channels=self.condition.condition_channels))
         self.fusion = MODELS.build(part('ActionDiffFusion', fusion))
-        self.teacher = None if mask_teacher is None else \
-            ExponentialMovingAverage(self.base_branch, **mask_teacher)
-        self.warmup_iters = warmup_iters
+        if not 0 <= warmup <= 0.5:
+            raise ValueError(f'warmup must lie in [0, 0.5], got {warmup}')
+        self.warmup = warmup
         self.seed = seed
 
     def loss(self, inputs: Tensor, valid: Tensor, label: Tensor,
@@ -102,15 +95,15 @@ class ActionDiff(WeakLocalizer):
             losses = self.loss_module.base(base, label, valid, self.progress)
             return dict(losses, loss_diffusion=self.idle_diffusion())
 
-        scores, teacher = self.score_masks(base, inputs, valid)
-        pseudo = self.mask_generator(scores.snippet_score, label, valid)
+        score = self.base_branch.score(base, valid).snippet_score.detach()
+        pseudo = self.mask_generator(score, label, valid)
         condition = self.guide(inputs, base, pseudo, valid)
         denoised = self.diffusion_head(
             pseudo, self.condition.hide(condition, pseudo.agnostic, valid),
             valid)
-        with nullcontext() if self.fusion.teaches else torch.no_grad():
+        with torch.no_grad():  # what is erased teaches the base alone
             generated = self.diffusion_head.generate(condition, valid)
-        weakened = self.fusion.weaken(base, generated, label, valid, ramp)
+        weakened = self.fusion.weaken(base, generated, valid, ramp)
         losses = self.loss_module(
             base,
             label,
@@ -118,9 +111,7 @@ class ActionDiff(WeakLocalizer):
             progress=self.progress,
             pseudo=pseudo,
             denoised=denoised,
-            generated=generated,
             weakened=weakened,
-            teacher=teacher,
             ramp=ramp)
         losses.setdefault('loss_diffusion', self.idle_diffusion())
         with torch.no_grad():
@@ -143,7 +134,7 @@ class ActionDiff(WeakLocalizer):
         condition = self.guide(inputs, output, pseudo, valid)
         denoised = self.diffusion_head.sample(
             condition, valid, video_generators(video_names, self.seed))
-        fused = self.fusion(base, denoised, classes, valid)
+        fused = self.fusion(base, denoised)
         return fused, classes, dict(
             base_score=base.class_score,
             base_attention=base.attention,
@@ -170,7 +161,7 @@ class ActionDiff(WeakLocalizer):
             noise = torch.zeros_like(base.class_score)
         denoised = self.diffusion_head.generate(
             self.guide(inputs, output, pseudo, valid), valid, noise)
-        return self.fusion(base, denoised, classes, valid)
+        return self.fusion(base, denoised)
 
     def guide(self, inputs: Tensor, base: BranchOutput, pseudo: PseudoMask,
               valid: Tensor) -> Tensor:
@@ -179,13 +170,16 @@ class ActionDiff(WeakLocalizer):
                               pseudo.agnostic, valid)
 
     def warmup_ramp(self) -> float | None:
-        """None while the base trains alone, then a sigmoid ramp up to 1."""
-        if not self.warmup_iters or self.iteration is None:
+        """None while the base trains alone, then a sigmoid ramp up to 1.
+
+        Without a training loop the warm-up counts as over.
+        """
+        if not self.warmup or self.iteration is None:
             return 1.
-        if self.iteration < self.warmup_iters:
+        if self.progress < self.warmup:
             return None
-        progress = min(self.iteration / self.warmup_iters - 1, 1)
-        return math.exp(-5 * (1 - progress)**2)
+        over = min(self.progress / self.warmup - 1, 1)
+        return math.exp(-5 * (1 - over)**2)
 
     def idle_diffusion(self) -> Tensor:
         """A zero that every waiting parameter takes part in, so that
@@ -193,23 +187,3 @@ class ActionDiff(WeakLocalizer):
         modules = (self.condition, self.diffusion_head)
         return sum((p.sum() * 0 for m in modules for p in m.parameters()),
                    torch.zeros(()))
-
-    @torch.no_grad()
-    def score_masks(self, base: BranchOutput, inputs: Tensor,
-                    valid: Tensor) -> tuple[Scores, BranchOutput | None]:
-        """The scores that make the masks, and the teacher's output if any."""
-        teacher = self.teacher and self.teacher(inputs, valid)
-        return self.base_branch.score(teacher or base, valid), teacher
-
-    def begin_iteration(self, iteration: int, max_iterations: int) -> None:
-        """Also let the teacher follow the weights of the last step."""
-        super().begin_iteration(iteration, max_iterations)
-        if self.teacher:
-            self.teacher.update_parameters(self.base_branch)
-
-    def train(self, mode: bool = True) -> ActionDiff:
-        """Switch the mode; the teacher never trains (no dropout)."""
-        super().train(mode)
-        if self.teacher:
-            self.teacher.eval()
-        return self

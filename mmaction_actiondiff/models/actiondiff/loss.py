@@ -13,14 +13,13 @@ from torch import Tensor, nn
 
 from ..branch import BranchOutput
 from ..objective import WTALLoss
-from ..pooling import masked_mean
 from .diffusion_head import DenoisedOutput
 from .mask_generator import PseudoMask
 
 
 @MODELS.register_module()
 class ActionDiffLoss(nn.Module):
-    """``L_base + w_d L_diffusion + ramp (w_f L_fused + w_c L_consistency)``.
+    """``L_base + w_d L_diffusion + ramp w_f L_fused``.
 
     ``L_fused`` are the classification terms of the base's loss on the
     weakened output. A weight of 0 switches a term off, and it is then not
@@ -28,10 +27,9 @@ class ActionDiffLoss(nn.Module):
 
     Args:
         base (dict, optional): Config of the base branch's loss
-            (``models/wtal``). Defaults to ``CO2NetLoss``.
+            (``models/wtal``). Defaults to ``PresentClassLoss``.
         diffusion_weight (float): w_d. Defaults to 1.
         fused_weight (float): w_f. Defaults to 1.
-        consistency_weight (float): w_c. Defaults to 0.
 
     Raises:
         ValueError: When ``base`` is no loss of a base branch.
@@ -40,16 +38,14 @@ class ActionDiffLoss(nn.Module):
     def __init__(self,
                  base: dict | None = None,
                  diffusion_weight: float = 1.,
-                 fused_weight: float = 1.,
-                 consistency_weight: float = 0.) -> None:
+                 fused_weight: float = 1.) -> None:
         super().__init__()
-        self.base = MODELS.build({'type': 'CO2NetLoss', **(base or {})})
+        self.base = MODELS.build({'type': 'PresentClassLoss', **(base or {})})
         if not isinstance(self.base, WTALLoss):
             raise ValueError('loss.base must be a loss of models/wtal, got '
                              f'{type(self.base).__name__}')
         self.diffusion_weight = diffusion_weight
         self.fused_weight = fused_weight
-        self.consistency_weight = consistency_weight
 
     def forward(self,
                 output: BranchOutput,
@@ -59,9 +55,7 @@ class ActionDiffLoss(nn.Module):
                 progress: float,
                 pseudo: PseudoMask,
                 denoised: DenoisedOutput,
-                generated: DenoisedOutput,
                 weakened: BranchOutput,
-                teacher: BranchOutput | None = None,
                 ramp: float = 1.) -> dict[str, Tensor]:
         """All terms.
 
@@ -73,9 +67,8 @@ class ActionDiffLoss(nn.Module):
             pseudo (PseudoMask): The pseudo-labels.
             denoised (DenoisedOutput): One training step of the diffusion
                 head, from the noised mask.
-            generated (DenoisedOutput): What it makes of pure noise.
-            weakened (BranchOutput): ``output``, weakened by ``generated``.
-            teacher (BranchOutput, optional): Of the mask teacher.
+            weakened (BranchOutput): ``output``, weakened by what the head
+                makes of pure noise.
             ramp (float): Progress of the warm-up in [0, 1].
 
         Returns:
@@ -92,10 +85,6 @@ class ActionDiffLoss(nn.Module):
                 f'{name}_fused': self.fused_weight * ramp * term
                 for name, term in terms.items()
             })
-        if self.consistency_weight:
-            losses['loss_consistency'] = (
-                self.consistency_weight * ramp * consistency_loss(
-                    output, weakened, generated, label, valid, teacher))
         return losses
 
 
@@ -124,21 +113,3 @@ def diffusion_loss(logits: Tensor, pseudo: PseudoMask, label: Tensor,
     trusted = (pseudo.weight + absent).amin(1, keepdim=True)
     weight = trusted.maximum(mask.amax(1, keepdim=True))
     return (loss * weight).sum() / weight.sum().clamp(min=1)
-
-
-def consistency_loss(output: BranchOutput, weakened: BranchOutput,
-                     generated: DenoisedOutput, label: Tensor, valid: Tensor,
-                     teacher: BranchOutput | None) -> Tensor:
-    """The base's attention follows the diffusion, the fused CAS the teacher.
-
-    ``MSE(attention, sg max_c p_c y_c)`` and, where the masks come from an EMA
-    teacher, ``MSE(softmax(fused cas), sg softmax(teacher cas))`` summed over
-    the K classes.
-    """
-    any_action = (generated.prob * label.unsqueeze(-1)).amax(1, True)
-    loss = masked_mean((output.attention - any_action.detach())**2,
-                       valid).mean()
-    if teacher is not None:
-        gap = weakened.cas.softmax(1) - teacher.cas.detach().softmax(1)
-        loss = loss + masked_mean(gap**2, valid).sum(1).mean()
-    return loss

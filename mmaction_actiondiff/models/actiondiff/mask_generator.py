@@ -31,53 +31,41 @@ class PseudoMask(NamedTuple):
 class TopKMaskGenerator:
     """Choose the k best snippets of every class that a video contains.
 
-    A pure function: no parameters, no state, no gradient. There are exactly k
-    ones; of equal scores next to each other (a saturated plateau) the middle
-    is chosen first, otherwise the earlier snippet.
+    A pure function: no parameters, no state, no gradient.
 
     Args:
-        k_mode (str): 'mass', where k follows the class and the video: the
-            effective number of snippets that carry its score,
-            ``(sum_T s)^2 / sum_T s^2``, clipped to ``[n / max_ratio,
-            n / min_ratio]`` for a video of n snippets; or 'ratio', the
-            abstract's ``k = max(1, floor(n / ratio))``. Defaults to 'mass'.
+        k_mode (str): 'level', where k follows the class and the video: as
+            many snippets as reach ``core`` times its highest score; what lies
+            between that and ``outside`` times it is neither action nor
+            background, the ignore band. Or 'ratio', the abstract's
+            ``k = max(1, floor(n / ratio))`` of n snippets, a binary mask
+            without a band; of equal scores next to each other (a saturated
+            plateau) the middle is chosen first, otherwise the earlier
+            snippet. Defaults to 'level'.
+        core, outside (float): Levels of ``k_mode='level'``, in (0, 1]. Default
+            to 0.5 and 0.2.
         ratio (float): r of ``k_mode='ratio'``. Defaults to 7.
-        min_ratio, max_ratio (float): Bounds of ``k_mode='mass'``. Default to
-            2 and 16.
-        ignore_ratio (float, optional): A second, wider mask of
-            ``floor(n / ignore_ratio)`` snippets. Where the two agree they are
-            trusted; what only the wider one chooses is neither action nor
-            background, the ignore band. None is the abstract's binary mask.
-            Defaults to 2.
 
     Raises:
-        ValueError: For a ratio below 1, an unknown ``k_mode``, bounds in the
-            wrong order, or an ignore band that would always be empty.
+        ValueError: For a ratio below 1, an unknown ``k_mode``, or levels out
+            of range or order.
     """
 
     def __init__(self,
-                 k_mode: str = 'mass',
-                 ratio: float = 7,
-                 min_ratio: float = 2,
-                 max_ratio: float = 16,
-                 ignore_ratio: float | None = 2) -> None:
-        if k_mode not in ('ratio', 'mass'):
-            raise ValueError(f"k_mode must be 'ratio' or 'mass', got {k_mode}")
-        if not (1 <= min_ratio <= max_ratio and ratio >= 1):
-            raise ValueError('expected ratio >= 1 and 1 <= min_ratio <= '
-                             f'max_ratio, got {ratio=}, {min_ratio=}, '
-                             f'{max_ratio=}')
-        smallest = ratio if k_mode == 'ratio' else max_ratio
-        if ignore_ratio is not None and not 1 <= ignore_ratio < smallest:
+                 k_mode: str = 'level',
+                 core: float = 0.5,
+                 outside: float = 0.2,
+                 ratio: float = 7) -> None:
+        if k_mode not in ('level', 'ratio'):
             raise ValueError(
-                f'ignore_ratio must lie in [1, {smallest}) to leave a band '
-                f'around a mask of at least n / {smallest} snippets, got '
-                f'{ignore_ratio}')
+                f"k_mode must be 'level' or 'ratio', got {k_mode!r}")
+        if not (0 < outside <= core <= 1 and ratio >= 1):
+            raise ValueError('expected ratio >= 1 and 0 < outside <= core <= '
+                             f'1, got {ratio=}, {outside=}, {core=}')
         self.k_mode = k_mode
+        self.core = core
+        self.outside = outside
         self.ratio = ratio
-        self.min_ratio = min_ratio
-        self.max_ratio = max_ratio
-        self.ignore_ratio = ignore_ratio
 
     @torch.no_grad()
     def __call__(self, snippet_score: Tensor, label: Tensor,
@@ -92,32 +80,21 @@ class TopKMaskGenerator:
         Returns:
             PseudoMask: The masks, in the dtype of ``snippet_score``.
         """
-        score = snippet_score.detach()
+        score = snippet_score.detach() * valid
         present = (label > 0).unsqueeze(-1) & valid
-        rank = plateau_rank(score.masked_fill(~valid, -torch.inf))
-        length = valid.sum(-1, keepdim=True)  # (N, 1, 1)
-
-        chosen = (rank < self.num_chosen(score, length, valid)) & present
-        trusted = present
-        if self.ignore_ratio is not None:
-            background = rank >= (length / self.ignore_ratio).floor()
-            trusted = present & (chosen | background)
+        if self.k_mode == 'level':
+            highest = score.amax(-1, keepdim=True)
+            chosen = (score >= self.core * highest) & present
+            trusted = present & (chosen | (score <= self.outside * highest))
+        else:
+            k = (valid.sum(-1, keepdim=True) / self.ratio).floor()
+            rank = plateau_rank(score.masked_fill(~valid, -torch.inf))
+            chosen = (rank < k.clamp(min=1)) & present
+            trusted = present
         return PseudoMask(
             mask=chosen.to(score.dtype),
             weight=trusted.to(score.dtype),
             agnostic=chosen.any(1, keepdim=True).to(score.dtype))
-
-    def num_chosen(self, score: Tensor, length: Tensor,
-                   valid: Tensor) -> Tensor:
-        """k of each video (N, 1, 1), or of each of its classes (N, C, 1)."""
-        if self.k_mode == 'ratio':
-            return (length / self.ratio).floor().clamp(min=1)
-        score = score * valid
-        mass = score.sum(
-            -1, keepdim=True)**2 / (score**2).sum(
-                -1, keepdim=True).clamp(min=1e-12)
-        k = mass.round().minimum((length / self.min_ratio).floor())
-        return k.maximum((length / self.max_ratio).floor()).clamp(min=1)
 
 
 def plateau_rank(score: Tensor) -> Tensor:

@@ -5,10 +5,10 @@ from .co2net import CO2NetLoss, CrossModalBranch
 from .cola import CoLABranch, CoLALoss
 from .ddgnet import DDGBranch, DDGLoss
 from .delu import DELULoss
-from .mil import ConvBranch, MILLoss
+from .mil import ConvBranch, MILLoss, PresentClassLoss
 
 __all__ = [
     'ACRBranch', 'ACRLoss', 'CO2NetLoss', 'CoLABranch', 'CoLALoss',
     'ConvBranch', 'CrossModalBranch', 'DDGBranch', 'DDGLoss', 'DELULoss',
-    'MILLoss'
+    'MILLoss', 'PresentClassLoss'
 ]

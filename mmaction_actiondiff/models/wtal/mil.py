@@ -18,7 +18,11 @@ from torch import Tensor, nn
 
 from ..branch import BaseBranch, BranchOutput, MaskedConv, Scores
 from ..objective import WTALLoss, mil_loss, with_background
-from ..pooling import topk_pool
+from ..pooling import suppress_background, topk_pool
+
+# How much of a video its actions take is not known: pooling takes the best
+# T / r snippets for each of these r, and the mean.
+RATIOS = (7., 20., 80.)
 
 
 @MODELS.register_module()
@@ -32,9 +36,10 @@ class ConvBranch(BaseBranch):
         embed_channels (int): E. Defaults to 512.
         hidden_layers (int): Convolutions. Defaults to 1.
         kernel_size (int): Of the convolutions, odd. Defaults to 3.
-        dropout (float): Before every layer but the first. Defaults to 0.5.
-        video_ratio (float): See :class:`BaseBranch`.
+        dropout (float): Before every layer but the first. Defaults to 0.3.
     """
+
+    video_score_thr = 0.02
 
     def __init__(self,
                  num_classes: int,
@@ -42,10 +47,8 @@ class ConvBranch(BaseBranch):
                  embed_channels: int = 512,
                  hidden_layers: int = 1,
                  kernel_size: int = 3,
-                 dropout: float = 0.5,
-                 video_ratio: float = 10) -> None:
-        super().__init__(num_classes, stream_channels, embed_channels,
-                         video_ratio)
+                 dropout: float = 0.3) -> None:
+        super().__init__(num_classes, stream_channels, embed_channels)
         self.embed = MaskedConv(sum(stream_channels), embed_channels)
         self.hidden = nn.ModuleList(
             MaskedConv(embed_channels, embed_channels, kernel_size)
@@ -65,13 +68,16 @@ class ConvBranch(BaseBranch):
         return BranchOutput(feature, cas, (1 - cas.softmax(1)[:, -1:]) * valid)
 
     def score(self, output: BranchOutput, valid: Tensor) -> Scores:
-        """Video scores are ``softmax_K`` of the best snippets'
-        log-probabilities: the background is a class of its own, and nothing
-        else suppresses it."""
-        pooled = topk_pool(output.cas.log_softmax(1), valid, self.video_ratio)
-        return Scores(
-            output.cas.softmax(1)[:, :-1], output.attention,
-            pooled.softmax(1)[:, :-1])
+        """``softmax_K(cas)``; for the video its mean over the best snippets
+        of each class, and over the ladder of :data:`RATIOS`.
+
+        Each class of a video has a score of its own, whatever the others
+        have: a softmax over pooled logits leaves nothing to the second.
+        """
+        class_score = output.cas.softmax(1)[:, :-1]
+        video = torch.stack(
+            [topk_pool(class_score, valid, ratio) for ratio in RATIOS])
+        return Scores(class_score, output.attention, video.mean(0))
 
 
 @MODELS.register_module()
@@ -117,3 +123,63 @@ class MILLoss(WTALLoss):
                 progress: float = 0.5) -> dict[str, Tensor]:
         """See :class:`WTALLoss`."""
         return self.classify(output, label, valid)
+
+
+@MODELS.register_module()
+class PresentClassLoss(MILLoss):
+    """Multiple-instance loss that uses which classes a video lacks, snippet
+    by snippet.
+
+    - ``loss_mil`` and ``loss_mil_suppressed`` are CO2-Net's two
+      cross-entropies, on a CAS for whose snippets the video's classes compete:
+      ``cas_c + log(softmax over the present classes)_c`` for a present class
+      c; absent classes and the background stay. A video of one class is
+      unchanged.
+    - ``loss_present``: what is an action is one of the video's,
+      ``- sum_t a_t log(sum_{c present} e^cas_c / sum_c e^cas_c) / sum_t a_t``
+      with the attention a, through which no gradient flows (partial labels,
+      T. Cour et al., JMLR 2011). It needs no k.
+
+    Args:
+        mil_ratio (Sequence[float]): See :class:`MILLoss`. Defaults to 7, 20
+            and 80.
+        present_weight (float): Of ``loss_present``. Defaults to 1.
+    """
+
+    def __init__(self,
+                 mil_ratio: float | Sequence[float] = RATIOS,
+                 present_weight: float = 1.) -> None:
+        super().__init__(mil_ratio)
+        self.present_weight = present_weight
+
+    def classify(self, output: BranchOutput, label: Tensor,
+                 valid: Tensor) -> dict[str, Tensor]:
+        """See :class:`WTALLoss`."""
+        share = present_share(output.cas, label)
+        cas = output.cas + F.pad(share * label.unsqueeze(-1), (0, 0, 0, 1))
+        suppressed = suppress_background(cas, output.attention)
+        any_present = label.any(1, keepdim=True).unsqueeze(-1) & valid
+        weight = output.attention.detach() * any_present
+        logits = output.cas[:, :-1]
+        gap = logits.logsumexp(
+            1, keepdim=True) - present_logits(logits, label).logsumexp(
+                1, keepdim=True)
+        return dict(
+            loss_mil=self.pooled_loss(cas, with_background(label, 1.), valid),
+            loss_mil_suppressed=self.pooled_loss(suppressed,
+                                                 with_background(label, 0.),
+                                                 valid),
+            loss_present=self.present_weight * ((gap * weight).sum(
+                (1, 2)) / weight.sum((1, 2)).clamp(min=1e-6)).mean())
+
+
+def present_logits(logits: Tensor, label: Tensor) -> Tensor:
+    """(N, C, T) with the lowest number at absent classes."""
+    absent = (label <= 0).unsqueeze(-1)
+    return logits.masked_fill(absent, torch.finfo(logits.dtype).min / 2)
+
+
+def present_share(cas: Tensor, label: Tensor) -> Tensor:
+    """Log-softmax over the classes of each video, (N, K, T) -> (N, C, T);
+    meaningless at absent classes."""
+    return present_logits(cas[:, :-1], label).log_softmax(1)

@@ -1,0 +1,4 @@
+# The control: ActionDiff with plain self-training in place of the diffusion.
+_base_ = ['../actiondiff_hapt.py']
+
+model = dict(diffusion_head=dict(type='SelfTrainingHead'))
