@@ -1,4 +1,4 @@
-# Every run is judged at its last iteration, with averaged weights. Configs
+# Every run is evaluated at its last iteration, with averaged weights. Configs
 # set the iterations, the warm-up and the learning rate of their data set.
 train_cfg = dict(type='ResumableTrainLoop', max_iters=5000, val_interval=500)
 val_cfg = dict(type='ValLoop')
