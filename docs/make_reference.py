@@ -81,7 +81,7 @@ SECTIONS: dict[str, list[tuple[str, type | Any]]] = {
 }
 
 CONFIGS = ('demo', 'thumos14', 'activitynet12', 'activitynet13', 'shrec21',
-           'custom')
+           'hapt', 'custom')
 BESIDE_THE_MODEL = ('train_cfg.max_iters', 'train_dataloader.batch_size',
                     'train_dataloader.batch_sampler.num_pairs',
                     'optim_wrapper.optimizer.lr',
@@ -316,6 +316,7 @@ DATA = {
     'activitynet12': 'ActivityNet v1.2',
     'activitynet13': 'ActivityNet v1.3',
     'shrec21': "SHREC'21 hand gestures",
+    'hapt': 'HAPT motion sensors',
     'demo': 'generated (demo)',
     'custom': 'your own',
 }
