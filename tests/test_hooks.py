@@ -21,10 +21,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mmaction.registry import HOOKS, MODELS
+from mmaction.registry import HOOKS, METRICS, MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.config import Config
-from mmengine.evaluator import BaseMetric
+from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.fileio import LocalBackend
 from mmengine.logging import MessageHub
 from mmengine.model import BaseModel
@@ -290,6 +290,7 @@ def checkpoint_hook(tmp_path, **options):
         logger=logging.getLogger('hook'),
         epoch=0,
         iter=4,
+        _val_loop=None,
         save_checkpoint=lambda folder, filename, **kw: saved.append(filename))
     hook.before_train(runner)
     return hook, runner, saved
@@ -320,6 +321,25 @@ def test_metric_of_another_protocol_is_named(tmp_path):
     hook, runner, _ = checkpoint_hook(tmp_path, save_best='det/mAP@0.10:0.70')
     with pytest.raises(ValueError, match='save_best.*mAP@0.50:0.95.*auto'):
         hook.after_val_epoch(runner, {'det/mAP@0.50:0.95': 1.})
+
+
+@pytest.mark.parametrize('options, save_best, expected', [
+    (dict(protocol='anet'), 'det/mAP@0.50:0.95', None),
+    (dict(protocol='anet'), 'auto', None),
+    (dict(exclude=['x']), 'det/video_acc', None),
+    (dict(protocol='anet'), 'det/mAP@0.10:0.70', 'it has .*mAP@0.50:0.95'),
+    (dict(prefix='x'), 'det/mAP@0.10:0.70', 'it has .*x/mAP@0.10:0.70'),
+])
+def test_metric_is_looked_for_before_the_training(tmp_path, options, save_best,
+                                                  expected):
+    hook, runner, _ = checkpoint_hook(tmp_path, save_best=save_best)
+    metric = METRICS.build(dict(type='DetectionMAP', **options))
+    runner._val_loop = Namespace(evaluator=Evaluator([metric]))
+    if expected is None:
+        hook.before_train(runner)
+    else:
+        with pytest.raises(ValueError, match=f'save_best.*{expected}.*auto'):
+            hook.before_train(runner)
 
 
 @pytest.mark.parametrize('bad', [float('nan'), float('inf')])
