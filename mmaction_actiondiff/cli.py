@@ -225,7 +225,7 @@ def latest_checkpoint(work_dir: str | os.PathLike) -> str | None:
         if (match := _CHECKPOINT.fullmatch(path.name))
     }
     with contextlib.suppress(OSError):
-        text = Path(work_dir, 'last_checkpoint').read_text(errors='replace')
+        text = Path(work_dir, 'last_checkpoint').read_text('utf-8', 'replace')
         match = _CHECKPOINT.fullmatch(re.split(r'[/\\]', text.strip())[-1])
         if match:
             last = int(match[1])

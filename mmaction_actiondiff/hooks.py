@@ -414,7 +414,10 @@ class StopAtNonFiniteHook(Hook):
                 for parameter in group['params'] if parameter.grad is not None
             ]
             if sums and not torch.stack(sums).isfinite().all():
-                self._stop(runner, 'the gradient is')
+                finite = all(
+                    math.isfinite(_mean(x)) for x in self.losses.values())
+                self._stop(
+                    runner, f"the {'gradient' if finite else 'loss'} is")
 
         wrapper = runner.optim_wrapper
         wrappers = (
@@ -463,7 +466,7 @@ class StopAtNonFiniteHook(Hook):
         ]
         losses = ', '.join(f'{key}={_mean(value):.4g}'
                            for key, value in self.losses.items())
-        last = runner.message_hub.runtime_info.get('last_ckpt')
+        last = runner.message_hub.runtime_info.get('last_ckpt', 'none')
         raise ValueError(
             f'iteration {runner.iter + 1}: {what} not finite, the training '
             f'stops. Losses: {losses}. Videos of this process: '

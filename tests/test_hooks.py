@@ -348,7 +348,7 @@ def test_training_stops_at_the_first_loss_that_is_not_finite(tmp_path, bad):
     with pytest.raises(ValueError) as caught:
         runner.train()
     text = str(caught.value)
-    iteration = int(re.search(r'iteration (\d+): the ', text)[1])
+    iteration = int(re.search(r'iteration (\d+): the loss is', text)[1])
     assert 'loss_mse=nan' in text and 'video_7' in text
     written = sorted(tmp_path.glob('iter_*.pth'))
     assert all(int(path.stem[5:]) < iteration for path in written)
