@@ -142,6 +142,8 @@ def load_config(args: Namespace) -> Config:
                                      cfg.train_dataloader.get('batch_size'))
     settings.apply_options(cfg, args.cfg_options)
     settings.check(cfg)
+    for words in settings.drop_late_schedulers(cfg):
+        warn(words)
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
@@ -223,7 +225,7 @@ def latest_checkpoint(work_dir: str | os.PathLike) -> str | None:
         if (match := _CHECKPOINT.fullmatch(path.name))
     }
     with contextlib.suppress(OSError):
-        text = Path(work_dir, 'last_checkpoint').read_text(errors='replace')
+        text = Path(work_dir, 'last_checkpoint').read_text('utf-8', 'replace')
         match = _CHECKPOINT.fullmatch(re.split(r'[/\\]', text.strip())[-1])
         if match:
             last = int(match[1])

@@ -313,6 +313,11 @@ class ProposalGenerator:
         if self.attention_thrs.size + self.class_score_thrs.size == 0:
             raise ValueError('attention_thrs and class_score_thrs are both '
                              'empty: give at least one threshold')
+        for name, thrs in (('attention_thrs', self.attention_thrs),
+                           ('class_score_thrs', self.class_score_thrs)):
+            if not ((thrs >= 0) & (thrs <= 1)).all():
+                raise ValueError(
+                    f'{name} must be in [0, 1], got {thrs.tolist()}')
         if curve not in ('product', 'class'):
             raise ValueError(
                 f"curve must be 'product' or 'class', got {curve!r}")
@@ -320,7 +325,7 @@ class ProposalGenerator:
                 outer_ratio=outer_ratio,
                 boundary_pad=boundary_pad,
                 min_length=min_length).items():
-            if value < 0:
+            if not value >= 0:
                 raise ValueError(f'{name} must be >= 0, got {value}')
         if max_per_video is not None and max_per_video < 1:
             raise ValueError(
