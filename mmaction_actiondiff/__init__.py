@@ -5,7 +5,7 @@ Importing the package registers everything in ``mmaction.registry``.
 """
 from __future__ import annotations
 
-__version__ = '0.1.0'
+__version__ = '0.2.0'
 
 try:
     from . import _compat  # before anything of MMAction2

@@ -114,7 +114,8 @@ class DiffusionHead(MaskHead):
     Args:
         num_classes (int): C.
         condition_channels (int): Of the condition.
-        denoiser (dict, optional): Of :class:`MaskHead`.
+        denoiser (dict, optional): Config; gets both of the above. Defaults to
+            ``ConvDenoiser``.
         scheduler (dict, optional): Config in ``TASK_UTILS``, or a scheduler
             of diffusers for a VP process, by its dotted path, e.g.
             ``diffusers.DPMSolverMultistepScheduler``. What the config leaves
