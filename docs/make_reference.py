@@ -122,16 +122,17 @@ def settings(kind: Any) -> Iterator[tuple[str, str, str]]:
     for name, parameter in inspect.signature(kind).parameters.items():
         if name in given:
             continue
-        if name not in known:
-            raise ValueError(
-                f'{kind.__name__}: the docstring does not explain {name}')
         default = parameter.default
         shown = '' if default is parameter.empty else f'`{default!r}`'
-        meaning = re.sub(r' Default to \S+( |, ).*\.$', '', known[name])
+        meaning = re.sub(r' Default to \S+( |, ).*\.$', '',
+                         known.get(name, ''))
         number = re.escape(str(default).removesuffix('.0'))
         meaning = re.sub(
             rf' ?Defaults to ({re.escape(repr(default))}|{number})\.$', '',
             meaning)
+        if not meaning:
+            raise ValueError(
+                f'{kind.__name__}: the docstring does not explain {name}')
         yield name, shown, meaning
 
 

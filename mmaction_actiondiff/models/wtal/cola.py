@@ -95,7 +95,7 @@ class CoLALoss(WTALLoss):
         mining_dropout (float): Share of the snippets that the easy mining
             does not see, at random. Defaults to 0.6.
         temperature (float): Of the contrast. Defaults to 0.07.
-        contrast_weight (float): Defaults to 0.01.
+        contrast_weight (float): Of L_SniCo. Defaults to 0.01.
 
     Raises:
         ValueError: For a ratio below 1, or ``inner`` not below ``outer``.

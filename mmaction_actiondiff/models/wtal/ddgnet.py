@@ -168,8 +168,10 @@ class DDGLoss(DELULoss):
     """DELU's terms, the graphs' consistency, and complementary learning.
 
     Args:
-        consistency_weight (float): Defaults to 3.2.
-        complementary_weight (float): Defaults to 1.
+        consistency_weight (float): Of the graphs' consistency, the branch's
+            loss. Defaults to 3.2.
+        complementary_weight (float): Of :func:`complementary_loss`. Defaults
+            to 1.
         kwargs: Of :class:`DELULoss`.
     """
 

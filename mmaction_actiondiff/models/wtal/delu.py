@@ -107,7 +107,8 @@ class DELULoss(CO2NetLoss):
             :func:`curriculum_weight`. Defaults to 0.4 (ActivityNet: 0.2).
         amplitude (float): Of those weights. Defaults to 0.7 (ActivityNet:
             0.2).
-        guide_weight (float): Defaults to 0.4 (ActivityNet: 0.8).
+        guide_weight (float): Of CO2-Net's guide term. Defaults to 0.4
+            (ActivityNet: 0.8).
         kwargs: Of :class:`CO2NetLoss`.
     """
 
