@@ -46,15 +46,16 @@ SECTIONS: dict[str, list[tuple[str, type | Any]]] = {
     ],
     'Base branches': [
         ('model.base_branch, of every branch', branch.BaseBranch),
-        ('model.base_branch', co2net.CrossModalBranch),
         ('model.base_branch', mil.ConvBranch),
+        ('model.base_branch', co2net.CrossModalBranch),
         ('model.base_branch', ddgnet.DDGBranch),
         ('model.base_branch', cola.CoLABranch),
         ('model.base_branch', acrnet.ACRBranch),
     ],
     'Losses of the base': [
-        ('model.loss.base', co2net.CO2NetLoss),
+        ('model.loss.base', mil.PresentClassLoss),
         ('model.loss.base', mil.MILLoss),
+        ('model.loss.base', co2net.CO2NetLoss),
         ('model.loss.base', delu.DELULoss),
         ('model.loss.base', ddgnet.DDGLoss),
         ('model.loss.base', cola.CoLALoss),
@@ -80,8 +81,8 @@ SECTIONS: dict[str, list[tuple[str, type | Any]]] = {
     ],
 }
 
-CONFIGS = ('demo', 'thumos14', 'activitynet12', 'activitynet13', 'shrec21',
-           'custom')
+CONFIGS = ('demo', 'shrec21', 'hapt', 'custom', 'thumos14', 'activitynet12',
+           'activitynet13')
 BESIDE_THE_MODEL = ('train_cfg.max_iters', 'train_dataloader.batch_size',
                     'train_dataloader.batch_sampler.num_pairs',
                     'optim_wrapper.optimizer.lr',
@@ -194,8 +195,8 @@ def configs_page() -> str:
         'is the value', 'that the configs ship where the table below has an '
         'empty cell. Change one in a', 'config, or for one run:', '',
         '```bash', 'python tools/train.py configs/actiondiff_demo.py \\',
-        '    --cfg-options model.fusion.train_mode=mixture '
-        'model.warmup_iters=100', '```', '',
+        '    --cfg-options model.fusion.weight=0.3 model.warmup=0.1', '```',
+        '',
         'A key that nothing reads is refused, with the closest one that is '
         'read. Dimension', 'letters are those of [architecture.md]'
         '(architecture.md).', '', '## What the configs set', '',
@@ -316,6 +317,7 @@ DATA = {
     'activitynet12': 'ActivityNet v1.2',
     'activitynet13': 'ActivityNet v1.3',
     'shrec21': "SHREC'21 hand gestures",
+    'hapt': 'HAPT smartphone recordings',
     'demo': 'generated (demo)',
     'custom': 'your own',
 }
