@@ -317,7 +317,7 @@ DATA = {
     'activitynet12': 'ActivityNet v1.2',
     'activitynet13': 'ActivityNet v1.3',
     'shrec21': "SHREC'21 hand gestures",
-    'hapt': 'HAPT smartphone recordings',
+    'hapt': 'HAPT motion sensors',
     'demo': 'generated (demo)',
     'custom': 'your own',
 }

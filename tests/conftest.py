@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -14,6 +15,12 @@ ROOT = Path(__file__).resolve().parents[1]
 # The tools import each other by name, as scripts of one folder; benchmarks/
 # is a package beside them.
 sys.path += [str(ROOT / 'tools'), str(ROOT)]
+
+
+def pytest_configure():
+    """Let Ctrl-C reach what the tests start: a shell's background job ignores
+    it, and its children would inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):

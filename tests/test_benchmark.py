@@ -21,7 +21,7 @@ from benchmarks import transfer
 from benchmarks.plan import Plan, Run, load_plan
 from benchmarks.pool import Pool, locked, prepare
 
-BENCHMARKS = ('shrec21', 'demo', 'demo_thumos14', 'demo_thumos14_half',
+BENCHMARKS = ('shrec21', 'hapt', 'demo', 'demo_thumos14', 'demo_thumos14_half',
               'demo_thumos14_double', 'thumos14', 'activitynet12',
               'activitynet13')
 ABLATION = 'ablation_demo'

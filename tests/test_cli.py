@@ -83,7 +83,7 @@ def trained(options, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_train_judges_and_says_where_to_look(trained):
+def test_train_evaluates_and_says_where_to_look(trained):
     work_dir, output = trained
     assert 'det/mAP@0.10:0.70' in output
     assert re.search(rf'iter_{ITERS}\.pth \(last\)', output)
@@ -103,7 +103,7 @@ def test_commands_of_the_summary_work_as_printed(trained):
         path: path.read_bytes()
         for path in work_dir.iterdir() if path.is_file()
     }
-    test, draw, replay = printed(output)
+    test, draw, replay, report = printed(output)
     tested = run_line(test)
     assert mean_ap(tested) == mean_ap(output)
     dump, = work_dir.glob('*.npz')
@@ -111,6 +111,8 @@ def test_commands_of_the_summary_work_as_printed(trained):
     run_line(draw)
     assert len(list((work_dir / 'pictures').iterdir())) == 8
     assert mean_ap(run_line(replay), ' +') == mean_ap(output)
+    run_line(report)
+    assert (work_dir / 'report.html').stat().st_size > 1000
     assert 'exists: delete it' in run_line(test, fails=True)
     options = ' --cfg-options model.proposal_generator.max_per_video=3'
     other = run_line(test.split(' --dump')[0] + options)
@@ -156,7 +158,7 @@ def test_killed_training_resumes_to_the_same_weights(trained, options,
             *command, *(['--resume'] if last else []), start_new_session=True)
         while cli.latest_checkpoint(tmp_path) == last:
             assert process.poll() is None, process.communicate()[0]
-            time.sleep(0.01)
+            time.sleep(0.1)
         os.killpg(process.pid, number)
         output = process.communicate()[0]
         last = cli.latest_checkpoint(tmp_path)
@@ -377,7 +379,8 @@ def test_summary_fits_model_and_launcher(tmp_path, monkeypatch):
     tool = '/site/mmaction_actiondiff/.mim/tools/train.py'
     lines = summary(work_dir, Sampling(), monkeypatch, tool)
     assert [shlex.split(line)[1] for line in lines] == [
-        tool.replace('train', name) for name in ('test', 'visualize', 'replay')
+        tool.replace('train', name)
+        for name in ('test', 'visualize', 'replay', 'report')
     ]
 
 

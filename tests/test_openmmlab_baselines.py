@@ -312,7 +312,7 @@ def test_config_takes_a_step(method, data_set, root, tmp_path, monkeypatch,
     evaluator.process([found], batch)
     metrics = evaluator.evaluate(1)
     if method == 'tcanet':
-        # why its config says that only AR@100 can be judged
+        # why its config says that only AR@100 can be evaluated
         assert {item['score'] for item in found['proposal_list']} == {0}
         assert_evaluated(metrics, keys=())
         assert not any('mAP' in key for key in metrics)

@@ -225,7 +225,6 @@ class TestProposalGenerator:
         generator = TASK_UTILS.build(
             dict(
                 type='ProposalGenerator',
-                attention_thrs=[],
                 # CAS normalised: 0.125, 1, 1, 0.25, 0.625, 0
                 class_score_thrs=[0.2, 0.5, 0.7],
                 curve='class',
@@ -238,7 +237,31 @@ class TestProposalGenerator:
         np.testing.assert_allclose(segments,
                                    [[0.64, 1.92], [0.64, 3.2], [2.56, 3.2]])
         np.testing.assert_allclose(
-            scores, np.array([0.7, 0.525, 0.3]) + 0.2 * 0.4, rtol=1e-6)
+            scores, np.array([0.7, 0.525, 0.3]) * 0.4**0.5, rtol=1e-6)
+
+    @pytest.mark.parametrize('kwargs, expected', [
+        (dict(), 0.7 * 0.36**0.5),
+        (dict(video_score_weight=2.), 0.7 * 0.36**2),
+        (dict(video_score_weight=0.), 0.7),
+        (dict(video_score_rule='sum'), 0.7 + 0.5 * 0.36),
+        (dict(video_score_rule='sum',
+              video_score_weight=0.2), 0.7 + 0.2 * 0.36),
+        (dict(video=(0., )), 0.),
+        (dict(video=(0., ), video_score_rule='sum'), 0.7),
+        (dict(video=(1., )), 0.7),
+    ])
+    def test_the_video_score_joins_the_contrast(self, kwargs, expected):
+        kwargs = dict(dict(video=(0.36, )), **kwargs)
+        _, _, scores = self.one(
+            class_score_thrs=[0.7], curve='class', min_score=None, **kwargs)
+        np.testing.assert_allclose(scores, [expected])
+
+    def test_by_default_each_class_has_boundaries_of_its_own(self):
+        attention = np.array([0., 0, 1, 1, 1, 1])
+        segments, _, _ = ProposalGenerator(
+            class_score_thrs=[0.5], curve='class',
+            **self.plain)(CAS[None], attention, np.ones(1), np.array([0]), 1.)
+        assert sorted(segments.tolist()) == [[1, 3], [4, 5]]
 
     @pytest.mark.parametrize(
         'kwargs, expected',
@@ -253,7 +276,6 @@ class TestProposalGenerator:
         ])
     def test_contrast(self, kwargs, expected):
         _, _, scores = self.one(
-            attention_thrs=[],
             class_score_thrs=[0.7],
             video_score_weight=0.,
             min_score=None,
@@ -262,14 +284,11 @@ class TestProposalGenerator:
 
     def test_not_normalized(self):
         segments, _, _ = self.one(
-            attention_thrs=[],
-            class_score_thrs=[0.6],
-            curve='class',
-            normalize=False)
+            class_score_thrs=[0.6], curve='class', normalize=False)
         assert segments.tolist() == [[1, 3]]  # 0.5 alone would be 0.625
 
     def test_a_run_of_many_thresholds(self):
-        thrs = dict(attention_thrs=[], class_score_thrs=[0.65, 0.7, 0.75])
+        thrs = dict(class_score_thrs=[0.65, 0.7, 0.75])
         once = self.one(**thrs)
         assert len(once[0]) == 1
         many = self.one(distinct=False, min_score=None, **thrs)
@@ -299,8 +318,7 @@ class TestProposalGenerator:
 
     def test_time(self):
         """Padding, clipping, offset, and snippets of other lengths."""
-        settings = dict(
-            attention_thrs=[], class_score_thrs=[0.5, 0.7], boundary_pad=0.5)
+        settings = dict(class_score_thrs=[0.5, 0.7], boundary_pad=0.5)
         segments, _, scores = self.one(**settings)
         assert segments.tolist() == [[0.5, 3.5], [3.5, 5.5]]
         for duration, expected in ((5.2, [[0.5, 3.5],
@@ -316,10 +334,7 @@ class TestProposalGenerator:
     def test_min_length_is_in_snippets(self):
         for factor in (1, 3):
             segments, _, _ = self.one(
-                attention_thrs=[],
-                class_score_thrs=[0.5],
-                upsample_factor=factor,
-                min_length=1.5)
+                class_score_thrs=[0.5], upsample_factor=factor, min_length=1.5)
             assert len(segments) == 1 and segments[0, 0] < 1.1
 
     @pytest.mark.parametrize('place, segment', [('centre', [2., 3.]),
@@ -327,7 +342,6 @@ class TestProposalGenerator:
     def test_upsampled_boundaries(self, place, segment):
         # Half of 0 ... 1 ... 0 is crossed half-way between the values.
         generator = ProposalGenerator(
-            attention_thrs=[],
             class_score_thrs=[0.49],
             upsample_factor=10,
             snippet_place=place,
@@ -344,7 +358,6 @@ class TestProposalGenerator:
             for end_pad, number in ((0, 2), (1, 1)):  # IoU 3 / 6 and 4 / 7
                 _, _, scores = self.one(
                     cas=cas,
-                    attention_thrs=[],
                     class_score_thrs=[0.2, 0.6],
                     curve='class',
                     normalize=False,
@@ -364,8 +377,8 @@ class TestProposalGenerator:
     def test_min_score(self):
         scores = smooth_scores()
         args = (scores, scores.mean(0), np.full(4, 0.3), np.arange(4), 1.)
-        kept = ProposalGenerator(min_score=0.3)(*args)[2]
-        assert len(kept) and kept.min() >= 0.3
+        kept = ProposalGenerator(min_score=0.1)(*args)[2]
+        assert len(kept) and kept.min() >= 0.1
         all_scores = ProposalGenerator(
             min_score=None, max_per_video=None)(*args)[2]
         assert all_scores.min() < 0
@@ -397,17 +410,14 @@ class TestProposalGenerator:
         if value:  # all there is to say: the whole video
             assert segments.tolist() == [[0, length * 0.5]] * 3
             assert labels.tolist() == [0, 1, 2]
-            np.testing.assert_allclose(scores, value * value + 0.2 * value)
+            np.testing.assert_allclose(scores, value * value * value**0.5)
         else:
             assert segments.shape == (0, 2) and labels.shape == (0, )
 
     def test_rounding_errors_are_no_boundaries(self):
         noise = np.random.default_rng(0).random((1, 30)) * 1e-12
-        segments, _, _ = ProposalGenerator(attention_thrs=[])(0.4 + noise,
-                                                              np.ones(30),
-                                                              np.ones(1),
-                                                              np.array([0]),
-                                                              1.)
+        segments, _, _ = ProposalGenerator()(0.4 + noise, np.ones(30),
+                                             np.ones(1), np.array([0]), 1.)
         assert segments.tolist() == [[0, 30]]
 
     @pytest.mark.parametrize('which, name', [
@@ -439,8 +449,9 @@ class TestProposalGenerator:
             self.one(branch_contrast=True)
 
     @pytest.mark.parametrize('kwargs, message', [
-        (dict(attention_thrs=[], class_score_thrs=[]), 'both'),
+        (dict(class_score_thrs=[]), 'both'),
         (dict(curve='cas'), "got 'cas'"),
+        (dict(video_score_rule='max'), "got 'max'"),
         (dict(mute_below_thr=True), 'set distinct=False'),
         (dict(upsample_factor=0), 'got 0'),
         (dict(snippet_place='end', upsample_factor=2), "got 'end'"),

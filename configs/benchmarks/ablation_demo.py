@@ -16,7 +16,7 @@ _decay = 'optim_wrapper.paramwise_cfg.custom_keys.'
 ablations = [
     (None, None, {
         'actiondiff': ('ActionDiff', {}),
-        'actiondiff_no_ema': ('ActionDiff, weights not averaged', {
+        'no_ema': ('weights not averaged', {
             'custom_hooks': []
         }),
         'no_mask_loss': ('the branch learns no masks', {
@@ -24,6 +24,13 @@ ablations = [
         }),
         'no_fused_loss': ('no losses on the weakened output', {
             'model.loss.fused_weight': 0.
+        }),
+        'no_weakening': ('training erases nothing', {
+            'model.fusion.weakens': False
+        }),
+        'no_present_class':
+        ("the base's loss without its present-class term", {
+            'model.loss.base.present_weight': 0.
         }),
         'decay': ("the branch's weights decay as the base's", {
             f'{_decay}diffusion_head.decay_mult': 1.,
@@ -36,37 +43,22 @@ ablations = [
         })
         for mode in ('input', 'topk_feat')
     }),
-    ('Fusion in training (suppress)', None, {
-        mode: (mode, {
-            'model.fusion.train_mode': mode
-        })
-        for mode in ('none', 'mixture')
-    }),
-    ('Mask (k by mass, ignore band)', None, {
-        'binary': ('k = T / 4, no ignore band', {
-            f'{_mask}k_mode': 'ratio',
-            f'{_mask}ratio': 4,
-            f'{_mask}ignore_ratio': None
-        }),
-        'fixed': ('k = T / 4', {
+    ('Mask (levels 0.5 and 0.2 of the highest score)', None, {
+        'ratio_4': ('k = T / 4', {
             f'{_mask}k_mode': 'ratio',
             f'{_mask}ratio': 4
         }),
-        'fixed_less': ('k = T / 7', {
+        'ratio_7': ('k = T / 7', {
             f'{_mask}k_mode': 'ratio',
             f'{_mask}ratio': 7
         }),
-        'no_ignore_band': ('no ignore band', {
-            f'{_mask}ignore_ratio': None
-        }),
-        'mask_teacher': ('masks of an averaged teacher', {
-            'model.mask_teacher': dict(momentum=0.02)
+        'no_ignore_band': ('level 0.5 alone, no ignore band', {
+            f'{_mask}outside': 0.5
         })
     }),
     ('Same weights', 'actiondiff', {
         'test_base': ('the base alone makes the proposals', {
-            'model.fusion.weight': 0.,
-            'model.fusion.attention_weight': 0.
+            'model.fusion.weight': 0.
         }),
         'test_diffusion': ('the diffusion alone makes the proposals', {
             'model.fusion.weight': 1.

@@ -5,7 +5,6 @@ other_protocols = []
 main_metric = 'det/mAP@0.50:0.95'
 columns = ['0.50', '0.75', '0.95']
 entries = dict(
-    actiondiff_co2net=None,
     co2net=None,
     acr=None,
     cola=None,

@@ -1,7 +1,6 @@
 _base_ = ['./shrec21.py']
 data = 'hapt'
 entries = dict(
-    actiondiff_co2net=None,
     co2net=None,
     acr=None,
     cola=None,

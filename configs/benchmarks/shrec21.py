@@ -24,9 +24,7 @@ _paired = 'Proposals of no class, paired with video-level scores of "base".'
 entries = {
     name: dict(config=config, family=family, label=label)
     for name, config, family, label in (
-        ('actiondiff', f'{_ours}.py', 'ours',
-         'ActionDiff'), ('actiondiff_co2net', f'{_ours}_co2net.py', 'ours',
-                         "ActionDiff on CO2-Net's branch"),
+        ('actiondiff', f'{_ours}.py', 'ours', 'ActionDiff'),
         ('control', f'{_others}selftrain_{{data}}.py', 'control',
          'Self-training, no diffusion'), ('base', f'{_others}base_{{data}}.py',
                                           'wtal', 'Base branch'),

@@ -2,4 +2,4 @@ _base_ = ['./shrec21.py']
 data = 'thumos14'
 protocol = 'seconds212'
 # the base branch is CO2-Net's
-entries = dict(actiondiff_co2net=None, co2net=None)
+entries = dict(co2net=None)

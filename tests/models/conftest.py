@@ -19,10 +19,15 @@ BRANCHES = dict(
         type='CrossModalBranch', embed_channels=16,
         attention_channels=8), dict(type='CO2NetLoss', mil_ratio=4)),
     mil=(dict(type='ConvBranch',
-              embed_channels=16), dict(type='MILLoss', mil_ratio=4)),
+              embed_channels=16), dict(type='PresentClassLoss', mil_ratio=4)),
     cola=(dict(type='CoLABranch', embed_channels=32), dict(type='CoLALoss')),
     acrnet=(dict(type='ACRBranch', num_heads=2,
                  attention_channels=8), dict(type='ACRLoss')),
+    acrnet_mixed=(dict(
+        type='ACRBranch', num_heads=2, attention_channels=8,
+        mix_heads=True), dict(type='ACRLoss')),
+    ddgnet=(dict(type='DDGBranch', embed_channels=16,
+                 attention_channels=8), dict(type='DDGLoss')),
     delu=(dict(
         type='CrossModalBranch', embed_channels=16,
         attention_channels=8), dict(type='DELULoss', mil_ratio=4)))

@@ -32,7 +32,6 @@ def test_shapes_and_ranges(weak, length):
     assert scores.video_score.shape == (2, 3)
     for score in (*scores[:3], scores.snippet_score):
         assert 0 <= score.min() and score.max() <= 1
-    assert (scores.video_score.sum(1) <= 1 + 1e-6).all()
     torch.testing.assert_close(scores.snippet_score,
                                scores.class_score * scores.attention)
 

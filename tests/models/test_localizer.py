@@ -118,6 +118,13 @@ def test_the_classes_of_a_video_are_chosen_once(build, shake, videos, branch,
             assert masked.nonzero().flatten().tolist() == classes
 
 
+@pytest.mark.parametrize('branch, thr', [('mil', .02), ('co2net', .2)])
+def test_the_branch_knows_the_threshold_of_its_video_scores(
+        build, branch, thr):
+    assert build(branch).video_score_thr == thr
+    assert build(branch, video_score_thr=.5).video_score_thr == .5
+
+
 @pytest.mark.parametrize('thr, expected', [
     (.2, [[1, 0, 1], [0, 1, 0]]),
     (0., [[1, 1, 1], [1, 1, 1]]),

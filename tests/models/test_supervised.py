@@ -42,7 +42,7 @@ def localizer(**branch):
             num_classes=2,
             stream_channels=(3, 3),
             base_branch=dict(type='CrossModalBranch', **branch),
-            loss=dict(type='SnippetSupervisionLoss', mil_ratio=4),
+            loss=dict(type='SnippetSupervisionLoss'),
             video_score_thr=0.05))
 
 
@@ -134,7 +134,7 @@ def test_perfect_scores_cost_nothing():
     branch = BranchOutput(cas, cas, agnostic)
     valid = torch.ones(1, 1, 4).bool()
     target = S.SnippetTarget(mask, agnostic, valid)
-    loss = S.SnippetSupervisionLoss(mil_ratio=4)
+    loss = S.SnippetSupervisionLoss()
     # both classes pool the logit 50: each is the video's by one half
     losses = loss(branch, torch.ones(1, 2), valid, target)
     assert losses['loss_classification'] < 1e-6

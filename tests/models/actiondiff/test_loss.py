@@ -8,8 +8,7 @@ import torch
 
 from mmaction_actiondiff.models import ActionDiffLoss, BranchOutput
 from mmaction_actiondiff.models.actiondiff.diffusion_head import DenoisedOutput
-from mmaction_actiondiff.models.actiondiff.loss import (consistency_loss,
-                                                        diffusion_loss)
+from mmaction_actiondiff.models.actiondiff.loss import diffusion_loss
 from mmaction_actiondiff.models.actiondiff.mask_generator import PseudoMask
 
 
@@ -71,22 +70,6 @@ def test_diffusion_loss_learns_the_mask():
     assert torch.equal((logits > 0).float(), mask)
 
 
-def test_consistency_loss():
-    output = BranchOutput(
-        torch.zeros(1, 1, 2), torch.zeros(1, 2, 2), torch.tensor([[[.5, .1]]]))
-    weakened = output._replace(cas=torch.tensor([[[log(3.), 0.], [0., 0.]]]))
-    half = torch.full((1, 1, 2), .5)
-    generated = DenoisedOutput(half, half, half)
-    label, valid = torch.ones(1, 1), ones(1, 1, 2)
-    args = output, weakened, generated, label, valid
-    assert consistency_loss(*args, None).item() == pytest.approx(.16 / 2)
-    # softmax: (.75, .25) against (.5, .5) at the first snippet
-    assert consistency_loss(
-        *args, output).item() == pytest.approx(.16 / 2 + 2 * .25**2 / 2)
-    assert consistency_loss(output, weakened, generated, label * 0, valid,
-                            None).item() == pytest.approx((.25 + .01) / 2)
-
-
 def batch(length=6, num_videos=2, labels=True):
 
     def output():
@@ -110,15 +93,14 @@ def batch(length=6, num_videos=2, labels=True):
         pseudo=pseudo(mask,
                       label.unsqueeze(-1) + mask * 0),
         denoised=denoised,
-        generated=denoised,
-        weakened=output(),
-        teacher=output())
+        weakened=output())
 
 
 TERMS = dict(
     diffusion_weight=['loss_diffusion'],
-    fused_weight=['loss_mil_fused', 'loss_mil_suppressed_fused'],
-    consistency_weight=['loss_consistency'])
+    fused_weight=[
+        'loss_mil_fused', 'loss_mil_suppressed_fused', 'loss_present_fused'
+    ])
 
 
 @pytest.mark.parametrize('name', TERMS)
@@ -139,11 +121,11 @@ def test_each_weight_scales_its_own_terms(name):
 
 
 def test_ramp_scales_what_comes_after_the_fusion():
-    given, loss = batch(), ActionDiffLoss(consistency_weight=1.)
+    given, loss = batch(), ActionDiffLoss()
     full, half = loss(**given), loss(**given, ramp=.5)
     for key, value in full.items():
-        later = key.endswith('_fused') or key == 'loss_consistency'
-        torch.testing.assert_close(half[key], value * (.5 if later else 1))
+        factor = .5 if key.endswith('_fused') else 1
+        torch.testing.assert_close(half[key], value * factor)
 
 
 def test_nothing_weakened_is_not_counted_twice():
@@ -156,7 +138,7 @@ def test_nothing_weakened_is_not_counted_twice():
 @pytest.mark.parametrize('labels', [True, False])
 def test_degenerate_batches_give_finite_losses(length, labels):
     given = batch(length, num_videos=1, labels=labels)
-    for value in ActionDiffLoss(consistency_weight=1.)(**given).values():
+    for value in ActionDiffLoss()(**given).values():
         assert value.isfinite()
 
 
