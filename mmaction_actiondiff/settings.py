@@ -185,11 +185,18 @@ def check(cfg: Config) -> None:
     for number, item in enumerate(
             schedulers if isinstance(schedulers, (list,
                                                   tuple)) else [schedulers]):
-        length = item.get('T_max')
-        if last is None or length is None or item.get('by_epoch', True):
+        if last is None or item.get('by_epoch', True):
+            continue
+        begin, length = item.get('begin', 0), item.get('T_max')
+        if begin >= last:
+            raise ValueError(
+                f'param_scheduler.{number}.begin={begin} is not before '
+                f'train_cfg.max_iters={last}: set an earlier one, and with '
+                'it the `end` of the one before')
+        if length is None:
             continue
         end = min(last, item.get('end', last))
-        if item.get('begin', 0) + length < end:
+        if begin + length < end:
             raise ValueError(
                 f'param_scheduler.{number}.T_max={length} ends before '
                 f'train_cfg.max_iters={last}, where the learning rate would '

@@ -151,6 +151,14 @@ def test_schedule_that_would_rise_again_is_refused(tmp_path):
         load(derived(tmp_path, text), 'train_cfg.max_iters=600')
 
 
+def test_schedule_that_would_not_begin_is_refused(tmp_path):
+    text = ("param_scheduler = [dict(type='CosineAnnealingLR', begin=30, "
+            'by_epoch=False)]')
+    load(derived(tmp_path, text), 'train_cfg.max_iters=31')
+    with pytest.raises(ValueError, match='begin=30 is not .*max_iters=30'):
+        load(derived(tmp_path, text), 'train_cfg.max_iters=30')
+
+
 def test_broken_configs_are_named(tmp_path):
     for text in ('x = (', 'x = y', "_base_ = './nowhere.py'"):
         (tmp_path / 'c.py').write_text(text)

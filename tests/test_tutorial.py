@@ -16,7 +16,8 @@ from mmengine.registry import init_default_scope
 import mmaction_actiondiff  # noqa: F401  (before MMAction2's models)
 
 FEW = ('train_cfg.max_iters=6 train_cfg.val_interval=3 '
-       'default_hooks.checkpoint.interval=3 model.warmup=0.3')
+       'default_hooks.checkpoint.interval=3 model.warmup=0.3 '
+       'param_scheduler.0.end=2 param_scheduler.1.begin=2')
 
 
 def commands(text: str) -> list[str]:
@@ -25,8 +26,7 @@ def commands(text: str) -> list[str]:
                         re.DOTALL | re.MULTILINE)
     return [
         block.replace('--cfg-options', f'--cfg-options {FEW}').replace(
-            'iter_600', 'iter_6').replace('[2048]', '[32]')
-        for block in blocks
+            'iter_600', 'iter_6').replace('[2048]', '[32]') for block in blocks
     ]
 
 
