@@ -45,6 +45,13 @@ DATA_FIX = {
 # and where there is one action per video its proposals hardly overlap.
 PUBLISHED_BASE = {
     'thumos14': {},
+    # the same for two streams of a fiftieth of the channels
+    'demo': {
+        'base_branch.attention_channels': 32,
+        'base_branch.dropout': .3,
+        'base_branch.attention_dropout': .2,
+        'loss.base.norm_weight': .1
+    },
     'activitynet12': {
         'base_branch.pool_kernel': 13,
         'loss.base.mil_ratio': 5

@@ -11,4 +11,5 @@ model = dict(
 # five end below 45 (the authors train for 320 epochs, this is 96).
 train_cfg = dict(max_iters=600)
 optim_wrapper = dict(optimizer=dict(lr=3e-3, weight_decay=1e-3))
+train_dataloader = dict(batch_sampler=dict(num_pairs=0))
 custom_hooks = []

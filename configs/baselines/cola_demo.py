@@ -7,4 +7,5 @@ model = dict(
     proposal_generator=dict(curve='class'))
 
 optim_wrapper = dict(optimizer=dict(lr=3e-3, weight_decay=5e-4))
+train_dataloader = dict(batch_sampler=dict(num_pairs=0))
 custom_hooks = []
