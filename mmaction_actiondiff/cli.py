@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """What ``tools/train.py`` and ``tools/test.py`` share."""
 from __future__ import annotations
 

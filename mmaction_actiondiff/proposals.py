@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """From snippet scores to scored intervals in seconds (numpy only).
 
 threshold -> runs -> outer-inner contrast -> (soft) NMS -> seconds.

@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """The top-k masking strategy: snippet scores -> binary pseudo-labels.
 
 Dimension letters: N videos, C classes, T snippets.
