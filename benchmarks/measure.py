@@ -99,7 +99,7 @@ def machine() -> dict[str, Any]:
     cpu = platform.processor() or platform.machine()
     path = Path('/proc/cpuinfo')
     if path.is_file():
-        for line in path.read_text().splitlines():
+        for line in path.read_text('utf-8').splitlines():
             if line.startswith('model name'):
                 cpu = line.partition(':')[2].strip()
                 break
@@ -170,8 +170,8 @@ def main() -> None:
             result['protocol'] = describe(protocols[0],
                                           runner.test_dataloader.dataset)
         if args.scores_out and watch.scores:
-            Path(args.scores_out).write_text(json.dumps(watch.scores))
-        Path(args.out).write_text(json.dumps(result))
+            Path(args.scores_out).write_text(json.dumps(watch.scores), encoding='utf-8')
+        Path(args.out).write_text(json.dumps(result), encoding='utf-8')
 
 
 if __name__ == '__main__':

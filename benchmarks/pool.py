@@ -170,7 +170,7 @@ def execute(pool: Pool, run: Run) -> dict:
         peak = pool.call(run, command)
         if run.trained and command[0] != 'benchmarks/measure.py':
             if memory.is_file():
-                peak = max(peak, json.loads(memory.read_text()))
+                peak = max(peak, json.loads(memory.read_text('utf-8')))
             write(memory, json.dumps(peak))
     result = collect(run)
     write(run.folder / 'result.json', json.dumps(result, indent=1))
@@ -186,7 +186,7 @@ def prepare(run: Run) -> None:
     folder, marker = run.folder, run.folder / _MARKER
     run_is = dict(entry=run.name, seed=run.seed, key=run.key)
     if folder.exists() and any(folder.iterdir()):
-        if not marker.is_file() or json.loads(marker.read_text()) != run_is:
+        if not marker.is_file() or json.loads(marker.read_text('utf-8')) != run_is:
             raise BenchmarkError(
                 f'{folder} holds files of something else ({_MARKER} is not '
                 'that of this run): move them away, or choose another '
@@ -207,12 +207,12 @@ def collect(run: Run) -> dict:
         part: [
             json.loads(line) for log in sorted(
                 run.folder.glob(f'{part}/*/vis_data/scalars.json'))
-            for line in log.read_text().splitlines()
+            for line in log.read_text('utf-8').splitlines()
         ]
         for part in run.configs
     }
     measured = {
-        part: json.loads((run.folder / f'measured_{part}.json').read_text())
+        part: json.loads((run.folder / f'measured_{part}.json').read_text('utf-8'))
         for part in run.configs
     }
     *_, (part, cfg) = run.configs.items()
@@ -253,7 +253,7 @@ def collect(run: Run) -> dict:
             float(np.mean(own)) * item.train_cfg.max_iters
             for own, item in zip(times, run.configs.values()))
         if all(times) else None,
-        peak_memory_mb=json.loads(memory.read_text()) /
+        peak_memory_mb=json.loads(memory.read_text('utf-8')) /
         2**20 if memory.is_file() else None,
         peak_gpu_memory_mb=max(gpu, default=None),
         machine=found['machine'],

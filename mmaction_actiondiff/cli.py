@@ -103,7 +103,7 @@ def add_common_arguments(parser: ArgumentParser) -> None:
     """Add the options that training and testing have."""
     parser.add_argument('--work-dir', help='folder of the logs and results')
     add_config_options(
-        parser, 'override settings of the config, as in `model.video_ratio=8 '
+        parser, 'override settings of the config, as in `model.seed=1 '
         'test_evaluator.tiou_thrs="[0.1,0.2]"`; data_root, num_classes and '
         'other variables of the config reach every place that has them')
     parser.add_argument(
@@ -143,6 +143,8 @@ def load_config(args: Namespace) -> Config:
                                      cfg.train_dataloader.get('batch_size'))
     settings.apply_options(cfg, args.cfg_options)
     settings.check(cfg)
+    for words in settings.drop_late_schedulers(cfg):
+        warn(words)
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
@@ -224,7 +226,7 @@ def latest_checkpoint(work_dir: str | os.PathLike) -> str | None:
         if (match := _CHECKPOINT.fullmatch(path.name))
     }
     with contextlib.suppress(OSError):
-        text = Path(work_dir, 'last_checkpoint').read_text(errors='replace')
+        text = Path(work_dir, 'last_checkpoint').read_text('utf-8', 'replace')
         match = _CHECKPOINT.fullmatch(re.split(r'[/\\]', text.strip())[-1])
         if match:
             last = int(match[1])

@@ -57,7 +57,7 @@ def read_sidecar(
     if not path.is_file():
         return None, None
     try:
-        values = json.loads(path.read_text())
+        values = json.loads(path.read_text('utf-8'))
         if not isinstance(values, dict):
             raise ValueError(f'expected a json object, found {values!r:.50}')
         duration = values.get('duration')
@@ -300,12 +300,12 @@ class FeatureExtractor:
         with open(part, 'wb') as file:
             np.save(file, feature)
         os.replace(part, target)
-        part.write_text(json.dumps(info, indent=1))
+        part.write_text(json.dumps(info, indent=1), encoding='utf-8')
         os.replace(part, sidecar)
         return True
 
     def _compare(self, sidecar: Path, video: str) -> None:
-        found = json.loads(sidecar.read_text())
+        found = json.loads(sidecar.read_text('utf-8'))
         wanted = dict(self.settings, video=video)
         if self.fps:
             wanted['fps'] = self.fps

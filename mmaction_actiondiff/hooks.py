@@ -145,7 +145,9 @@ class WTALCheckpointHook(CheckpointHook):
         **kwargs: See MMEngine.
 
     Raises:
-        ValueError: At the first validation, if there is no such metric.
+        ValueError: If there is no such metric: before the training where
+            the metrics of the validation say what they give (``names()``),
+            else at the first validation.
     """
 
     def __init__(self,
@@ -165,25 +167,34 @@ class WTALCheckpointHook(CheckpointHook):
         return re.sub(r'[<>:"/\\|?*]', '_', metric)
 
     def before_train(self, runner) -> None:
-        """Looks for the best checkpoint in the folder of this run."""
+        """Looks for the best checkpoint in the folder of this run, and for
+        the metric that decides."""
         hub = runner.message_hub
         for key, path in list(hub.runtime_info.items()):
             if key.startswith('best_ckpt') and self.out_dir is None:
                 name = re.split(r'[/\\]', path)[-1]
                 hub.update_info(key, os.path.join(runner.work_dir, name))
         super().before_train(runner)
+        evaluator = getattr(runner._val_loop, 'evaluator', None)
+        metrics = evaluator.metrics if evaluator else []
+        if metrics and all(hasattr(metric, 'names') for metric in metrics):
+            self._check_best([n for m in metrics for n in m.names()])
+
+    def _check_best(self, known: list[str]) -> None:
+        names = ['auto', *map(self._file_name, known)]
+        if not set(self.save_best or []).issubset(names):
+            raise ValueError(
+                'default_hooks.checkpoint.save_best names a metric that '
+                f'the validation does not have; it has {known}. '
+                "'auto' takes the first average")
 
     def after_val_epoch(self, runner, metrics: dict[str, float]) -> None:
         """Saves the best checkpoint, also when the metrics have changed."""
         averages = [key for key in metrics if re.search(r'@.+:', key)]
         keys = sorted(metrics, key=lambda key: key not in averages[:1])
         named = {self._file_name(key): metrics[key] for key in keys}
-        for name in self.save_best or []:
-            if metrics and name not in ('auto', *named):
-                raise ValueError(
-                    'default_hooks.checkpoint.save_best names a metric that '
-                    f'the validation does not have; it has {list(metrics)}. '
-                    "'auto' takes the first average")
+        if metrics:
+            self._check_best(list(metrics))
         super().after_val_epoch(runner, named)
 
 
@@ -404,7 +415,10 @@ class StopAtNonFiniteHook(Hook):
                 for parameter in group['params'] if parameter.grad is not None
             ]
             if sums and not torch.stack(sums).isfinite().all():
-                self._stop(runner, 'the gradient is')
+                finite = all(
+                    math.isfinite(_mean(x)) for x in self.losses.values())
+                self._stop(
+                    runner, f"the {'gradient' if finite else 'loss'} is")
 
         wrapper = runner.optim_wrapper
         wrappers = (
@@ -453,7 +467,7 @@ class StopAtNonFiniteHook(Hook):
         ]
         losses = ', '.join(f'{key}={_mean(value):.4g}'
                            for key, value in self.losses.items())
-        last = runner.message_hub.runtime_info.get('last_ckpt')
+        last = runner.message_hub.runtime_info.get('last_ckpt', 'none')
         raise ValueError(
             f'iteration {runner.iter + 1}: {what} not finite, the training '
             f'stops. Losses: {losses}. Videos of this process: '

@@ -244,9 +244,8 @@ class ProposalGenerator:
     For each class that the localizer has chosen, runs above many thresholds
     of two signals become candidates: (i) the class-agnostic attention (as
     CO2-Net), whose runs every chosen class shares, and (ii) the class's own
-    curve (as CoLA). A candidate scores its outer-inner contrast on that curve
-    with the video-level score. Seconds appear in
-    the last step only.
+    curve (as CoLA). A candidate scores its outer-inner contrast on that curve,
+    joined with the video-level score. Seconds appear in the last step only.
 
     Args:
         attention_thrs (Sequence[float]): Thresholds of (i). Defaults to none:
@@ -314,6 +313,11 @@ class ProposalGenerator:
         if self.attention_thrs.size + self.class_score_thrs.size == 0:
             raise ValueError('attention_thrs and class_score_thrs are both '
                              'empty: give at least one threshold')
+        for name, thrs in (('attention_thrs', self.attention_thrs),
+                           ('class_score_thrs', self.class_score_thrs)):
+            if not ((thrs >= 0) & (thrs <= 1)).all():
+                raise ValueError(
+                    f'{name} must be in [0, 1], got {thrs.tolist()}')
         if curve not in ('product', 'class'):
             raise ValueError(
                 f"curve must be 'product' or 'class', got {curve!r}")
@@ -321,7 +325,7 @@ class ProposalGenerator:
                 outer_ratio=outer_ratio,
                 boundary_pad=boundary_pad,
                 min_length=min_length).items():
-            if value < 0:
+            if not value >= 0:
                 raise ValueError(f'{name} must be >= 0, got {value}')
         if max_per_video is not None and max_per_video < 1:
             raise ValueError(

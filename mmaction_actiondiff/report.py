@@ -115,7 +115,7 @@ def read_scalars(work_dir: Path) -> tuple[list[dict], list[dict]]:
     val: dict[int, dict] = {}
     for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
         step = 0
-        for line in path.read_text().splitlines():
+        for line in path.read_text('utf-8').splitlines():
             try:
                 row = json.loads(line)
             except ValueError:
@@ -162,7 +162,7 @@ def write_report(work_dir: str | os.PathLike,
             f'{work_dir}: expected the logs of a training '
             '(TIME/vis_data/scalars.json) or a dump (*.npz), found none')
     configs = sorted(folder.glob('*.py'))
-    config = configs[0].read_text() if configs else ''
+    config = configs[0].read_text('utf-8') if configs else ''
     title = configs[0].stem if configs else folder.resolve().name
     parts = [_results(val, config), _curves(train, val)]
     parts += _videos(load_dump(dump), load_classes(dump), Path(dump).name) \
@@ -180,7 +180,8 @@ def write_report(work_dir: str | os.PathLike,
         _PAGE.format(
             title=escape(title),
             summary=_summary(train, val),
-            body=''.join(parts)))
+            body=''.join(parts)),
+        encoding='utf-8')
     return path
 
 
@@ -450,7 +451,7 @@ def _environment(folder: Path) -> str:
     """The block on the system that MMEngine writes into its log."""
     for path in sorted(folder.glob('*/*.log'), reverse=True):
         match = re.search(r'^-{20,}\n(System environment:.*?)^-{20,}$',
-                          path.read_text(errors='replace'),
+                          path.read_text('utf-8', 'replace'),
                           re.DOTALL | re.MULTILINE)
         if match:
             return match[1]

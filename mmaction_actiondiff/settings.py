@@ -167,6 +167,30 @@ def apply_options(cfg: Config, options: dict[str, Any]) -> None:
                              f'{_advice(cfg, first)}')
 
 
+def drop_late_schedulers(cfg: Config) -> list[str]:
+    """Leave out schedulers that would begin after the last iteration.
+
+    They would do nothing, and MMEngine refuses them: a trial of 20 iterations
+    is shorter than a warm-up.
+
+    Returns:
+        list[str]: What was left out, in words.
+    """
+    last = (cfg.get('train_cfg') or {}).get('max_iters')
+    schedulers = cfg.get('param_scheduler')
+    if last is None or not isinstance(schedulers, (list, tuple)):
+        return []
+    late = [
+        item for item in schedulers
+        if not item.get('by_epoch', True) and item.get('begin', 0) >= last
+    ]
+    cfg.param_scheduler = [item for item in schedulers if item not in late]
+    return [
+        f'{item.type} of param_scheduler begins at iteration {item.begin}, '
+        f'train_cfg.max_iters is {last}: it is left out' for item in late
+    ]
+
+
 def check(cfg: Config) -> None:
     """Refuse settings that MMEngine would ignore or contradict.
 

@@ -103,7 +103,9 @@ def test_the_pictures_of_such_videos(root, monkeypatch):
     (['--tiou-thrs', 'nan'], 'tiou_thrs must be numbers in (0, 1]'),
     (['--tiou-thrs', '-0.5'], 'tiou_thrs must be numbers in (0, 1]'),
     (['--subset', 'train'], "no annotated segment in the subset 'train'"),
-    (['--json', 'no/such/out.json'], 'the folder to write it to'),
+    (['--json', '/dev/null/out.json', '--detections',
+      'none'], '/dev/null/out.json cannot be written'),
+    (['--json', '.', '--detections', 'none'], 'is a folder; name a file'),
 ])
 def test_refused_options(run, files, options, words):
     assert words in run(*files, *options)

@@ -21,10 +21,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mmaction.registry import HOOKS, MODELS
+from mmaction.registry import HOOKS, METRICS, MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.config import Config
-from mmengine.evaluator import BaseMetric
+from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.fileio import LocalBackend
 from mmengine.logging import MessageHub
 from mmengine.model import BaseModel
@@ -290,6 +290,7 @@ def checkpoint_hook(tmp_path, **options):
         logger=logging.getLogger('hook'),
         epoch=0,
         iter=4,
+        _val_loop=None,
         save_checkpoint=lambda folder, filename, **kw: saved.append(filename))
     hook.before_train(runner)
     return hook, runner, saved
@@ -322,13 +323,32 @@ def test_metric_of_another_protocol_is_named(tmp_path):
         hook.after_val_epoch(runner, {'det/mAP@0.50:0.95': 1.})
 
 
+@pytest.mark.parametrize('options, save_best, expected', [
+    (dict(protocol='anet'), 'det/mAP@0.50:0.95', None),
+    (dict(protocol='anet'), 'auto', None),
+    (dict(exclude=['x']), 'det/video_acc', None),
+    (dict(protocol='anet'), 'det/mAP@0.10:0.70', 'it has .*mAP@0.50:0.95'),
+    (dict(prefix='x'), 'det/mAP@0.10:0.70', 'it has .*x/mAP@0.10:0.70'),
+])
+def test_metric_is_looked_for_before_the_training(tmp_path, options, save_best,
+                                                  expected):
+    hook, runner, _ = checkpoint_hook(tmp_path, save_best=save_best)
+    metric = METRICS.build(dict(type='DetectionMAP', **options))
+    runner._val_loop = Namespace(evaluator=Evaluator([metric]))
+    if expected is None:
+        hook.before_train(runner)
+    else:
+        with pytest.raises(ValueError, match=f'save_best.*{expected}.*auto'):
+            hook.before_train(runner)
+
+
 @pytest.mark.parametrize('bad', [float('nan'), float('inf')])
 def test_training_stops_at_the_first_loss_that_is_not_finite(tmp_path, bad):
     runner = build(tmp_path, f'bad {bad}', bad=bad)
     with pytest.raises(ValueError) as caught:
         runner.train()
     text = str(caught.value)
-    iteration = int(re.search(r'iteration (\d+): the ', text)[1])
+    iteration = int(re.search(r'iteration (\d+): the loss is', text)[1])
     assert 'loss_mse=nan' in text and 'video_7' in text
     written = sorted(tmp_path.glob('iter_*.pth'))
     assert all(int(path.stem[5:]) < iteration for path in written)

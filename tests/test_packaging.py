@@ -14,6 +14,33 @@ import yaml
 from packaging.requirements import Requirement
 
 
+def test_text_files_are_utf8(root):
+    """Whatever the locale of the machine that wrote or reads them."""
+    files = [root / 'setup.py'] + [
+        path for folder in ('mmaction_actiondiff', 'tools', 'benchmarks')
+        for path in (root / folder).rglob('*.py')
+    ]
+    calls = [(path, node) for path in files
+             for node in ast.walk(ast.parse(path.read_text('utf-8')))
+             if isinstance(node, ast.Call)]
+    found = 0
+    for path, node in calls:
+        name = getattr(node.func, 'attr', getattr(node.func, 'id', ''))
+        method = isinstance(node.func, ast.Attribute)
+        words = [ast.unparse(item) for item in node.args]
+        if name in ('read_text', 'write_text') and method:
+            encoded = len(words) > (name == 'write_text')
+        elif name == 'open' and not method:
+            encoded = len(words) > 1 and 'b' in words[1]
+        else:
+            continue
+        found += 1
+        assert encoded or any(
+            item.arg == 'encoding'
+            for item in node.keywords), f'{path}: {ast.unparse(node)}'
+    assert found > 20
+
+
 def test_metafile_names_every_config(root):
     """mim finds configs by it, and by their base names alone."""
     index = yaml.safe_load((root / 'model-index.yml').read_text())

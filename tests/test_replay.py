@@ -158,8 +158,11 @@ def test_other_number_of_classes(files, root, monkeypatch, tmp_path):
 def test_output_is_checked_first(files, root, monkeypatch, tmp_path):
     config, dump, _ = files
     (tmp_path / 'file').touch()
-    for out in (tmp_path / 'file' / 'x.json', tmp_path):
-        with pytest.raises(SystemExit, match='cannot be written|is a folder'):
+    (tmp_path / 'x.json').mkdir()
+    for out, words in ((tmp_path / 'file' / 'x.json', 'cannot be written'),
+                       (tmp_path / 'x.json', 'is a folder'),
+                       (tmp_path / 'x.pkl', '--out writes json')):
+        with pytest.raises(SystemExit, match=words):
             run(monkeypatch, root, 'replay.py', config, dump, '--out', out)
     with pytest.raises(SystemExit, match='cannot be written'):
         run(monkeypatch, root, 'visualize.py', dump, '--out',

@@ -151,6 +151,15 @@ def test_schedule_that_would_rise_again_is_refused(tmp_path):
         load(derived(tmp_path, text), 'train_cfg.max_iters=600')
 
 
+def test_a_trial_may_end_before_the_warm_up(capfd):
+    demo = ROOT / 'configs' / 'actiondiff_demo.py'
+    assert len(load(demo, 'train_cfg.max_iters=31').param_scheduler) == 2
+    assert not capfd.readouterr().err
+    cfg = load(demo, 'train_cfg.max_iters=30')
+    assert [item.type for item in cfg.param_scheduler] == ['LinearLR']
+    assert 'CosineAnnealingLR' in capfd.readouterr().err
+
+
 def test_broken_configs_are_named(tmp_path):
     for text in ('x = (', 'x = y', "_base_ = './nowhere.py'"):
         (tmp_path / 'c.py').write_text(text)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from mmaction_actiondiff.cli import VideoNameParser, command
+from mmaction_actiondiff.cli import VideoNameParser, check_output, command
 from mmaction_actiondiff.evaluation import (PROTOCOLS, evaluate_files,
                                             make_protocol)
 
@@ -69,6 +69,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
+    if args.json:
+        check_output(args.json)
     parts = {
         key: getattr(args, key)
         for key in _PARTS if getattr(args, key) is not None

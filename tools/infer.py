@@ -93,6 +93,10 @@ def main() -> None:
             *args.model, device=args.device, extractor=make_extractor(args))
         inputs = inferencer._inputs_to_list(args.inputs)
         writers.check_output(args.out, len(inputs))
+        if '{video}' not in args.out:
+            cli.check_output(args.out)
+        if args.pictures:
+            cli.check_output(f'{args.pictures}/NAME.png')
         twice = [
             name for name, number in Counter(
                 Path(path).stem for path in inputs).items() if number > 1

@@ -99,6 +99,9 @@ def main() -> None:
     with cli.command():
         check_options(args.cfg_options)
         if args.out:
+            if not args.out.endswith('.json'):
+                raise cli.UsageError(f'--out writes json: name {args.out}.json'
+                                     f', not {args.out}')
             cli.check_output(args.out)
         cfg = cli.load_config(args)
         if 'proposal_generator' not in cfg.model:

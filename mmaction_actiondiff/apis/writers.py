@@ -132,6 +132,7 @@ def write_predictions(path: str, predictions: Predictions) -> list[str]:
         parts = [(path, list(predictions))]
     for name, part in parts:
         Path(name).parent.mkdir(parents=True, exist_ok=True)
-        Path(f'{name}.part').write_text(_WRITERS[Path(path).suffix](part))
+        Path(f'{name}.part').write_text(
+            _WRITERS[Path(path).suffix](part), encoding='utf-8')
         os.replace(f'{name}.part', name)
     return [name for name, _ in parts]

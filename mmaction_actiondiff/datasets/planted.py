@@ -136,7 +136,7 @@ def write_planted_dataset(root: str | Path,
 def _is_written(root: Path, params: dict) -> bool:
     stamp = root / _STAMP
     if stamp.is_file():
-        found = json.loads(stamp.read_text())
+        found = json.loads(stamp.read_text('utf-8'))
         if found == params:
             return True
         keys = sorted(key for key in {*found, *params}
@@ -228,14 +228,15 @@ def _annotation(rng: np.random.Generator, label: str, start: float,
 
 def _write(root: Path, layout: dict, params: dict) -> None:
     (root / 'features').mkdir()
-    (root / 'annotations.json').write_text(json.dumps(layout))
+    (root / 'annotations.json').write_text(
+        json.dumps(layout), encoding='utf-8')
     class_of = {name: i for i, name in enumerate(layout['classes'])}
     directions = _directions(len(class_of), params)
     for number, (name, video) in enumerate(layout['database'].items()):
         rng = np.random.default_rng((params['seed'], 2, number))
         feature = _feature(rng, video, class_of, directions, params)
         np.save(root / 'features' / f'{name}.npy', feature)
-    (root / _STAMP).write_text(json.dumps(params))
+    (root / _STAMP).write_text(json.dumps(params), encoding='utf-8')
 
 
 def _directions(num_classes: int, params: dict) -> np.ndarray:

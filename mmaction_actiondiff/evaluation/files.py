@@ -135,14 +135,10 @@ def evaluate_files(
         json_file (str | PathLike, optional): Where to write the numbers.
 
     Raises:
-        FileNotFoundError: If a file or the folder of ``json_file`` is
-            missing.
+        FileNotFoundError: If a file is missing.
         ValueError: If a file is malformed, or the files have no video in
             common.
     """
-    if json_file is not None and not Path(json_file).parent.is_dir():
-        raise FileNotFoundError(
-            f'{json_file}: the folder to write it to does not exist')
     classes, truth = read_ground_truth(annotations, subset,
                                        seconds_per_snippet)
     predicted = read_detections(detections, classes)

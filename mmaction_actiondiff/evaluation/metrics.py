@@ -15,6 +15,7 @@ the ground truth in the metainfo of the batch's data sample, where
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ from mmengine.logging import MMLogger
 
 from mmaction_actiondiff.annotations import load_json
 
-from .protocols import Detections, GroundTruth, evaluate, make_protocol
+from .protocols import (Detections, EvaluationResult, GroundTruth, evaluate,
+                        make_protocol)
 from .recall import average_recall
 
 _GROUND_TRUTH = 'ground_truth'
@@ -80,6 +82,11 @@ def ground_truth_of(sample: Mapping[str, Any]) -> GroundTruth:
         float(sample['seconds_per_snippet']))
 
 
+def _values(result: EvaluationResult) -> dict[str, float]:
+    """mAP by threshold, then its averages."""
+    return {**result.by_threshold(), **result.averages()}
+
+
 def _by_name(results: Sequence[dict]) -> dict[str, dict]:
     """One result per video, in an order that no sampler decides."""
     unique = {result['video_name']: result for result in results}
@@ -123,6 +130,12 @@ class DetectionMAP(BaseMetric):
         super().__init__(collect_device=collect_device, prefix=prefix)
         self.protocol = make_protocol(protocol, **parts)
 
+    def names(self) -> list[str]:
+        """Keys that the evaluator will give, prefix included."""
+        result = evaluate({}, {}, 1, replace(self.protocol, exclude=()))
+        keys = [f'mAP@{key}' for key in _values(result)] + ['video_acc']
+        return [f'{self.prefix}/{key}' for key in keys]
+
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keeps the ground truth and the detections of a batch."""
         for sample in _samples(data_batch, data_samples):
@@ -162,11 +175,7 @@ class DetectionMAP(BaseMetric):
         labels += [item.labels for item in predicted.values()]
         num_classes = 1 + int(np.concatenate([[0], *labels]).max())
         result = evaluate(truth, predicted, num_classes, self.protocol)
-        metrics = {
-            f'mAP@{key}': value
-            for key, value in (*result.by_threshold().items(),
-                               *result.averages().items())
-        }
+        metrics = {f'mAP@{key}': v for key, v in _values(result).items()}
         table = result.table()
         correct = [
             item['correct'] for item in videos.values()

@@ -90,6 +90,9 @@ class WeakLocalizer(BaseModel):
         self.video_score_thr: float = (
             self.base_branch.video_score_thr
             if video_score_thr is None else video_score_thr)
+        if not 0 <= self.video_score_thr <= 1:
+            raise ValueError('video_score_thr must be in [0, 1], got '
+                             f'{self.video_score_thr}')
         self.dump_snippets = dump_snippets
         self.iteration: int | None = None
         self.progress = 0.5

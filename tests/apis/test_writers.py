@@ -55,7 +55,7 @@ def test_one_file_of_each_video(predictions, tmp_path):
     files = writers.write_predictions(
         str(tmp_path / '{video}.vtt'), predictions)
     assert files == [str(tmp_path / 'a.vtt'), str(tmp_path / 'b.vtt')]
-    assert (tmp_path / 'b.vtt').read_text() == 'WEBVTT\n'
+    assert (tmp_path / 'b.vtt').read_text('utf-8') == 'WEBVTT\n'
 
 
 def test_names_that_cannot_take_the_results():

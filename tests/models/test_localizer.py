@@ -34,6 +34,12 @@ def test_wrong_modes(build, videos, kind, mode):
         build(type=kind)(videos()[0], mode=mode)
 
 
+@pytest.mark.parametrize('value', [-.1, float('nan'), 2.])
+def test_bad_threshold_of_classes(build, kind, value):
+    with pytest.raises(ValueError, match='video_score_thr must be in'):
+        build(type=kind, video_score_thr=value)
+
+
 def test_tensor_mode_is_one_differentiable_pass(build, shake, videos, branch,
                                                 kind):
     model = shake(build(branch, type=kind))
