@@ -417,8 +417,8 @@ class StopAtNonFiniteHook(Hook):
             if sums and not torch.stack(sums).isfinite().all():
                 finite = all(
                     math.isfinite(_mean(x)) for x in self.losses.values())
-                self._stop(
-                    runner, f"the {'gradient' if finite else 'loss'} is")
+                self._stop(runner,
+                           f"the {'gradient' if finite else 'loss'} is")
 
         wrapper = runner.optim_wrapper
         wrappers = (
