@@ -459,7 +459,7 @@ def test_loss_and_batches_must_agree_on_the_pairs():
     hook, runner = fit(train=data())
     loader = runner._train_loop.dataloader
     loader.batch_sampler = Namespace(num_pairs=2)
-    for loss in (CO2NetLoss(), ActionDiffLoss()):
+    for loss in (CO2NetLoss(), ActionDiffLoss(dict(type='CO2NetLoss'))):
         runner.model.loss_module = loss
         with pytest.raises(ValueError, match='num_pairs=3, .* 2 pairs'):
             hook.before_run(runner)
