@@ -169,7 +169,8 @@ def main() -> None:
             result['protocol'] = describe(protocols[0],
                                           runner.test_dataloader.dataset)
         if args.scores_out and watch.scores:
-            Path(args.scores_out).write_text(json.dumps(watch.scores), encoding='utf-8')
+            Path(args.scores_out).write_text(
+                json.dumps(watch.scores), encoding='utf-8')
         Path(args.out).write_text(json.dumps(result), encoding='utf-8')
 
 

@@ -185,7 +185,8 @@ def prepare(run: Run) -> None:
     folder, marker = run.folder, run.folder / _MARKER
     run_is = dict(entry=run.name, seed=run.seed, key=run.key)
     if folder.exists() and any(folder.iterdir()):
-        if not marker.is_file() or json.loads(marker.read_text('utf-8')) != run_is:
+        if not marker.is_file() or json.loads(
+                marker.read_text('utf-8')) != run_is:
             raise BenchmarkError(
                 f'{folder} holds files of something else ({_MARKER} is not '
                 'that of this run): move them away, or choose another '
@@ -211,7 +212,8 @@ def collect(run: Run) -> dict:
         for part in run.configs
     }
     measured = {
-        part: json.loads((run.folder / f'measured_{part}.json').read_text('utf-8'))
+        part: json.loads(
+            (run.folder / f'measured_{part}.json').read_text('utf-8'))
         for part in run.configs
     }
     *_, (part, cfg) = run.configs.items()

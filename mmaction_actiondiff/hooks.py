@@ -147,6 +147,7 @@ class WTALCheckpointHook(CheckpointHook):
         ValueError: If there is no such metric: before the training where
             the metrics of the validation say what they give (``names()``),
             else at the first validation.
+        TypeError: If nothing reads an argument.
     """
 
     def __init__(self,
@@ -160,6 +161,10 @@ class WTALCheckpointHook(CheckpointHook):
             save_best=names and [self._file_name(name) for name in names],
             rule=rule,
             **kwargs)
+        # MMEngine hands them on to the writer, which fails at the first one.
+        if self.args:
+            raise TypeError('default_hooks.checkpoint: nothing reads '
+                            f'{", ".join(self.args)}')
 
     @staticmethod
     def _file_name(metric: str) -> str:
@@ -416,8 +421,8 @@ class StopAtNonFiniteHook(Hook):
             if sums and not torch.stack(sums).isfinite().all():
                 finite = all(
                     math.isfinite(_mean(x)) for x in self.losses.values())
-                self._stop(
-                    runner, f"the {'gradient' if finite else 'loss'} is")
+                self._stop(runner,
+                           f"the {'gradient' if finite else 'loss'} is")
 
         wrapper = runner.optim_wrapper
         wrappers = (

@@ -103,8 +103,8 @@ def test_the_pictures_of_such_videos(root, monkeypatch):
     (['--tiou-thrs', 'nan'], 'tiou_thrs must be numbers in (0, 1]'),
     (['--tiou-thrs', '-0.5'], 'tiou_thrs must be numbers in (0, 1]'),
     (['--subset', 'train'], "no annotated segment in the subset 'train'"),
-    (['--json', '/dev/null/out.json', '--detections',
-      'none'], '/dev/null/out.json cannot be written'),
+    (['--json', '/dev/null/out.json', '--detections', 'none'
+      ], '/dev/null/out.json cannot be written'),
     (['--json', '.', '--detections', 'none'], 'is a folder; name a file'),
 ])
 def test_refused_options(run, files, options, words):
