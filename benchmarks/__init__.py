@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """The laboratory: comparisons over seeds, speed, and why the mAP moved.
 
 It needs a clone of the repository; no package holds it. Run its modules from

@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Train and evaluate every entry of a plan with several seeds; one table.
 
     python tools/benchmark.py configs/benchmarks/shrec21.py --seeds 0 1 2

@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Run all stages of BSN: TEM, proposal generation (PGM), PEM.
 
     python benchmarks/bsn.py configs/baselines/bsn_tem_shrec21.py \

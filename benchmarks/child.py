@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Run a script for as long as the process that started it lives.
 
     python benchmarks/child.py SCRIPT [ARGUMENT ...]

@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Measure a trained localizer: precision, recall, speed, size.
 
 Evaluates the checkpoint on the test data by the metrics of its config and by

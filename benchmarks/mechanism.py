@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Why the mAP moved: what the curves and proposals of each model look like.
 
 Dump the predictions once per model and seed, then compare the models:

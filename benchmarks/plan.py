@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """What a benchmark runs: the entries of its plan, seed by seed."""
 from __future__ import annotations
 

@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Runs the commands of a plan, a few runs at a time. Linux and macOS."""
 from __future__ import annotations
 

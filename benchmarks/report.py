@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """What a benchmark reports of its runs: numbers, table and chart."""
 from __future__ import annotations
 

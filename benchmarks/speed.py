@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Measure the speed of training and inference beside the base's.
 
     python -m benchmarks.speed --threads 2

@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """One preset over many data sets: what it gains on each, at worst, on average.
 
     ACTIONDIFF_SHREC21=DIR ACTIONDIFF_HAPT=DIR ACTIONDIFF_LAYOUT=FILE.json \

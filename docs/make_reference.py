@@ -194,8 +194,8 @@ def configs_page() -> str:
         'is the value', 'that the configs ship where the table below has an '
         'empty cell. Change one in a', 'config, or for one run:', '',
         '```bash', 'python tools/train.py configs/actiondiff_demo.py \\',
-        '    --cfg-options model.fusion.train_mode=mixture '
-        'model.warmup_iters=100', '```', '',
+        '    --cfg-options model.fusion.weight=0.3 '
+        'model.warmup=0.1', '```', '',
         'A key that nothing reads is refused, with the closest one that is '
         'read. Dimension', 'letters are those of [architecture.md]'
         '(architecture.md).', '', '## What the configs set', '',

@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """ActionDiff and weakly supervised temporal action localization for
 MMAction2.
 

@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Cures for defects of released upstream packages.
 
 This is the only module that knows about them. Every cure does nothing where

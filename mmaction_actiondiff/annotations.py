@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Annotations, in every form in which they are published, and their clock.
 
 One reader serves data sets, evaluation, preparation and reports: json in the

@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """What ``tools/train.py`` and ``tools/test.py`` share."""
 from __future__ import annotations
 
@@ -102,7 +103,7 @@ def add_common_arguments(parser: ArgumentParser) -> None:
     """Add the options that training and testing have."""
     parser.add_argument('--work-dir', help='folder of the logs and results')
     add_config_options(
-        parser, 'override settings of the config, as in `model.video_ratio=8 '
+        parser, 'override settings of the config, as in `model.seed=1 '
         'test_evaluator.tiou_thrs="[0.1,0.2]"`; data_root, num_classes and '
         'other variables of the config reach every place that has them')
     parser.add_argument(

@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Predictions on disk, in files that cannot run code.
 
 A dump is one ``.npz`` file without pickles: all arrays of one type stand one

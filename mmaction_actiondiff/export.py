@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """The networks of a localizer as one ``torch.export`` program.
 
 A server or a C++ program runs it without this package: features go in, scores

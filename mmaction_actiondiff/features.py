@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """From a video to snippet features, with any recognizer of MMAction2.
 
 A window of frames slides over the video; the recognizer's backbone, averaged

@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Hooks: checkpoints that load without trust and fit, a training that
 resumes exactly and stops when it diverges."""
 from __future__ import annotations

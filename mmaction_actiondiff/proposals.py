@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """From snippet scores to scored intervals in seconds (numpy only).
 
 threshold -> runs -> outer-inner contrast -> (soft) NMS -> seconds.
@@ -243,9 +244,8 @@ class ProposalGenerator:
     For each class that the localizer has chosen, runs above many thresholds
     of two signals become candidates: (i) the class-agnostic attention (as
     CO2-Net), whose runs every chosen class shares, and (ii) the class's own
-    curve (as CoLA). A candidate scores its outer-inner contrast on that curve
-    with the video-level score. Seconds appear in
-    the last step only.
+    curve (as CoLA). A candidate scores its outer-inner contrast on that curve,
+    joined with the video-level score. Seconds appear in the last step only.
 
     Args:
         attention_thrs (Sequence[float]): Thresholds of (i). Defaults to none:

@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """One html page about a run, which needs nothing else to be read.
 
 Dimension letters: C classes, T snippets, P detections, G ground truth.

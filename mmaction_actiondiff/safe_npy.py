@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Reading ``.npy`` files without running what they contain.
 
 A pickled array (``dtype=object``) can run code when it is loaded, and

@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Settings of a config: none that nothing reads, none in two versions.
 
 The config is a Python file in MMEngine's older style. Its top level holds

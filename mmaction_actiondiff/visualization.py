@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """One picture per video: what each part of the model saw, over seconds.
 
 Dimension legend: C classes, T snippets, P proposals, G ground truth.

@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Pictures of a few videos at every validation."""
 from __future__ import annotations
 

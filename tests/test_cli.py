@@ -28,7 +28,7 @@ ITERS = 12
 SHORT = [
     f'train_cfg.max_iters={ITERS}', 'train_cfg.val_interval=6',
     'default_hooks.checkpoint.interval=2', 'default_hooks.logger.interval=1',
-    'model.diffusion_head.num_inference_steps=2', 'model.warmup_iters=2',
+    'model.diffusion_head.num_inference_steps=2',
     'train_dataloader.batch_size=6'
 ]
 

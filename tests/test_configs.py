@@ -182,20 +182,26 @@ def test_missing_data_says_what_to_do(name, tmp_path, monkeypatch):
 
 
 def stand_in(cfg, annotations: dict, root: Path) -> Path:
-    """A few videos of the true lengths and channels, with made features."""
+    """A few short videos of a class, with their true lengths and channels, and
+    made features."""
     chosen: dict = {}
+    database = annotations['database']
     for subset in {
             cfg.train_dataloader.dataset.subset,
             cfg.val_dataloader.dataset.subset
     }:
-        names = [
-            name for name, video in annotations['database'].items()
+        short = [
+            name for name, video in sorted(database.items())
             if video['subset'] == subset and video['duration'] < 60
+            and video['annotations']
         ]
-        chosen.update({
-            name: annotations['database'][name]
-            for name in sorted(names)[:4]
-        })
+        label = database[short[0]]['annotations'][0]['label']
+        names = [
+            name for name in short
+            if label in [x['label'] for x in database[name]['annotations']]
+        ]
+        assert len(names) > 1  # they make a pair
+        chosen.update({name: database[name] for name in names[:4]})
     features = root / 'features'
     features.mkdir(parents=True)
     generator = np.random.default_rng(0)
@@ -258,7 +264,8 @@ def test_full_size_config_trains_validates_and_resumes(data, tmp_path):
         f'data_root={root}', 'train_cfg.val_interval=1',
         'train_dataloader.batch_size=2', 'train_dataloader.num_workers=0',
         'train_dataloader.persistent_workers=False',
-        'train_dataloader.batch_sampler.num_pairs=0', 'model.warmup=0',
+        'train_dataloader.batch_sampler.num_pairs=1',
+        'model.loss.base.num_pairs=1', 'model.warmup=0',
         'val_dataloader.num_workers=0',
         'val_dataloader.persistent_workers=False',
         'default_hooks.checkpoint.interval=1'

@@ -35,7 +35,7 @@ def test_a_setting_without_a_meaning_is_refused(reference):
         """A part.
 
         Args:
-            known (int): Defaults to 3.
+            known (int): What is known. Defaults to 3.
         """
 
         def __init__(self, known: int = 3, unknown: int = 4) -> None:

@@ -121,7 +121,7 @@ def test_classes_come_from_the_dump(files, root, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize('option', [
-    'model.video_score_thr=0.5', 'model.fusion.mode=none', 'data_root=x',
+    'model.video_score_thr=0.5', 'model.fusion.weight=0', 'data_root=x',
     'model.proposal_generators.max_per_video=3', 'model=3'
 ])
 def test_replay_refuses_what_it_does_not_read(files, root, monkeypatch,

@@ -16,7 +16,7 @@ from mmengine.registry import init_default_scope
 import mmaction_actiondiff  # noqa: F401  (before MMAction2's models)
 
 FEW = ('train_cfg.max_iters=6 train_cfg.val_interval=3 '
-       'default_hooks.checkpoint.interval=3 model.warmup_iters=2')
+       'default_hooks.checkpoint.interval=3')
 
 
 def commands(text: str) -> list[str]:

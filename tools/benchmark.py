@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Train and evaluate with several seeds; see benchmarks/benchmark.py."""
 from __future__ import annotations
 

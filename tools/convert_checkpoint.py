@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Convert a checkpoint of a method's published code into one of ours.
 
 CO2-Net, DELU, CoLA, ACRNet: what their authors saved becomes a checkpoint for

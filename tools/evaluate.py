@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Evaluate a file of detections, without a model.
 
 The protocols are described in `mmaction_actiondiff/evaluation/protocols.py`;

@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Write the networks of a trained localizer as a torch.export program.
 
     python tools/export.py WORK_DIR model.pt2 --num-snippets 1024

@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Turn videos into snippet features with a recognizer of MMAction2.
 
     python tools/extract_features.py RECOGNIZER_CONFIG CHECKPOINT videos/ \\

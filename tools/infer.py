@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Localise the actions in features or videos that nobody has labelled.
 
     python tools/infer.py WORK_DIR features/ --out results.json

@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Make and evaluate proposals again from dumped scores, without the network.
 
 Dump once:

@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Write one html page about a run: results, curves, videos, settings.
 
     python tools/report.py WORK_DIR

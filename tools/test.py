@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Evaluate a checkpoint on the test data.
 
 The log and the config of the test go to the folder test/ in WORK_DIR; the

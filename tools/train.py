@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Train a model and evaluate it on the validation data."""
 from __future__ import annotations
 

@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Draw one picture per video from dumped scores, without the network.
 
     python tools/test.py CONFIG CHECKPOINT --dump out.npz

@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """The config in a checkpoint, read without running it."""
 from __future__ import annotations
 

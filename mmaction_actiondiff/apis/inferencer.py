@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """From features or videos to segments in seconds, with a trained localizer.
 
 Dimension letters: C classes, D feature channels, T snippets.

@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Predicted segments as json, csv or subtitles."""
 from __future__ import annotations
 

@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Data sets, their transforms and samplers."""
 from __future__ import annotations
 

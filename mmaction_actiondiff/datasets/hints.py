@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """What to do where the data of a known data set are missing."""
 from __future__ import annotations
 

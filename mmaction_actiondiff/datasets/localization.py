@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """From a record of WTALDataset to what MMAction2's localizers take.
 
 BMN, BSN (TEM, PEM) and TCANet read features of a fixed temporal scale and

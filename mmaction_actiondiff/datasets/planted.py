@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """PlantedActions: a generated miniature of the problem, in THUMOS14's files.
 
 What makes weakly supervised localization hard is planted on purpose. An

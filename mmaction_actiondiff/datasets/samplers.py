@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """The order of the videos, and the training loop that resumes in it.
 
 A training sample is a video and a number of its own, the draw, from which the

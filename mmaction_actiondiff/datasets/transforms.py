@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """From a record of WTALDataset to what the localizers take.
 
 Dimension legend: T snippets, D feature channels, G ground-truth segments.

@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """WTALDataset: one annotation json and one feature file per video.
 
 Dimension legend: T snippets, D feature channels, G ground-truth segments,

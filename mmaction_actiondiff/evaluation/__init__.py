@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Evaluating detections by stated protocols."""
 from __future__ import annotations
 

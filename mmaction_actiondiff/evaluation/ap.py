@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Average precision of scored segments (numpy only).
 
 Dimension legend: P detections, G ground-truth instances, C classes,

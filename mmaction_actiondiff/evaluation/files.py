@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Ground truth and detections from files."""
 from __future__ import annotations
 

@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Metrics for MMEngine's evaluator.
 
 Everything that is needed, ground truth included, goes through

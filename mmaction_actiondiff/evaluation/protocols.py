@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Protocols: everything beside the detections that moves the number."""
 from __future__ import annotations
 

@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Average recall of class-agnostic proposals (numpy only)."""
 from __future__ import annotations
 

@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Localizers: ``actiondiff/`` is the method, ``wtal/`` the baselines."""
 from .actiondiff import (ActionCondition, ActionDiff, ActionDiffDDIM,
                          ActionDiffFusion, ActionDiffLoss, ConvDenoiser,

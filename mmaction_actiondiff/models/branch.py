@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """The contract of a base branch: raw outputs, and one step that scores them.
 
 Dimension letters: N videos, D feature channels, E embedding channels,

@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """WTALDataPreprocessor: features of several lengths into one batch."""
 from __future__ import annotations
 

@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """WeakLocalizer: a base branch trained with video-level labels.
 
 Dimension letters: N videos, D feature channels, C classes, K = C + 1 with

@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """The contract of a weakly supervised loss, and the loss of all of them.
 
 Dimension letters: N videos, C classes, K = C + 1 with the background last,

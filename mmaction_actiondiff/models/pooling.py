@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Averages and orders over the snippets of a video that skip the padding.
 
 Dimension letters: N videos, C classes, K = C + 1 with the background last,

@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Full supervision of the same branch: the ceiling of weak supervision.
 
 Dimension letters: N videos, C classes, K = C + 1 with the background last,

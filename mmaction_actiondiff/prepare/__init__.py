@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Bringing published features and annotations into one layout.
 
 ``ROOT/annotations.json`` is in the ActivityNet schema, ``ROOT/features/

@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Verifies a folder in our layout."""
 from __future__ import annotations
 

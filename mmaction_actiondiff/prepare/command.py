@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """The command line that the preparing tools share."""
 from __future__ import annotations
 

@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Features in the forms in which they are published.
 
 A source hands over one video at a time, as the list of its streams, each

@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """What is known of the published data sets, and of one's own."""
 from __future__ import annotations
 

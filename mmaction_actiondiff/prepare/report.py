@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """What is known of a data set, and what was found in it."""
 from __future__ import annotations
 

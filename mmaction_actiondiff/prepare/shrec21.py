@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """SHREC'21 hand-gesture recordings, from the track's raw files.
 
 A recording is a text file with a row per frame at 50 fps, numbers separated

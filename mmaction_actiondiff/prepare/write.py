@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Writes our layout from a source."""
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ CHANNELS = 6
 def small_config(root, num_classes=len(CLASSES)) -> Config:
     cfg = Config.fromfile(root / 'configs/actiondiff_demo.py')
     cfg.model.update(num_classes=num_classes, stream_channels=[3, 3])
-    cfg.model.base_branch.update(embed_channels=8, attention_channels=4)
+    cfg.model.base_branch.update(embed_channels=8)
     cfg.model.condition.update(condition_channels=4)
     cfg.model.video_score_thr = 0.
     return cfg

@@ -297,7 +297,7 @@ def test_from_a_video_to_subtitles(videos, recognizers, root, tmp_path,
     text = (tmp_path / 'v_b.srt').read_text()
     assert text == (tmp_path / 'f_b.srt').read_text()
     cues = text.strip().split('\n\n')
-    assert len(cues) == 5
+    assert 1 < len(cues) <= 5
     for number, cue in enumerate(cues, start=1):
         first, times, label = cue.split('\n')
         assert first == str(number)

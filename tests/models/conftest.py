@@ -20,6 +20,8 @@ BRANCHES = dict(
         attention_channels=8), dict(type='CO2NetLoss', mil_ratio=4)),
     mil=(dict(type='ConvBranch',
               embed_channels=16), dict(type='PresentClassLoss', mil_ratio=4)),
+    wtalc=(dict(type='ConvBranch',
+                embed_channels=16), dict(type='MILLoss', mil_ratio=4)),
     cola=(dict(type='CoLABranch', embed_channels=32), dict(type='CoLALoss')),
     acrnet=(dict(type='ACRBranch', num_heads=2,
                  attention_channels=8), dict(type='ACRLoss')),

@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Prepares ActivityNet v1.2 (100 classes) or v1.3 (200 classes).
 
 Annotations: an ActivityNet1.x-Annotations folder (CO2-Net, DELU, DDG-Net),

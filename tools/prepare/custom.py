@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Prepares a data set of your own from a json and a folder of features.
 
 The json is in the ActivityNet schema; times are in seconds::

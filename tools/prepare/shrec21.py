@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Prepares the SHREC'21 hand-gesture recordings from the track's raw files.
 
 The page of the SHREC 2021 track on skeleton-based hand gesture recognition in

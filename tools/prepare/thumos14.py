@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Prepares THUMOS14 (temporal detection, 20 classes) from any of its forms.
 
 Annotations: a Thumos14reduced-Annotations folder (CO2-Net, DELU, DDG-Net),

@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """ActionDiff, the whole method: one file for each box of its figure."""
 from .condition import ActionCondition
 from .ddim import ActionDiffDDIM

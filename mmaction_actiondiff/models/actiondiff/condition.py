@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """The action-related condition: what guides the diffusion.
 
 Dimension letters: N videos, D feature channels, E embedding channels,

@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """The noise schedule: DDIM with the cosine schedule, in diffusers' words.
 
 Sources: J. Song et al., "Denoising Diffusion Implicit Models" (DDIM), ICLR

@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """The denoiser: a stack of convolutions over mask, timestep and condition.
 
 Its last layer is the latent action space. Dimension letters: N videos,

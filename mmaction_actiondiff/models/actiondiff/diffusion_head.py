@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """The diffusion branch: noise the pseudo-mask, learn to remove the noise.
 
 Training sees one random step of the process; sampling starts from noise and

@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Fusion: the smooth diffusion output weakens the discriminative base.
 
 In training it erases what the diffusion has found, so that the losses on the

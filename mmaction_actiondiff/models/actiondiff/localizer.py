@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """ActionDiff: base branch, top-k mask, diffusion head, fusion.
 
 Y. Zou et al., "Action-to-Action Diffusion Network for Weakly Supervised

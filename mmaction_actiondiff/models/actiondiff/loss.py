@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """The objective: the base's losses, and what the diffusion branch adds.
 
 Dimension letters: N videos, C classes, K = C + 1 with the background last,

@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """The top-k masking strategy: snippet scores -> binary pseudo-labels.
 
 Dimension letters: N videos, C classes, T snippets.
@@ -84,7 +85,8 @@ class TopKMaskGenerator:
         present = (label > 0).unsqueeze(-1) & valid
         if self.k_mode == 'level':
             highest = score.amax(-1, keepdim=True)
-            chosen = (score >= self.core * highest) & present
+            # a class that scores nothing anywhere has no core
+            chosen = (score >= self.core * highest) & (score > 0) & present
             trusted = present & (chosen | (score <= self.outside * highest))
         else:
             k = (valid.sum(-1, keepdim=True) / self.ratio).floor()

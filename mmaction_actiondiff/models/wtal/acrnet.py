@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """ACRNet: two streams that attend to each other, two heads on each.
 
 Source: "Weakly-supervised Temporal Action Localization with Adaptive

@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """CO2-Net: two streams that recalibrate each other, an attention for each.
 
 Source: F.-T. Hong et al., "Cross-modal Consensus Network for Weakly

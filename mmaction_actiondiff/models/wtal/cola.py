@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """CoLA: one convolution, one classifier, and a contrast of snippets.
 
 Source: C. Zhang et al., "CoLA: Weakly-Supervised Temporal Action

@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """DDG-Net: graphs over the action, the background and what is in between.
 
 Source: X. Tang et al., "DDG-Net: Discriminability-Driven Graph Network for

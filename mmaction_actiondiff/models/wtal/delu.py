@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """DELU: CO2-Net's network and objective, and what the evidence is unsure of.
 
 Source: M. Chen et al., "Dual-Evidential Learning for Weakly-supervised

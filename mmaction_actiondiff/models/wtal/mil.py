@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """The plainest multiple-instance network, whose background is the attention.
 
 W-TALC (S. Paul et al., ECCV 2018) with the background class of BaS-Net

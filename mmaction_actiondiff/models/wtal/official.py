@@ -1,3 +1,4 @@
+# Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Checkpoints of the published code, in the layout of our branches.
 
 Their networks are ours under other names (``tests/golden``); what they keep

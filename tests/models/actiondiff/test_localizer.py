@@ -36,6 +36,7 @@ def gradients(model):
 def test_every_branch_fusion_and_head_trains_and_predicts(
         build, videos, branch, weakens, head):
     cfg = dict(type=head, denoiser=dict(channels=16))
+    # Hiding may leave nothing of the few action snippets.
     shown = dict(zero_prob=0., boundary_prob=0., segment_prob=0.)
     for mode in MODES:
         model = build(
