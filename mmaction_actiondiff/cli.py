@@ -133,7 +133,7 @@ def load_config(args: Namespace) -> Config:
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     try:
         cfg = Config.fromfile(args.config)
-    except (SyntaxError, NameError, AttributeError) as error:
+    except (SyntaxError, NameError, AttributeError, KeyError) as error:
         raise ValueError(f'the config {args.config} cannot be read: '
                          f'{type(error).__name__}: {error}') from error
     settings.apply_inherited(cfg)

@@ -148,6 +148,7 @@ class WTALCheckpointHook(CheckpointHook):
         ValueError: If there is no such metric: before the training where
             the metrics of the validation say what they give (``names()``),
             else at the first validation.
+        TypeError: If nothing reads an argument.
     """
 
     def __init__(self,
@@ -161,6 +162,10 @@ class WTALCheckpointHook(CheckpointHook):
             save_best=names and [self._file_name(name) for name in names],
             rule=rule,
             **kwargs)
+        # MMEngine hands them on to the writer, which fails at the first one.
+        if self.args:
+            raise TypeError('default_hooks.checkpoint: nothing reads '
+                            f'{", ".join(self.args)}')
 
     @staticmethod
     def _file_name(metric: str) -> str:

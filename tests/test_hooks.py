@@ -317,6 +317,11 @@ def test_best_follows_the_protocol(tmp_path, options, metrics, expected):
     assert not re.search(r'[<>:"/\\|?*]', expected)
 
 
+def test_unknown_argument_is_refused(tmp_path):
+    with pytest.raises(TypeError, match='nothing reads intervall'):
+        checkpoint_hook(tmp_path, intervall=3)
+
+
 def test_metric_of_another_protocol_is_named(tmp_path):
     hook, runner, _ = checkpoint_hook(tmp_path, save_best='det/mAP@0.10:0.70')
     with pytest.raises(ValueError, match='save_best.*mAP@0.50:0.95.*auto'):

@@ -166,3 +166,6 @@ def test_broken_configs_are_named(tmp_path):
         with pytest.raises(SystemExit, match=r'^Error: .*(c|nowhere)\.py'):
             with cli.command():
                 load(tmp_path / 'c.py')
+    path = derived(tmp_path, 'x = {{_base_.no_such_variable}}')
+    with pytest.raises(ValueError, match=r'mine\.py .*no_such_variable'):
+        load(path)
