@@ -22,6 +22,7 @@ def run(root, demo_root, tmp_path):
         str(demo_root),
         'train_dataloader.batch_size':
         6,
+        'param_scheduler': [],  # the demo's is longer than this training
         'train_cfg.max_iters':
         STEPS[-1],
         'train_cfg.val_interval':
