@@ -61,7 +61,8 @@ class SnippetSupervisionLoss(nn.Module):
     """Cross-entropy at each snippet, and what the base learns of videos.
 
     ``loss_attention`` is the binary cross-entropy of every attention against
-    the union of the classes; ``loss_mil_suppressed`` trains the video-level
+    the union of the classes, for a branch with attentions of its own;
+    ``loss_mil_suppressed`` trains the video-level
     scores as in the weakly supervised base.
     """
 
@@ -78,16 +79,19 @@ class SnippetSupervisionLoss(nn.Module):
         Returns:
             dict[str, Tensor]: Finite scalars.
         """
-        attention = torch.cat([output.attention, *output.stream_attentions], 1)
         suppressed = suppress_background(output.cas, output.attention)
         target_classes = with_background(label, 0.)
-        return dict(
+        losses = dict(
             loss_classification=snippet_loss(output.cas, target),
-            loss_attention=attention_loss(attention, target),
             loss_mil_suppressed=torch.stack([
                 mil_loss(topk_pool(suppressed, valid, ratio), target_classes)
                 for ratio in RATIOS
             ]).mean())
+        if output.stream_attentions:  # else it is a function of the CAS
+            attention = torch.cat(
+                [output.attention, *output.stream_attentions], 1)
+            losses['loss_attention'] = attention_loss(attention, target)
+        return losses
 
 
 def snippet_loss(cas: Tensor, target: SnippetTarget) -> Tensor:
