@@ -73,6 +73,7 @@ def test_other_values_are_read():
     ('dataset_type=X', 'nothing reads dataset_type'),
     ('env_cfg.cudnn=1', 'env_cfg.cudnn; it may have .*cudnn_benchmark'),
     ('auto_scale_lr.enabled=1', 'auto_scale_lr.enabled'),
+    ('default_hooks.chekpoint.interval=3', 'chekpoint has .* is checkpoint'),
     ('randomness.seed=-1', 'randomness.seed must be .* got -1'),
     ('randomness.seed=x', "got 'x'"),
     ('param_scheduler.7.T_max=3', 'param_scheduler.7.T_max'),
