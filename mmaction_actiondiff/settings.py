@@ -204,10 +204,10 @@ def check(cfg: Config) -> None:
     hooks = cfg.get('default_hooks') or {}
     for name, hook in hooks.items():
         if isinstance(hook, dict) and 'type' not in hook:
-            known = difflib.get_close_matches(
+            close = difflib.get_close_matches(
                 name, {*hooks} - {name}, n=1, cutoff=0)
             raise ValueError(f'default_hooks.{name} has no type' + (
-                f'; the closest name is {known[0]}' if known else ''))
+                f'; the closest name is {close[0]}' if close else ''))
     seed = (cfg.get('randomness') or {}).get('seed')
     if seed is not None and not (isinstance(seed, int) and 0 <= seed < 2**32):
         raise ValueError('randomness.seed must be an integer from 0 to '

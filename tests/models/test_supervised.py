@@ -131,7 +131,7 @@ def test_perfect_scores_cost_nothing():
     mask = torch.tensor([[[1., 0., 0., 0.], [0., 0., 1., 0.]]])
     agnostic = mask.amax(1, keepdim=True)
     cas = 50 * torch.cat([mask, 1 - agnostic], 1)
-    branch = BranchOutput(cas, cas, agnostic)
+    branch = BranchOutput(cas, cas, agnostic, (agnostic, agnostic))
     valid = torch.ones(1, 1, 4).bool()
     target = S.SnippetTarget(mask, agnostic, valid)
     loss = S.SnippetSupervisionLoss()
