@@ -114,7 +114,7 @@ def markdown(report: Mapping) -> str:
         f'{" ".join(map(str, report["seeds"]))}, at the last iteration. '
         'Differences are paired by seed, ± their standard error; the gap is '
         'that from the base to full supervision. Made by '
-        '`python -m benchmarks.transfer`.', '',
+        f'`{report["command"]}`.', '',
         *table([dict(zip(head, row)) for row in rows or [[''] * len(head)]]),
         *(f'Not finished: {name}.' for name in report['missing']),
         *([environment(report)] if report['sets'] else []), ''
