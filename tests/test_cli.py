@@ -26,10 +26,15 @@ ROOT = Path(__file__).resolve().parents[1]
 DEMO = 'configs/actiondiff_demo.py'
 ITERS = 12
 SHORT = [
-    f'train_cfg.max_iters={ITERS}', 'train_cfg.val_interval=6',
-    'default_hooks.checkpoint.interval=2', 'default_hooks.logger.interval=1',
+    f'train_cfg.max_iters={ITERS}',
+    'train_cfg.val_interval=6',
+    'default_hooks.checkpoint.interval=2',
+    'default_hooks.logger.interval=1',
     'model.diffusion_head.num_inference_steps=2',
-    'train_dataloader.batch_size=6'
+    'train_dataloader.batch_size=6',
+    # MMAction2's own tool does not leave out what begins after the end
+    'param_scheduler.0.end=2',
+    'param_scheduler.1.begin=2'
 ]
 
 
