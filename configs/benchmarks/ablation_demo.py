@@ -28,10 +28,6 @@ ablations = [
         'no_weakening': ('training erases nothing', {
             'model.fusion.weakens': False
         }),
-        'no_present_class':
-        ("the base's loss without its present-class term", {
-            'model.loss.base.present_weight': 0.
-        }),
         'decay': ("the branch's weights decay as the base's", {
             f'{_decay}diffusion_head.decay_mult': 1.,
             f'{_decay}condition.decay_mult': 1.
