@@ -287,17 +287,17 @@ def test_from_a_video_to_subtitles(videos, recognizers, root, tmp_path,
 
     end = call('infer', monkeypatch, tmp_path / 'localizer.pth',
                tmp_path / 'features', '--out', tmp_path / 'f_{video}.srt',
-               '--min-score', 0, '--max-segments', 5)
+               '--min-score', 0, '--max-segments', 2)
     assert end is None
     end = call('infer', monkeypatch, tmp_path / 'localizer.pth', videos,
                '--out', tmp_path / 'v_{video}.srt', '--min-score', 0,
-               '--max-segments', 5, '--recognizer', *recognizers['i3d'],
+               '--max-segments', 2, '--recognizer', *recognizers['i3d'],
                '--stride', 8, '--device', 'cpu')
     assert re.match(r'Error: 1 of 3 inputs .*\n.*broken.mp4: cannot', end)
     text = (tmp_path / 'v_b.srt').read_text()
     assert text == (tmp_path / 'f_b.srt').read_text()
     cues = text.strip().split('\n\n')
-    assert 1 < len(cues) <= 5
+    assert len(cues) == 2
     for number, cue in enumerate(cues, start=1):
         first, times, label = cue.split('\n')
         assert first == str(number)
