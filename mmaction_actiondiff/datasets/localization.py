@@ -11,6 +11,8 @@ P proposals, G ground-truth segments.
 """
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from mmaction.registry import TRANSFORMS
 
@@ -18,6 +20,7 @@ from ..dumps import load_dump
 
 
 @TRANSFORMS.register_module()
+@dataclass
 class LocalizerRecord:
     """Adds the keys of MMAction2's ``ActivityNetDataset`` to a record.
 
@@ -36,8 +39,7 @@ class LocalizerRecord:
         ValueError: If a video has no segments and is to have some.
     """
 
-    def __init__(self, require_segments: bool = True) -> None:
-        self.require_segments = require_segments
+    require_segments: bool = True
 
     def __call__(self, results: dict) -> dict:
         if self.require_segments and not len(results['segments']):
@@ -57,12 +59,9 @@ class LocalizerRecord:
             ])
         return results
 
-    def __repr__(self) -> str:
-        return (f'{type(self).__name__}(require_segments='
-                f'{self.require_segments})')
-
 
 @TRANSFORMS.register_module()
+@dataclass
 class ResizeLocalizerFeature:
     """Resamples ``feature`` (T, D) to ``raw_feature``, float32 (D, L).
 
@@ -79,10 +78,11 @@ class ResizeLocalizerFeature:
         ValueError: If ``length < 1``, or a feature value is not finite.
     """
 
-    def __init__(self, length: int) -> None:
-        if length < 1:
-            raise ValueError(f'length must be >= 1, got {length}')
-        self.length = length
+    length: int
+
+    def __post_init__(self) -> None:
+        if self.length < 1:
+            raise ValueError(f'length must be >= 1, got {self.length}')
 
     def __call__(self, results: dict) -> dict:
         feature = np.asarray(results['feature'], dtype=np.float32)
@@ -105,11 +105,9 @@ class ResizeLocalizerFeature:
         results['raw_feature'] = np.ascontiguousarray(value.T)
         return results
 
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}(length={self.length})'
-
 
 @TRANSFORMS.register_module()
+@dataclass
 class LoadLocalizerProposals:
     """Adds another localizer's proposals and, matched to them, ``gt_bbox``.
 
@@ -134,15 +132,16 @@ class LoadLocalizerProposals:
         ValueError: If ``top_k < 1``, or the file is no dump or lacks a video.
     """
 
-    def __init__(self, proposals_file: str, top_k: int) -> None:
-        if top_k < 1:
-            raise ValueError(f'top_k must be >= 1, got {top_k}')
-        self.proposals_file = proposals_file
-        self.top_k = top_k
+    proposals_file: str
+    top_k: int
+
+    def __post_init__(self) -> None:
+        if self.top_k < 1:
+            raise ValueError(f'top_k must be >= 1, got {self.top_k}')
         self.proposals = {
             item['video_name']: [(*proposal['segment'], proposal['score'])
                                  for proposal in item['proposal_list']]
-            for item in load_dump(proposals_file)
+            for item in load_dump(self.proposals_file)
         }
 
     def __call__(self, results: dict) -> dict:
@@ -168,7 +167,3 @@ class LoadLocalizerProposals:
         results['proposals'] = proposals.astype(np.float32)
         results['gt_bbox'] = matched.astype(np.float32)
         return results
-
-    def __repr__(self) -> str:
-        return (f'{type(self).__name__}(proposals_file='
-                f'{self.proposals_file!r}, top_k={self.top_k})')

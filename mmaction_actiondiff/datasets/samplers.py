@@ -56,30 +56,14 @@ class WTALSampler(Sampler):
     Args:
         dataset (sized): Any data set.
         seed (int, optional): Defaults to a random one, the same on all ranks.
-        batch_size (int, optional): Of earlier versions: must be the data
-            loader's, with which :class:`PairBatchSampler` compares it.
-        num_pairs (int, optional): Of earlier versions: refused.
 
     Attributes:
         position (int): Samples of this rank before the next iteration.
         endless (bool): Whether iterations go on over the epochs.
-
-    Raises:
-        ValueError: If ``num_pairs`` is given.
     """
 
-    def __init__(self,
-                 dataset: Any,
-                 seed: int | None = None,
-                 batch_size: int | None = None,
-                 num_pairs: int | None = None) -> None:
-        if num_pairs is not None:
-            raise ValueError(
-                f'pairs are made by the batch sampler: set train_dataloader.'
-                "batch_sampler=dict(type='PairBatchSampler', "
-                f'num_pairs={num_pairs}) instead of sampler.num_pairs')
+    def __init__(self, dataset: Any, seed: int | None = None) -> None:
         self.dataset = dataset
-        self.batch_size = batch_size
         self.rank, self.world_size = get_dist_info()
         self.seed = sync_random_seed() if seed is None else seed
         self.size = len(dataset)
@@ -163,11 +147,6 @@ class PairBatchSampler(Sampler):
         if batch_size < max(1, 2 * num_pairs):
             raise ValueError(f'{num_pairs} pairs need a batch_size >= '
                              f'{2 * num_pairs}, got {batch_size}')
-        if sampler.batch_size not in (None, batch_size):
-            raise ValueError(
-                f'sampler.batch_size is {sampler.batch_size}, the '
-                f'batch_size of the data loader {batch_size}; leave the '
-                'former out')
         self.sampler = sampler
         self.batch_size = batch_size
         self.num_pairs = num_pairs

@@ -5,6 +5,7 @@ Dimension legend: T snippets, D feature channels, G ground-truth segments.
 """
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,12 @@ from mmengine.structures import InstanceData
 
 from mmaction_actiondiff.safe_npy import open_feature
 
+_META = ('video_name', 'duration', 'seconds_per_snippet', 'snippet_offset',
+         'ambiguous')
+
 
 @TRANSFORMS.register_module()
+@dataclass
 class LoadSnippetFeature:
     """Opens ``results['feature_path']`` as ``results['feature']`` (T, D).
 
@@ -33,10 +38,12 @@ class LoadSnippetFeature:
             objects are refused: loading them can run code.
     """
 
-    def __init__(self, in_channels: int | None = None) -> None:
-        if in_channels is not None and in_channels < 1:
-            raise ValueError(f'in_channels must be >= 1, got {in_channels}')
-        self.in_channels = in_channels
+    in_channels: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.in_channels is not None and self.in_channels < 1:
+            raise ValueError(
+                f'in_channels must be >= 1, got {self.in_channels}')
 
     def __call__(self, results: dict) -> dict:
         path = results['feature_path']
@@ -51,11 +58,9 @@ class LoadSnippetFeature:
         results['feature'] = feature
         return results
 
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}(in_channels={self.in_channels})'
-
 
 @TRANSFORMS.register_module()
+@dataclass
 class SampleSnippets:
     """Limits the number of snippets.
 
@@ -79,20 +84,18 @@ class SampleSnippets:
         seed (int): Another seed, other random numbers.
     """
 
-    def __init__(self,
-                 num_snippets: int,
-                 mode: str = 'crop',
-                 random: bool = True,
-                 seed: int = 0) -> None:
-        if num_snippets < 1:
-            raise ValueError(f'num_snippets must be >= 1, got {num_snippets}')
-        if mode not in ('crop', 'uniform', 'stretch'):
+    num_snippets: int
+    mode: str = 'crop'
+    random: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.num_snippets < 1:
+            raise ValueError(
+                f'num_snippets must be >= 1, got {self.num_snippets}')
+        if self.mode not in ('crop', 'uniform', 'stretch'):
             raise ValueError("mode must be 'crop', 'uniform' or 'stretch', "
-                             f'got {mode!r}')
-        self.num_snippets = num_snippets
-        self.mode = mode
-        self.random = random
-        self.seed = seed
+                             f'got {self.mode!r}')
 
     def __call__(self, results: dict) -> dict:
         length, num = len(results['feature']), self.num_snippets
@@ -131,12 +134,9 @@ class SampleSnippets:
                 results['segment_labels'] = results['segment_labels'][kept]
         return results
 
-    def __repr__(self) -> str:
-        return (f'{type(self).__name__}(num_snippets={self.num_snippets}, '
-                f'mode={self.mode!r}, random={self.random}, seed={self.seed})')
-
 
 @TRANSFORMS.register_module()
+@dataclass
 class PackWTALInputs:
     """Packs a record into ``dict(inputs, data_samples)``.
 
@@ -156,31 +156,20 @@ class PackWTALInputs:
         if feature.dtype == np.float64:
             with np.errstate(over='ignore'):  # found below
                 feature = feature.astype(np.float32)
-        self._check_finite(feature, results['feature_path'])
+        bad = ~np.isfinite(feature)
+        if bad.any():
+            snippet, channel = np.argwhere(bad)[0].tolist()
+            raise ValueError(
+                f'{results["feature_path"]}: {bad.sum()} of {bad.size} values '
+                f'are not finite as {feature.dtype}, the first is '
+                f'{feature[snippet, channel]} at snippet {snippet} of those '
+                f'sampled, channel {channel}; extract the features of this '
+                'video again')
         sample = ActionDataSample(
-            metainfo=dict(
-                video_name=results['video_name'],
-                duration=results['duration'],
-                seconds_per_snippet=results['seconds_per_snippet'],
-                snippet_offset=results['snippet_offset'],
-                num_snippets=len(feature),
-                ambiguous=results['ambiguous']))
+            metainfo={key: results[key]
+                      for key in _META} | dict(num_snippets=len(feature)))
         sample.set_gt_label(results['labels'])
         sample.gt_instances = InstanceData(
             segments=results['segments'], labels=results['segment_labels'])
         # a view: copying to (D, T) order is left to the device
         return dict(inputs=torch.from_numpy(feature).t(), data_samples=sample)
-
-    @staticmethod
-    def _check_finite(feature: np.ndarray, path: str) -> None:
-        bad = ~np.isfinite(feature)
-        if bad.any():
-            snippet, channel = np.argwhere(bad)[0].tolist()
-            raise ValueError(
-                f'{path}: {bad.sum()} of {bad.size} values are not finite as '
-                f'{feature.dtype}, the first is {feature[snippet, channel]} '
-                f'at snippet {snippet} of those sampled, channel {channel}; '
-                'extract the features of this video again')
-
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}()'

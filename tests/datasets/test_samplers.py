@@ -201,15 +201,6 @@ def test_bad_arguments():
         PairBatchSampler(SequentialSampler([0]), 2)
 
 
-def test_configs_of_earlier_versions():
-    with pytest.raises(ValueError, match="type='PairBatchSampler', num_pairs"):
-        WTALSampler(Labels([0]), 0, num_pairs=3)
-    sampler = WTALSampler(Labels([0], [0]), 0, batch_size=8)
-    assert PairBatchSampler(sampler, 8).batch_size == 8
-    with pytest.raises(ValueError, match='sampler.batch_size is 8.* 4;'):
-        PairBatchSampler(sampler, 4)
-
-
 PLANTED = dict(
     type='mmaction.PlantedActions',
     subset='training',
