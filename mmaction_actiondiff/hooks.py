@@ -28,8 +28,8 @@ def _to_plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _to_plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        plain = [_to_plain(item) for item in value]
-        return plain if isinstance(value, list) else tuple(plain)
+        kind = list if isinstance(value, list) else tuple
+        return kind(map(_to_plain, value))
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):
@@ -99,10 +99,7 @@ class IterationSeedHook(Hook):
 
     priority = 'VERY_HIGH'
 
-    def before_train_iter(self,
-                          runner,
-                          batch_idx: int,
-                          data_batch=None) -> None:
+    def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
         sequence = np.random.SeedSequence(
             (runner.seed, runner.iter, get_rank()))
         seed = int(sequence.generate_state(1)[0])
@@ -121,10 +118,7 @@ class TrainingProgressHook(Hook):
     depends on inputs and weights alone. Other models are left alone.
     """
 
-    def before_train_iter(self,
-                          runner,
-                          batch_idx: int,
-                          data_batch=None) -> None:
+    def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
         model = network(runner)
         if hasattr(model, 'begin_iteration'):
             model.begin_iteration(runner.iter, runner.max_iters)
@@ -203,27 +197,21 @@ class WTALCheckpointHook(CheckpointHook):
         super().after_val_epoch(runner, named)
 
 
-def _data_facts(dataset: Any) -> dict[str, Any]:
-    """What a model is trained for, of its data; see ``WTALDataset``."""
-    return _known(getattr(dataset, 'metainfo', None) or {})
-
-
-def _known(metainfo: Mapping[str, Any]) -> dict[str, Any]:
-    """The facts among other entries; None means that it is not known."""
+def _known(metainfo: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a model is trained for, among other metainfo of ``WTALDataset``;
+    None means that it is not known."""
     return {
         key: list(value) if isinstance(value, (list, tuple)) else value
         for key in ('classes', 'seconds_per_snippet', 'snippet_offset',
                     'in_channels', 'stream_channels')
-        if (value := metainfo.get(key)) is not None
+        if (value := (metainfo or {}).get(key)) is not None
     }
 
 
 def _difference(first: Any, second: Any) -> str | None:
     """Where two facts differ, in words."""
-    if isinstance(first, float) and isinstance(second, (int, float)):
-        if math.isclose(first, second, rel_tol=1e-6):
-            return None
-    elif first == second:
+    if first == second or isinstance(first, float) and math.isclose(
+            first, second, rel_tol=1e-6):
         return None
     if isinstance(first, list) and isinstance(second, list):
         if len(first) != len(second):
@@ -302,7 +290,7 @@ class CheckFitHook(Hook):
             validation=runner._val_loop,
             test=runner._test_loop)
         return {
-            name: _data_facts(loop.dataloader.dataset)
+            name: _known(getattr(loop.dataloader.dataset, 'metainfo', None))
             for name, loop in loops.items() if isinstance(loop, BaseLoop)
         }
 
@@ -365,7 +353,7 @@ class CheckFitHook(Hook):
             runner.logger.warning(text)
 
     def _compare_facts(self, runner, meta: dict) -> None:
-        stored = _known(meta.get('dataset_meta') or {})
+        stored = _known(meta.get('dataset_meta'))
         for name, facts in self._facts(runner).items():
             for key in stored.keys() & facts.keys():
                 difference = _difference(stored[key], facts[key])
@@ -426,22 +414,17 @@ class StopAtNonFiniteHook(Hook):
                            f"the {'gradient' if finite else 'loss'} is")
 
         wrapper = runner.optim_wrapper
-        wrappers = (
-            list(wrapper.values())
-            if hasattr(wrapper, 'values') else [wrapper])
+        wrappers = wrapper.values() if hasattr(wrapper,
+                                               'values') else [wrapper]
         self.handles = [network(runner).register_forward_hook(keep)] + [
             item.optimizer.register_step_pre_hook(check) for item in wrappers
         ]
 
     def after_train(self, runner) -> None:
-        """Looks away."""
         for handle in self.handles:
             handle.remove()
 
-    def before_train_iter(self,
-                          runner,
-                          batch_idx: int,
-                          data_batch=None) -> None:
+    def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
         """Keeps what an error would name."""
         self.batch = data_batch
 
@@ -492,7 +475,7 @@ class ConfigScheduleHook(Hook):
     """
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Replaces the checkpoint's schedule where the config's differs."""
+        """Replaces the checkpoint's schedule by the config's."""
         schedulers = runner.param_schedulers or []
         states = checkpoint.get('optimizer')
         if (not runner._resume or states is None
@@ -511,35 +494,17 @@ class ConfigScheduleHook(Hook):
         stored = [*states['param_groups']]
         if 'base_param_settings' in states:
             stored.append(states['base_param_settings'])
-        keys = ('lr', 'initial_lr')
-        old_settings = [
-            self._settings(state)
-            for state in checkpoint.get('param_schedulers', [])
+        checkpoint['param_schedulers'] = [
+            scheduler.state_dict() for scheduler in schedulers
         ]
-        if old_settings == [
-                self._settings(scheduler.state_dict())
-                for scheduler in schedulers
-        ] and all(
+        keys = ('lr', 'initial_lr')
+        if all(
                 math.isclose(new.get(key, 0), old.get(key, 0), rel_tol=1e-9)
                 for new, old in zip(own, stored) for key in keys):
-            return
+            return  # the same to the last bit
         runner.logger.warning(
             "the config's schedule differs from the checkpoint's: the "
             f"learning rate goes on from {own[0]['lr']:.4g}, not from "
             f"{stored[0]['lr']:.4g}")
         for new, old in zip(own, stored):
             old.update({key: new[key] for key in keys if key in new})
-        checkpoint['param_schedulers'] = [
-            scheduler.state_dict() for scheduler in schedulers
-        ]
-
-    @staticmethod
-    def _settings(state: dict) -> dict:
-        """What a config says of a scheduler, its place and values left out."""
-        return {
-            key: value
-            for key, value in state.items()
-            if key not in ('last_step', '_global_step', '_last_value',
-                           'base_values')
-            and isinstance(value, (int, float, str, dict, list))
-        }

@@ -8,10 +8,10 @@ that is set anew after it has been used.
 """
 from __future__ import annotations
 
-import ast
 import difflib
 import inspect
 import re
+import symtable
 from collections.abc import Iterator
 from typing import Any
 
@@ -83,24 +83,18 @@ def replace_variable(cfg: Config,
     cfg[name] = value
 
 
-def _assigned(tree: ast.Module) -> set[str]:
+def _assigned(code: str) -> set[str]:
     """Names that a config sets at its top level, and does not read again."""
-    names, read = set(), set()
-    for statement in tree.body:
-        targets: list[ast.expr] = []
-        if isinstance(statement, ast.Assign):
-            targets = statement.targets
-        elif isinstance(statement, (ast.AnnAssign, ast.AugAssign)):
-            targets = [statement.target]
-        names |= {
-            node.id
-            for target in targets
-            for node in ast.walk(target) if isinstance(node, ast.Name)
-        }
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-            read.add(node.id)
-    return names - read
+    top = symtable.symtable(code, 'config', 'exec')
+    tables = [top]
+    for table in tables:
+        tables += table.get_children()
+    read = {
+        symbol.get_name()
+        for table in tables
+        for symbol in table.get_symbols() if symbol.is_referenced()
+    }
+    return {s.get_name() for s in top.get_symbols() if s.is_assigned()} - read
 
 
 def _sources(path: str) -> list[tuple[str, str]]:
@@ -131,7 +125,7 @@ def apply_inherited(cfg: Config) -> None:
             continue
         # Variables of a base in double braces are no Python.
         code = re.sub(r'\{\{[^{}]*\}\}', '0', text)
-        for name in sorted(_assigned(ast.parse(code))):
+        for name in sorted(_assigned(code)):
             if (name in _RUNNER or name.startswith('_') or name not in cfg
                     or any(
                         re.search(rf'_base_\.{name}\b', other)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from mmaction.registry import HOOKS
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 
+from .hooks import network
 from .visualization import draw_video, file_name, to_image
 
 
@@ -38,7 +38,7 @@ class DrawVideosHook(Hook):
         self.dumped = False
 
     def before_val(self, runner) -> None:
-        model = self._network(runner)
+        model = network(runner)
         if not hasattr(model, 'dump_snippets'):
             return
         if not self.chosen:
@@ -64,11 +64,6 @@ class DrawVideosHook(Hook):
                     step=runner.iter)
 
     def after_val(self, runner) -> None:
-        model = self._network(runner)
+        model = network(runner)
         if hasattr(model, 'dump_snippets'):
             model.dump_snippets = self.dumped
-
-    @staticmethod
-    def _network(runner) -> Any:
-        model = runner.model
-        return model.module if is_model_wrapper(model) else model
