@@ -373,16 +373,16 @@ def index_labels(labels: Iterable[str], index: Mapping[str, int],
     Raises:
         ValueError: If a name is none of the classes.
     """
-    try:
+    labels = list(labels)
+    unknown = [x for x in labels if not isinstance(x, str) or x not in index]
+    if not unknown:
         return [index[label] for label in labels]
-    except (KeyError, TypeError):
-        label = next(
-            x for x in labels if not isinstance(x, str) or x not in index)
     lower = {name.lower(): name for name in index}
-    close = difflib.get_close_matches(str(label).lower(), lower, 1, 0)
+    close = difflib.get_close_matches(str(unknown[0]).lower(), lower, 1, 0)
     raise ValueError(
-        f'{where} has the label {label!r}, which is none of the {len(index)} '
-        'classes' + (f'; the closest is {lower[close[0]]!r}' if close else ''))
+        f'{where} has the label {unknown[0]!r}, which is none of the '
+        f'{len(index)} classes' +
+        (f'; the closest is {lower[close[0]]!r}' if close else ''))
 
 
 def read_text(path: str | os.PathLike) -> str:
@@ -445,11 +445,11 @@ def require_object(path: str | os.PathLike, content: dict, key: str) -> dict:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        twice = next(k for i, (k, _) in enumerate(pairs)
-                     if k in dict(pairs[:i]))
-        raise ValueError(f'the key {twice!r} stands there twice')
+    content: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in content:
+            raise ValueError(f'the key {key!r} stands there twice')
+        content[key] = value
     return content
 
 
@@ -475,23 +475,17 @@ def _times(values: Any, what: str) -> np.ndarray:
     if not isinstance(values, (list, tuple, np.ndarray)):
         raise ValueError(f'expected "{what}" to be a list of [start, end], '
                          f'found {values!r:.100}')
-    if not len(values):
-        return np.zeros((0, 2))
-    try:
-        # gt.json writes the times as strings
-        times = np.array(list(values), dtype=np.float64)
-    except (TypeError, ValueError, OverflowError):
-        times = np.zeros(0)
-    if times.shape != (len(values), 2) or not np.isfinite(times).all():
-        for value in values:
-            try:
-                good = np.array(value, dtype=np.float64)
-            except (TypeError, ValueError, OverflowError):
-                good = np.zeros(0)
-            if good.shape != (2, ) or not np.isfinite(good).all():
-                break
-        raise ValueError('expected [start, end] in seconds, found '
-                         f'{value!r:.100}')
+    times = np.zeros((len(values), 2))
+    for row, value in zip(times, values):
+        try:
+            # gt.json writes the times as strings
+            pair = np.array(value, dtype=np.float64)
+        except (TypeError, ValueError, OverflowError):
+            pair = np.zeros(0)
+        if pair.shape != (2, ) or not np.isfinite(pair).all():
+            raise ValueError('expected [start, end] in seconds, found '
+                             f'{value!r:.100}')
+        row[:] = pair
     bad = (times[:, 0] < 0) | (times[:, 1] < times[:, 0])
     if bad.any():
         raise ValueError(f'{times[bad.argmax()].tolist()} is not 0 <= start '
@@ -527,30 +521,20 @@ def _video(name: str,
         raise ValueError('a label of "annotations" is not a name: '
                          f'{segment_labels!r:.100}')
     segments = _times([item['segment'] for item in items], 'annotations')
-    labels = record.get('labels')
-    if 'labels' in record:
-        labels = list(_names(labels, 'labels'))
+    labels = _names(record['labels'], 'labels') if 'labels' in record else None
     ambiguous = _times(record.get('ambiguous', []), 'ambiguous')
-    stray = [
-        label.lower() == 'ambiguous' and label not in declared
-        for label in segment_labels
-    ]
-    if any(stray):
-        is_stray = np.array(stray)
-        ambiguous = np.concatenate([ambiguous, segments[is_stray]])
-        segments = segments[~is_stray]
-        segment_labels = [
-            label for label, out in zip(segment_labels, stray) if not out
-        ]
-    if labels is not None:
-        labels = [
-            label for label in labels
-            if label.lower() != 'ambiguous' or label in declared
-        ]
     duration = record.get('duration')
+
+    def is_class(label: str) -> bool:
+        return label.lower() != 'ambiguous' or label in declared
+
+    kept = np.array([is_class(label) for label in segment_labels], dtype=bool)
     return Video(name, canonical_subset(subset),
-                 None if duration is None else _duration(duration), segments,
-                 segment_labels, labels, ambiguous, SnippetGrid.read(record))
+                 None if duration is None else _duration(duration),
+                 segments[kept], list(filter(is_class, segment_labels)),
+                 None if labels is None else list(filter(is_class, labels)),
+                 np.concatenate([ambiguous, segments[~kept]]),
+                 SnippetGrid.read(record))
 
 
 def _videos(

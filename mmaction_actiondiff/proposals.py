@@ -10,6 +10,7 @@ sample indices, end exclusive; a ``segment`` is a pair in seconds.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -238,6 +239,7 @@ def _check_unit_range(name: str, value: np.ndarray) -> np.ndarray:
 
 
 @TASK_UTILS.register_module()
+@dataclass
 class ProposalGenerator:
     """Turn the scores of one video into scored segments.
 
@@ -289,73 +291,59 @@ class ProposalGenerator:
         ValueError: If no threshold is given or a value is out of range.
     """
 
-    def __init__(self,
-                 attention_thrs: Sequence[float] = (),
-                 class_score_thrs: Sequence[float] | None = None,
-                 curve: str = 'product',
-                 normalize: bool = True,
-                 branch_contrast: bool = False,
-                 mute_below_thr: bool = False,
-                 upsample_factor: int = 1,
-                 snippet_place: str = 'centre',
-                 outer_ratio: float = 0.25,
-                 video_score_rule: str = 'product',
-                 video_score_weight: float = 0.5,
-                 boundary_pad: float = 0.5,
-                 min_length: float = 2.,
-                 distinct: bool = True,
-                 nms: dict[str, Any] | None = None,
-                 min_score: float | None = 1e-3,
-                 max_per_video: int | None = 200) -> None:
-        self.attention_thrs = np.array(attention_thrs, float)
-        self.class_score_thrs = np.arange(37) / 40 \
-            if class_score_thrs is None else np.array(class_score_thrs, float)
-        if self.attention_thrs.size + self.class_score_thrs.size == 0:
+    attention_thrs: Sequence[float] = ()
+    class_score_thrs: Sequence[float] | None = None
+    curve: str = 'product'
+    normalize: bool = True
+    branch_contrast: bool = False
+    mute_below_thr: bool = False
+    upsample_factor: int = 1
+    snippet_place: str = 'centre'
+    outer_ratio: float = 0.25
+    video_score_rule: str = 'product'
+    video_score_weight: float = 0.5
+    boundary_pad: float = 0.5
+    min_length: float = 2.
+    distinct: bool = True
+    nms: dict[str, Any] | None = None
+    min_score: float | None = 1e-3
+    max_per_video: int | None = 200
+
+    def __post_init__(self) -> None:
+        if self.class_score_thrs is None:
+            self.class_score_thrs = (np.arange(37) / 40).tolist()
+        if not (*self.attention_thrs, *self.class_score_thrs):
             raise ValueError('attention_thrs and class_score_thrs are both '
                              'empty: give at least one threshold')
-        for name, thrs in (('attention_thrs', self.attention_thrs),
-                           ('class_score_thrs', self.class_score_thrs)):
-            if not ((thrs >= 0) & (thrs <= 1)).all():
+        for name in ('attention_thrs', 'class_score_thrs'):
+            thrs = [float(thr) for thr in getattr(self, name)]
+            if not all(0 <= thr <= 1 for thr in thrs):
+                raise ValueError(f'{name} must be in [0, 1], got {thrs}')
+        for name, choices in (('curve', ('product', 'class')),
+                              ('video_score_rule', ('product', 'sum'))):
+            if getattr(self, name) not in choices:
                 raise ValueError(
-                    f'{name} must be in [0, 1], got {thrs.tolist()}')
-        if curve not in ('product', 'class'):
-            raise ValueError(
-                f"curve must be 'product' or 'class', got {curve!r}")
-        for name, value in dict(
-                outer_ratio=outer_ratio,
-                boundary_pad=boundary_pad,
-                min_length=min_length).items():
-            if not value >= 0:
-                raise ValueError(f'{name} must be >= 0, got {value}')
-        if max_per_video is not None and max_per_video < 1:
-            raise ValueError(
-                f'max_per_video must be >= 1 or None, got {max_per_video}')
-        if mute_below_thr and distinct:
+                    f'{name} must be {choices[0]!r} or '
+                    f'{choices[1]!r}, got {getattr(self, name)!r}')
+        for name in ('outer_ratio', 'boundary_pad', 'min_length'):
+            if not getattr(self, name) >= 0:
+                raise ValueError(
+                    f'{name} must be >= 0, got {getattr(self, name)}')
+        if self.max_per_video is not None and self.max_per_video < 1:
+            raise ValueError('max_per_video must be >= 1 or None, got '
+                             f'{self.max_per_video}')
+        if self.mute_below_thr and self.distinct:
             raise ValueError('with mute_below_thr=True the score of a run '
                              'depends on its threshold: set distinct=False')
-        self.curve = curve
-        self.normalize = normalize
-        self.branch_contrast = branch_contrast
-        self.mute_below_thr = mute_below_thr
-        self.upsample_factor = upsample_factor
-        self.snippet_place = snippet_place
-        self.outer_ratio = outer_ratio
-        if video_score_rule not in ('product', 'sum'):
-            raise ValueError("video_score_rule must be 'product' or 'sum', "
-                             f'got {video_score_rule!r}')
-        self.video_score_rule = video_score_rule
-        self.video_score_weight = video_score_weight
-        self.boundary_pad = boundary_pad
-        self.min_length = min_length
-        self.distinct = distinct
-        self.nms: dict[str, Any] = dict(
-            min_score=min_score, max_num=max_per_video)
-        for key, value in dict(nms or {}).items():
-            self.nms['method' if key == 'type' else key] = value
+        self._nms: dict[str, Any] = dict(
+            min_score=self.min_score, max_num=self.max_per_video)
+        for key, value in (self.nms or {}).items():
+            self._nms['method' if key == 'type' else key] = value
         # both refuse what is out of range
         self._refine(np.zeros(1))
-        soft_nms(np.empty((0, 2)), np.empty(0), **self.nms)
-        self.nms['end_pad'] = self.nms.get('end_pad', 0) * upsample_factor
+        soft_nms(np.empty((0, 2)), np.empty(0), **self._nms)
+        self._nms['end_pad'] = self._nms.get('end_pad',
+                                             0) * self.upsample_factor
 
     def __call__(
         self,
@@ -429,7 +417,7 @@ class ProposalGenerator:
             scores += self.video_score_weight * video
         else:
             scores *= video**self.video_score_weight
-        keep, scores = soft_nms(spans, scores, rows, **self.nms)
+        keep, scores = soft_nms(spans, scores, rows, **self._nms)
 
         snippets = spans[keep] / self.upsample_factor
         snippets = snippets + [-self.boundary_pad, self.boundary_pad]

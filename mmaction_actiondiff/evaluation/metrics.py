@@ -26,8 +26,7 @@ from mmengine.logging import MMLogger
 
 from mmaction_actiondiff.annotations import load_json
 
-from .protocols import (Detections, EvaluationResult, GroundTruth, evaluate,
-                        make_protocol)
+from .protocols import Detections, GroundTruth, evaluate, make_protocol
 from .recall import average_recall
 
 _GROUND_TRUTH = 'ground_truth'
@@ -82,11 +81,6 @@ def ground_truth_of(sample: Mapping[str, Any]) -> GroundTruth:
         float(sample['seconds_per_snippet']))
 
 
-def _values(result: EvaluationResult) -> dict[str, float]:
-    """mAP by threshold, then its averages."""
-    return {**result.by_threshold(), **result.averages()}
-
-
 def _by_name(results: Sequence[dict]) -> dict[str, dict]:
     """One result per video, in an order that no sampler decides."""
     unique = {result['video_name']: result for result in results}
@@ -133,7 +127,7 @@ class DetectionMAP(BaseMetric):
     def names(self) -> list[str]:
         """Keys that the evaluator will give, prefix included."""
         result = evaluate({}, {}, 1, replace(self.protocol, exclude=()))
-        keys = [f'mAP@{key}' for key in _values(result)] + ['video_acc']
+        keys = [f'mAP@{key}' for key in result.values()] + ['video_acc']
         return [f'{self.prefix}/{key}' for key in keys]
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
@@ -171,11 +165,12 @@ class DetectionMAP(BaseMetric):
             n: Detections(*item['predicted'])
             for n, item in videos.items()
         }
-        labels = [item.labels for item in truth.values()]
-        labels += [item.labels for item in predicted.values()]
-        num_classes = 1 + int(np.concatenate([[0], *labels]).max())
+        num_classes = 1 + max(
+            (int(item.labels.max(initial=0))
+             for item in (*truth.values(), *predicted.values())),
+            default=0)
         result = evaluate(truth, predicted, num_classes, self.protocol)
-        metrics = {f'mAP@{key}': v for key, v in _values(result).items()}
+        metrics = {f'mAP@{key}': v for key, v in result.values().items()}
         table = result.table()
         correct = [
             item['correct'] for item in videos.values()
@@ -292,17 +287,15 @@ class ProposalRecall(BaseMetric):
     Args:
         tiou_thrs (Sequence[float]): Overlap thresholds, by default those of
             ActivityNet.
-        collect_device (str): See ``BaseMetric``.
-        prefix (str, optional): Of the keys. Defaults to ``'proposal'``.
+        **kwargs: ``prefix`` and others, see ``BaseMetric``.
     """
     default_prefix = 'proposal'
 
     def __init__(self,
                  tiou_thrs: Sequence[float] = tuple(
                      np.arange(50, 100, 5) / 100),
-                 collect_device: str = 'cpu',
-                 prefix: str | None = None) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix)
+                 **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.tiou_thrs = tiou_thrs
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
@@ -349,10 +342,6 @@ class PseudoMaskQuality(BaseMetric):
     the metainfo ``video_name``, ``seconds_per_snippet``, ``snippet_offset``.
     Keys, in percent: ``precision``, ``recall`` and ``tiou`` (intersection
     over union).
-
-    Args:
-        collect_device (str): See ``BaseMetric``.
-        prefix (str, optional): Of the keys. Defaults to ``'mask'``.
     """
     default_prefix = 'mask'
 

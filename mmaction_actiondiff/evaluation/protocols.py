@@ -225,9 +225,13 @@ class EvaluationResult:
             for low, high in self.protocol.averages
         }
 
+    def values(self) -> dict[str, float]:
+        """mAP by threshold, then its averages."""
+        return {**self.by_threshold(), **self.averages()}
+
     def table(self) -> str:
         """A table to read, with what it was computed on."""
-        cells = {**self.by_threshold(), **self.averages()}
+        cells = self.values()
         widths = [max(len(key), 5) for key in cells]
         rows = [
             'tIoU    ' + '  '.join(f'{k:>{w}}' for k, w in zip(cells, widths)),

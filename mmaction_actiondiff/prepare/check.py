@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import mmengine
@@ -34,6 +35,7 @@ def check(root: Path,
         Report: ``report.damaged`` tells whether something is wrong.
     """
     report = Report()
+    damage = partial(report.add, damage=True)
     index = {name: i for i, name in enumerate(annotations.classes)}
     for name, video in annotations.videos.items():
         try:
@@ -45,46 +47,34 @@ def check(root: Path,
         except ValueError as error:
             problems[name] = str(error)
     for name, problem in problems.items():
-        report.add('malformed annotation', name, problem, damage=True)
+        damage('malformed annotation', name, problem)
     sound = {n: v for n, v in annotations.videos.items() if n not in problems}
     num_classes = len(annotations.classes)
     if dataset.num_classes not in (None, num_classes):
-        report.add(
-            'classes',
-            'annotations.json',
-            f'{num_classes}, expected {dataset.num_classes}',
-            damage=True)
+        damage('classes', 'annotations.json',
+               f'{num_classes}, expected {dataset.num_classes}')
     if not annotations.videos and not problems:
-        report.add('no videos', 'annotations.json', 'it is empty', damage=True)
+        damage('no videos', 'annotations.json', 'it is empty')
     files = {}
     for path in sorted((root / 'features').glob('*')):
         if path.suffix == '.npy':
             files[path.stem] = path
         else:
-            report.add(
-                'not a feature file',
-                path.name,
-                'an interrupted run leaves .part files; they may be deleted',
-                damage=True)
+            damage(
+                'not a feature file', path.name,
+                'an interrupted run leaves .part files; they may be deleted')
     named = {**annotations.videos, **problems}
     for name in [name for name in named if name not in files]:
-        report.add(
-            'video without feature',
-            name,
-            f'no features/{name}.npy',
-            damage=True)
+        damage('video without feature', name, f'no features/{name}.npy')
     for name in [name for name in files if name not in named]:
-        report.add(
-            'feature without annotation',
-            name,
-            f'features/{name}.npy is of no video: renamed?',
-            damage=True)
+        damage('feature without annotation', name,
+               f'features/{name}.npy is of no video: renamed?')
     shapes = {}
     for name in mmengine.track_iter_progress(list(files), file=sys.stderr):
         try:
             shapes[name] = _inspect(files[name])
         except ValueError as error:
-            report.add('damaged feature', name, str(error), damage=True)
+            damage('damaged feature', name, str(error))
     print()
     channels = dataset.channels
     if shapes and channels is None:
@@ -95,12 +85,10 @@ def check(root: Path,
             if name in sound:
                 lengths[name] = shape[0]
             continue
-        report.add(
+        damage(
             'transposed feature'
-            if shape[0] == channels else 'wrong number of channels',
-            name,
-            f'shape {shape}, expected (T, {channels})',
-            damage=True)
+            if shape[0] == channels else 'wrong number of channels', name,
+            f'shape {shape}, expected (T, {channels})')
     report.describe(sound, lengths, dataset, tolerance,
                     'sign of a wrong fps or stride', True)
     return report
