@@ -6,36 +6,12 @@ the defect is absent, may be applied twice, and leaves a healthy (for example
 a source) installation of MMAction2 as it is. :func:`apply` runs them all; it
 is called when the package is imported.
 
-==========================  ===============================================
-defect                      cure
-==========================  ===============================================
-The mmaction2 1.2.0 wheel   a stand-in, asked only when the real package is
-lacks ``localizers/drn``    nowhere, whose DRN explains itself when built
-``importlib_metadata`` is   the same, filled from the standard library
-an undeclared dependency
-setuptools 82 dropped       the same; importing it says what to install
-``pkg_resources``
-NumPy 2.4 dropped           ``numpy.trapz = numpy.trapezoid``
-``numpy.trapz``
-torch 2.6 refuses the       a refusal with an explanation, and an explicit
-checkpoints of MMEngine     way to say that the file is trusted
-torch's loader of URLs      the same refusal, and a new download each time
-runs code, and takes files
-of equal names for one
-MMEngine pastes variables   quotes and backslashes are escaped
-into configs as source
-MMEngine does not find the  they are found in this package
-configs of editable
-installations
-trackers get metric names   other characters become ``_``, for them alone
-that they refuse
-==========================  ===============================================
-
 Checkpoints that :class:`~mmaction_actiondiff.hooks.PlainCheckpointHook` has
 written need no such trust.
 """
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import os
 import pickle
@@ -223,31 +199,30 @@ def legalize_metric_names() -> None:
     """Let trackers get metric names that they accept.
 
     MLflow refuses the ``@`` of ``det/mAP@0.50``; DVCLive makes files of the
-    names.
+    names. ``det/mAP@0.10:0.70`` becomes ``det/mAP_0.10_0.70``.
     """
-    for name in ('MLflowVisBackend', 'DVCLiveVisBackend'):
-        backend = getattr(vis_backend, name, None)
-        if backend is None or hasattr(backend, 'has_legal_names'):
-            continue
-        backend.has_legal_names = True
 
-        def add_scalar(self, name, *args, _add=backend.add_scalar, **kwargs):
-            return _add(self, legal_metric_name(name), *args, **kwargs)
+    def legal(name: str) -> str:
+        return re.sub(r'[^\w\-./ ]', '_', name)
 
-        def add_scalars(self,
-                        scalar_dict,
-                        *args,
-                        _add=backend.add_scalars,
-                        **kwargs):
-            scalars = {legal_metric_name(k): v for k, v in scalar_dict.items()}
-            return _add(self, scalars, *args, **kwargs)
+    def renaming(add: Callable) -> Callable:
 
-        backend.add_scalar, backend.add_scalars = add_scalar, add_scalars
+        @functools.wraps(add)
+        def wrapper(self, named, *args, **kwargs):
+            named = legal(named) if isinstance(named, str) else {
+                legal(name): value
+                for name, value in named.items()
+            }
+            return add(self, named, *args, **kwargs)
 
+        return wrapper
 
-def legal_metric_name(name: str) -> str:
-    """``det/mAP@0.10:0.70`` -> ``det/mAP_0.10_0.70``."""
-    return re.sub(r'[^\w\-./ ]', '_', name)
+    for kind in ('MLflowVisBackend', 'DVCLiveVisBackend'):
+        backend = getattr(vis_backend, kind, None)
+        if backend is not None and not hasattr(backend, 'has_legal_names'):
+            backend.has_legal_names = True
+            backend.add_scalar = renaming(backend.add_scalar)
+            backend.add_scalars = renaming(backend.add_scalars)
 
 
 def find_own_configs() -> None:

@@ -162,15 +162,17 @@ def build_runner(cfg: Config) -> Runner:
         ValueError: If a CPU run is to be distributed other than by torchrun.
     """
     checkpoint = cfg.get('load_from')
-    if checkpoint and '://' not in checkpoint and not os.path.isfile(
-            checkpoint):
-        raise FileNotFoundError(f'the checkpoint {checkpoint} does not exist')
-    if checkpoint and '://' not in checkpoint and _is_zip(
-            checkpoint) and not is_whole(checkpoint):
-        other = latest_checkpoint(os.path.dirname(checkpoint) or '.')
-        raise ValueError(
-            f'{checkpoint} is damaged, or was not written to its end; take '
-            f'{other or "another one"}')
+    if checkpoint and '://' not in checkpoint:
+        if not os.path.isfile(checkpoint):
+            raise FileNotFoundError(
+                f'the checkpoint {checkpoint} does not exist')
+        with open(checkpoint, 'rb') as file:
+            zipped = file.read(2) == b'PK'  # torch's format, whole or not
+        if zipped and not is_whole(checkpoint):
+            other = latest_checkpoint(os.path.dirname(checkpoint) or '.')
+            raise ValueError(
+                f'{checkpoint} is damaged, or was not written to its end; '
+                f'take {other or "another one"}')
     if cfg.launcher != 'none' and get_device() == 'cpu':
         # MMEngine would choose a GPU for every process; it leaves an
         # initialised process group alone.
@@ -187,15 +189,7 @@ def build_runner(cfg: Config) -> Runner:
                 broadcast_buffers=False,
                 find_unused_parameters=cfg.get('find_unused_parameters',
                                                False)))
-    if 'runner_type' in cfg:
-        return RUNNERS.build(cfg)
-    return Runner.from_cfg(cfg)
-
-
-def _is_zip(path: str) -> bool:
-    """Whether a file starts like one of torch's, whole or not."""
-    with open(path, 'rb') as file:
-        return file.read(2) == b'PK'
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
 
 
 def is_whole(path: str | os.PathLike) -> bool:
@@ -399,21 +393,24 @@ def where_next(runner: Runner) -> str:
     ``--cfg-options`` has changed. They call the tools that lie beside the one
     that runs, and work as they stand.
     """
-    work_dir = _short(runner.work_dir)
+    work_dir = runner.work_dir
+    with contextlib.suppress(ValueError):  # no way leads there (Windows)
+        work_dir = os.path.relpath(work_dir)
     config = os.path.join(work_dir, os.path.basename(runner.cfg.filename))
     last = latest_checkpoint(work_dir)
     lines = [f'Finished. {work_dir} holds the config and the logs']
     if last is None:
         return lines[0]
-    lines += [f'  {last} (last)']
-    lines += [
+    lines += [f'  {last} (last)'] + [
         f'  {path} (best evaluation, test-selected)'
         for path in sorted(Path(work_dir).glob('best_*.pth'))
     ]
     tools = os.path.dirname(sys.argv[0])
 
+    quote = subprocess.list2cmdline if os.name == 'nt' else shlex.join
+
     def call(tool: str, *words: str) -> str:
-        return '  ' + _quote('python', os.path.join(tools, tool), *words)
+        return '  ' + quote(['python', os.path.join(tools, tool), *words])
 
     lines.append('Next:')
     if not hasattr(network(runner), 'dump_snippets'):
@@ -426,20 +423,6 @@ def where_next(runner: Runner) -> str:
         call('replay.py', config, dump),
         call('report.py', work_dir)
     ])
-
-
-def _short(path: str) -> str:
-    """A path from here, or as it is where none leads there (Windows)."""
-    try:
-        return os.path.relpath(path)
-    except ValueError:
-        return path
-
-
-def _quote(*words: str) -> str:
-    """Words as a shell takes them."""
-    return (subprocess.list2cmdline(words)
-            if os.name == 'nt' else shlex.join(words))
 
 
 def set_test_dir(cfg: Config) -> None:

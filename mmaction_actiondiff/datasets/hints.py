@@ -16,22 +16,19 @@ _I3D = (
     'To keep the data elsewhere set ACTIONDIFF_{variable}.')
 
 _HINTS = {
-    key:
-    _I3D.format(name=name, bundle=bundle, tool=tool, variable=key.upper())
-    for key, name, bundle, tool in (('thumos14', 'THUMOS14', 'Thumos14reduced',
-                                     'thumos14'),
-                                    ('activitynet12', 'ActivityNet v1.2',
-                                     'ActivityNet1.2', 'activitynet'),
-                                    ('activitynet13', 'ActivityNet v1.3',
-                                     'ActivityNet1.3', 'activitynet'))
-}
-_HINTS['shrec21'] = (
-    "SHREC'21 hand-gesture recordings: unpack the archives that the page of "
-    'the track offers, then run\n'
-    '    python tools/prepare/shrec21.py --out {root} \\\n'
-    '        --training DIR/SEQUENCES DIR/ANNOTATIONS.txt \\\n'
-    '        --test DIR/SEQUENCES DIR/ANNOTATIONS.txt\n'
-    'To keep the data elsewhere set ACTIONDIFF_SHREC21.')
+    key: _I3D.format(
+        name=name, bundle=bundle, tool=tool, variable=key.upper())
+    for key, name, bundle, tool in (
+        ('thumos14', 'THUMOS14', 'Thumos14reduced', 'thumos14'),
+        ('activitynet12', 'ActivityNet v1.2', 'ActivityNet1.2', 'activitynet'),
+        ('activitynet13', 'ActivityNet v1.3', 'ActivityNet1.3', 'activitynet'))
+} | dict(
+    shrec21=("SHREC'21 hand-gesture recordings: unpack the archives that the "
+             'page of the track offers, then run\n'
+             '    python tools/prepare/shrec21.py --out {root} \\\n'
+             '        --training DIR/SEQUENCES DIR/ANNOTATIONS.txt \\\n'
+             '        --test DIR/SEQUENCES DIR/ANNOTATIONS.txt\n'
+             'To keep the data elsewhere set ACTIONDIFF_SHREC21.'))
 
 
 def data_hint(dataset_name: str | None, data_root: str) -> str:

@@ -124,38 +124,33 @@ def convert_state_dict(method: str, state: dict[str,
     if method not in METHODS:
         raise ValueError(f'method must be one of {sorted(METHODS)}, got '
                          f'{method!r}')
-    layers = METHODS[method]
-    converted: dict[str, Tensor] = {}
-    unknown = []
-    for key, value in state.items():
-        layer, _, kind = key.rpartition('.')
-        if key in _RENAMED and method == 'acrnet':
-            ours: str | None = _RENAMED[key]
-        elif layer in layers and kind in ('weight', 'bias'):
-            ours = layers[layer] and f'{layers[layer]}.{kind}'
-        else:
-            unknown.append(key)
-            continue
-        if ours is None:
-            continue
-        if ours.endswith('gate.channel.weight'):
-            # of a sequence of length one, the outer taps see padding
-            value = value[..., value.size(-1) // 2, None]
-        converted[f'base_branch.{ours}'] = value.clone()
-    wanted = {
-        f'{theirs}.weight': f'{ours}.weight'
-        for theirs, ours in layers.items() if ours
+    names = {
+        f'{theirs}.{kind}': ours and f'{ours}.{kind}'
+        for theirs, ours in METHODS[method].items()
+        for kind in ('weight', 'bias')
     }
     if method == 'acrnet':
-        wanted.update(_RENAMED)
-    missing = [
-        theirs for theirs, ours in wanted.items()
-        if f'base_branch.{ours}' not in converted
+        names.update(_RENAMED)
+    # not every convolution has a bias
+    wanted = [
+        theirs for theirs, ours in names.items()
+        if ours and not theirs.endswith('.bias')
     ]
+    missing = [theirs for theirs in wanted if theirs not in state]
+    unknown = [theirs for theirs in state if theirs not in names]
     if unknown or missing:
         raise ValueError(
             f'not a checkpoint of the published {method} code: it lacks '
             f'{len(missing)} of {len(wanted)} weights (such as {missing[:2]}) '
             f'and has {len(unknown)} unknown ones (such as {unknown[:2]}). '
             f'The methods are {sorted(METHODS)}')
+    converted = {}
+    for theirs, value in state.items():
+        ours = names[theirs]
+        if ours is None:
+            continue
+        if ours.endswith('gate.channel.weight'):
+            # of a sequence of length one, the outer taps see padding
+            value = value[..., value.size(-1) // 2, None]
+        converted[f'base_branch.{ours}'] = value.clone()
     return converted
