@@ -159,14 +159,7 @@ def append_background(cas: Tensor, attention: Tensor) -> Tensor:
     """The background's logit of a method that has none.
 
     ``logsumexp_C(cas) - logit(attention)``, hence ``softmax_K = [attention
-    softmax_C(cas), 1 - attention]``.
-
-    Args:
-        cas (Tensor): (N, C, T), logits.
-        attention (Tensor): (N, 1, T) in [0, 1].
-
-    Returns:
-        Tensor: (N, K, T).
+    softmax_C(cas), 1 - attention]``: (N, C, T), (N, 1, T) -> (N, K, T).
     """
     background = cas.logsumexp(1, keepdim=True) - attention.logit(eps=1e-6)
     return torch.cat([cas, background], 1)

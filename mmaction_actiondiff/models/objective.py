@@ -46,12 +46,8 @@ class WTALLoss(nn.Module):
 
 
 def mil_loss(video_logits: Tensor, target: Tensor) -> Tensor:
-    """Cross-entropy against the label distribution (W-TALC).
-
-    Args:
-        video_logits (Tensor): (N, K).
-        target (Tensor): (N, K) multi-hot, normalised here.
-    """
+    """Cross-entropy of logits (N, K) against a multi-hot target (N, K),
+    normalised here to a distribution (W-TALC)."""
     target = target / target.sum(1, keepdim=True).clamp(min=1)
     return -(target * video_logits.log_softmax(1)).sum(1).mean()
 

@@ -39,16 +39,11 @@ def coverage(segments,
              seconds_per_snippet: float,
              length: int,
              offset: float = 0.) -> Tensor:
-    """The share of each snippet that each segment covers.
+    """The share of each of ``length`` snippets that each segment covers:
+    (G, 2) in seconds, G may be 0, -> (G, T) in [0, 1], on the CPU.
 
-    Args:
-        segments (array-like): (G, 2) in seconds, G may be 0.
-        seconds_per_snippet (float): Snippet i covers [i, i + 1) times this.
-        length (int): T.
-        offset (float): Seconds at which snippet 0 starts.
-
-    Returns:
-        Tensor: (G, T) in [0, 1], on the CPU.
+    Snippet i covers [i, i + 1) times ``seconds_per_snippet``, after
+    ``offset`` seconds.
     """
     spans = torch.as_tensor(segments, dtype=torch.float64).cpu().view(-1, 2, 1)
     start, end = ((spans - offset) / seconds_per_snippet).unbind(1)
@@ -68,17 +63,7 @@ class SnippetSupervisionLoss(nn.Module):
 
     def forward(self, output: BranchOutput, label: Tensor, valid: Tensor,
                 target: SnippetTarget) -> dict[str, Tensor]:
-        """All terms.
-
-        Args:
-            output (BranchOutput): Of any branch.
-            label (Tensor): (N, C) multi-hot.
-            valid (Tensor): (N, 1, T) bool.
-            target (SnippetTarget): Of the ground truth.
-
-        Returns:
-            dict[str, Tensor]: Finite scalars.
-        """
+        """All terms, finite scalars; see :class:`WTALLoss`."""
         suppressed = suppress_background(output.cas, output.attention)
         target_classes = with_background(label, 0.)
         losses = dict(
@@ -137,12 +122,8 @@ class SupervisedLocalizer(WeakLocalizer):
 
     def snippet_targets(self, data_samples: DataSamples,
                         valid: Tensor) -> SnippetTarget:
-        """What the network should say at each snippet.
-
-        Args:
-            data_samples (Sequence[ActionDataSample]): With ``gt_instances``.
-            valid (Tensor): (N, 1, T) bool.
-        """
+        """What the network should say at each snippet, (N, 1, T) valid or
+        not, according to ``gt_instances`` of the samples."""
         length = valid.size(-1)
         masks, weights = [], []
         for sample in data_samples:

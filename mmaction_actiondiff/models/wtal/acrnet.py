@@ -132,9 +132,6 @@ class ACRBranch(BaseBranch):
     between the streams is CO2-Net's, as in :class:`CrossModalBranch`.
 
     Args:
-        num_classes (int): C, without the background.
-        stream_channels (Sequence[int]): Channels of the two streams,
-            appearance first, equal. Defaults to (1024, 1024).
         num_heads (int): H. Defaults to 4.
         attention_channels (int): Hidden channels of the actionness. Defaults
             to 512.
@@ -192,8 +189,8 @@ class ACRBranch(BaseBranch):
             (rgb_attention, flow_attention))
 
     def score(self, output: BranchOutput, valid: Tensor) -> Scores:
-        """``(softmax_C(cas) + attention) / 2``; for the video ``softmax_C``
-        of the pooled action cluster, whose size the scores say."""
+        """:func:`class_score`; for the video ``softmax_C`` of the pooled
+        action cluster, whose size the scores say."""
         action, _, _ = pool_clusters(output, valid)
         return Scores(class_score(output), output.attention, action.softmax(1))
 
@@ -224,38 +221,24 @@ def pool_clusters(output: BranchOutput,
 
 
 def rank_pool(cas: Tensor, rank: Tensor, chosen: Tensor) -> Tensor:
-    """Mean over the chosen snippets with weights 1/2, 1/3, ... by rank.
+    """Mean over the chosen snippets with weights 1/2, 1/3, ... by rank:
+    (N, C, T), (N, C, T) from 0, (N, C, T) bool -> (N, C).
 
     The weights are divided by their sum where it exceeds 1: one or two
     snippets alone do not count in full.
-
-    Args:
-        cas (Tensor): (N, C, T).
-        rank (Tensor): (N, C, T), from 0.
-        chosen (Tensor): (N, C, T) bool.
-
-    Returns:
-        Tensor: (N, C).
     """
     weight = chosen / (rank + 2)
     return (cas * weight).sum(-1) / weight.sum(-1).clamp(min=1)
 
 
 def cluster_snippets(score: Tensor, rank: Tensor, valid: Tensor) -> Tensor:
-    """Split the snippets of each class in two by their scores.
+    """The upper of two parts of the snippets of each class by their scores:
+    (N, C, T), their :func:`snippet_rank`, (N, 1, T) bool -> (N, C, T) bool.
 
     In descending order, a snippet is action while it is at least as near to
     the centre of those before it as to the lowest score; snippet i of them
     weighs 1 / i in the centre. (As the released code does one snippet after
-    the other.)
-
-    Args:
-        score, rank (Tensor): (N, C, T); see :func:`snippet_rank`.
-        valid (Tensor): (N, 1, T) bool.
-
-    Returns:
-        Tensor: The upper part, (N, C, T) bool: the best snippet and more, the
-        lowest only where it is the best.
+    the other.) The lowest belongs to it only where it is the best.
     """
     ordered = torch.zeros_like(score).scatter(-1, rank, score * valid)
     place = torch.arange(score.size(-1), device=score.device)
@@ -269,18 +252,12 @@ def cluster_snippets(score: Tensor, rank: Tensor, valid: Tensor) -> Tensor:
 
 
 def refine_clusters(cas: Tensor, rank: Tensor, action: Tensor) -> Tensor:
-    """Drop the tail of each cluster that only dilutes the class.
+    """Drop the tail of each cluster that only dilutes the class: CAS, rank
+    and a cluster of leading snippets, (N, C, T), -> a part of the cluster.
 
     In descending order of the score, the running mean of the CAS is compared
     with the cluster's rank-weighted mean; as many leading snippets stay as
     there are places where it is not below, or all if there is none.
-
-    Args:
-        cas, rank (Tensor): (N, C, T); see :func:`snippet_rank`.
-        action (Tensor): A cluster of leading snippets, (N, C, T) bool.
-
-    Returns:
-        Tensor: (N, C, T) bool, a part of ``action``.
     """
     reference = rank_pool(cas, rank, action).unsqueeze(-1)
     ordered = torch.zeros_like(cas).scatter(-1, rank, cas * action)
@@ -332,11 +309,8 @@ class ACRLoss(WTALLoss):
 
 
 def background_loss(logits: Tensor) -> Tensor:
-    """``mean -log(1 - softmax_C)``: no class owns the background.
-
-    Args:
-        logits (Tensor): (N, C), pooled over the background snippets.
-    """
+    """``mean -log(1 - softmax_C)`` of logits (N, C) that are pooled over the
+    background snippets: no class owns the background."""
     prob = logits.softmax(1).clamp(max=1 - 1e-6)
     return -torch.log1p(-prob).mean()
 
@@ -350,11 +324,7 @@ def gce_loss(attention: Tensor,
     ``(1 - p^q) / q`` (Zhang and Sabuncu, NeurIPS 2018) with p the probability
     of the target: a mislabelled snippet pulls less than with cross-entropy.
     The means over the positives and over the negatives of each video are
-    added.
-
-    Args:
-        attention (Tensor): (N, 1, T) in [0, 1].
-        target, valid (Tensor): (N, 1, T) bool.
+    added. All are (N, 1, T), the attention in [0, 1], the others bool.
     """
 
     def side(prob: Tensor, chosen: Tensor) -> Tensor:

@@ -97,9 +97,6 @@ class CrossModalBranch(BaseBranch):
     small features.
 
     Args:
-        num_classes (int): C, without the background.
-        stream_channels (Sequence[int]): Channels of the two streams in
-            ``inputs``, appearance first. Defaults to (1024, 1024).
         embed_channels (int): E. Defaults to 2048, the paper's width.
         attention_channels (int): Hidden channels of the attentions.
             Defaults to 512.
@@ -114,7 +111,6 @@ class CrossModalBranch(BaseBranch):
         pool_kernel (int): Moving average over CAS and attention, in snippets,
             odd; 1 for none (THUMOS14). ActivityNet uses 13, as CO2-Net,
             HAM-Net and ACRNet do. Defaults to 1.
-        video_ratio (float): See :class:`BaseBranch`.
 
     Raises:
         ValueError: For other than two streams, or an even kernel.
@@ -193,7 +189,6 @@ class CO2NetLoss(MILLoss):
     A weight of 0 switches a term off, and it is then not computed.
 
     Args:
-        mil_ratio (float | Sequence[float]): See :class:`MILLoss`.
         suppressed_weight (float): Of the classification of the
             background-suppressed CAS next to that of the CAS. Defaults to 1.
         norm_weight, guide_weight, mutual_weight, co_activity_weight (float):
@@ -266,15 +261,8 @@ def norm_loss(attention: Tensor, valid: Tensor) -> Tensor:
 
 
 def guide_gap(attention: Tensor, cas: Tensor) -> Tensor:
-    """``|1 - attention - softmax_K(cas)_background|`` (CO2-Net, L_guide).
-
-    Args:
-        attention (Tensor): (N, A, T).
-        cas (Tensor): (N, K, T).
-
-    Returns:
-        Tensor: Mean over the A attentions, (N, 1, T).
-    """
+    """``|1 - attention - softmax_K(cas)_background|`` (CO2-Net, L_guide),
+    mean over the A attentions: (N, A, T), (N, K, T) -> (N, 1, T)."""
     background = cas.softmax(1)[:, -1:]
     return (1 - attention - background).abs().mean(1, keepdim=True)
 

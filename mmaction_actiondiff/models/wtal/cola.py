@@ -32,13 +32,9 @@ class CoLABranch(BaseBranch):
     normalised over the video it is the ``attention``.
 
     Args:
-        num_classes (int): C, without the background.
-        stream_channels (Sequence[int]): Channels of the streams in
-            ``inputs``. Defaults to (1024, 1024).
         embed_channels (int): E. Defaults to 2048, the paper's width.
         dropout (float): Before the classifier. Defaults to 0.7.
         kernel_size (int): Of the convolution, odd. Defaults to 3.
-        video_ratio (float): See :class:`BaseBranch`. Defaults to 5.
     """
 
     def __init__(self,
@@ -149,14 +145,8 @@ class CoLALoss(WTALLoss):
     def mine(
             self, actionness: Tensor, valid: Tensor
     ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        """Easy and hard snippets of the action, then of the background.
-
-        Args:
-            actionness (Tensor): (N, 1, T).
-            valid (Tensor): (N, 1, T) bool.
-
-        Returns:
-            tuple: Twice (easy, hard), each (N, 1, T) bool.
+        """Easy and hard snippets of the action, then of the background:
+        (N, 1, T), (N, 1, T) bool -> twice (easy, hard), each (N, 1, T) bool.
         """
         length = valid.sum(-1, keepdim=True)
         easy_k = (length / self.easy_ratio).floor().clamp(min=1)
@@ -172,19 +162,12 @@ class CoLALoss(WTALLoss):
 
 def hard_regions(actionness: Tensor, valid: Tensor, inner: int,
                  outer: int) -> tuple[Tensor, Tensor]:
-    """Snippets near the borders of the active intervals (CoLA).
+    """Snippets near the borders of the active intervals (CoLA): actionness
+    (N, 1, T) -> hard actions and hard backgrounds, (N, 1, T) bool.
 
     Active is what exceeds the video's median. Hard actions lie just inside
     (eroded by ``inner`` but not by ``outer``), hard backgrounds just outside
-    (dilated by ``outer`` but not by ``inner``).
-
-    Args:
-        actionness (Tensor): (N, 1, T).
-        valid (Tensor): (N, 1, T) bool.
-        inner, outer (int): Window sizes m < M, in snippets.
-
-    Returns:
-        tuple[Tensor, Tensor]: Hard actions and backgrounds, (N, 1, T) bool.
+    (dilated by ``outer`` but not by ``inner``; windows in snippets).
     """
     median = actionness.masked_fill(~valid, torch.nan).nanquantile(
         0.5, dim=-1, keepdim=True)
@@ -194,13 +177,10 @@ def hard_regions(actionness: Tensor, valid: Tensor, inner: int,
 
 
 def binary_loss(video_logits: Tensor, label: Tensor) -> Tensor:
-    """Binary cross-entropy between ``softmax_C`` and the label distribution.
+    """Binary cross-entropy between ``softmax_C`` of logits (N, C) and the
+    normalised labels (N, C) multi-hot.
 
     The mean over the C classes: with many of them it nearly vanishes.
-
-    Args:
-        video_logits (Tensor): (N, C).
-        label (Tensor): (N, C) multi-hot, normalised here.
     """
     target = label / label.sum(1, keepdim=True).clamp(min=1)
     log_prob = video_logits.log_softmax(1)
@@ -237,16 +217,8 @@ def contrast(feature: Tensor, query: Tensor, key: Tensor, negative: Tensor,
 
 
 def choose_top(score: Tensor, among: Tensor, k: Tensor) -> Tensor:
-    """The k best snippets of a set, fewer where it holds fewer.
-
-    Args:
-        score (Tensor): (N, 1, T).
-        among (Tensor): The set, (N, 1, T) bool.
-        k (Tensor): (N, 1, 1).
-
-    Returns:
-        Tensor: (N, 1, T) bool.
-    """
+    """The k (N, 1, 1) best snippets of a set (N, 1, T) bool, fewer where it
+    holds fewer: (N, 1, T) bool."""
     order = score.masked_fill(~among, -torch.inf).argsort(
         dim=-1, descending=True, stable=True)
     return (order.argsort(dim=-1) < k) & among

@@ -83,11 +83,8 @@ def build_graph(rgb: Tensor, flow: Tensor, rgb_attention: Tensor,
 
 
 class StreamGraph(nn.Module):
-    """Two graph convolutions of the action and two of the background.
-
-    Args:
-        channels (int): D.
-    """
+    """Two graph convolutions (D to D channels) of the action and two of the
+    background."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -148,16 +145,10 @@ class DDGBranch(CrossModalBranch):
 
 
 def consistency(distance: Tensor, score: Tensor, chosen: Tensor) -> Tensor:
-    """Mean distance over the chosen snippets, the surest first.
+    """Mean distance over the chosen snippets, the surest first; mean over
+    the videos that have some, 0 without. All are (N, 1, T).
 
-    A snippet weighs ``exp((1 - 1 / score) / temperature)``.
-
-    Args:
-        distance, score (Tensor): (N, 1, T), the latter in (0, 1].
-        chosen (Tensor): (N, 1, T) bool.
-
-    Returns:
-        Tensor: Mean over the videos with a chosen snippet, 0 without.
+    A snippet weighs ``exp((1 - 1 / score) / temperature)``, score in (0, 1].
     """
     weight = ((1 - 1 / score.clamp(min=1e-6)) / TEMPERATURE).exp() * chosen
     mean = (weight * distance).sum(-1) / weight.sum(-1).clamp(min=1e-3)
@@ -204,13 +195,7 @@ class DDGLoss(DELULoss):
 
 def complementary_loss(cas: Tensor, label: Tensor, valid: Tensor) -> Tensor:
     """``mean_T sum_K -(1 - y) log(1 - softmax_K(cas))``: no snippet is of an
-    absent class.
-
-    Args:
-        cas (Tensor): (N, K, T).
-        label (Tensor): (N, C) multi-hot; the background is present.
-        valid (Tensor): (N, 1, T) bool.
-    """
+    absent class; the background is present. (N, K, T), (N, C) multi-hot."""
     absent = 1 - with_background(label, 1.).unsqueeze(-1)
     rest = (1 - cas.softmax(1)).clamp(min=1e-6)
     return masked_mean((-absent * rest.log()).sum(1, True), valid).mean()

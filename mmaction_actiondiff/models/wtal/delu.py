@@ -31,12 +31,8 @@ def evidential_loss(video_logits: Tensor, label: Tensor) -> Tensor:
     among the labels by how little evidence they have:
     ``g_c = (1 - sg u) |y| (y_c / alpha_c) / sum_j (y_j / alpha_j)``.
 
-    Args:
-        video_logits (Tensor): (N, C).
-        label (Tensor): (N, C) multi-hot.
-
-    Returns:
-        Tensor: Mean over the videos; a video without a label counts 0.
+    (N, C), (N, C) multi-hot -> the mean over the videos, where one without a
+    label counts 0.
     """
     alpha = evidence(video_logits) + 1
     strength = alpha.sum(1, keepdim=True)
@@ -57,16 +53,8 @@ def curriculum_weight(uncertainty: Tensor, valid: Tensor, progress: float,
     """Weights that move from the certain to the uncertain snippets.
 
     ``1 + amplitude tanh((2 progress - 1) phi)``, where phi rises with the
-    rank of the uncertainty, from -1 for the surest snippet to 1.
-
-    Args:
-        uncertainty (Tensor): (N, 1, T).
-        valid (Tensor): (N, 1, T) bool.
-        progress (float): Of the training, in [0, 1].
-        amplitude (float): In [0, 1].
-
-    Returns:
-        Tensor: (N, 1, T), 1 on average over a video.
+    rank of the uncertainty (N, 1, T), from -1 for the surest snippet to 1;
+    progress and amplitude are in [0, 1]. It is 1 on average over a video.
     """
     rank = snippet_rank(-uncertainty, valid)  # 0: the surest
     phi = 2 * (rank + 0.5) / valid.sum(-1, keepdim=True) - 1
@@ -75,17 +63,8 @@ def curriculum_weight(uncertainty: Tensor, valid: Tensor, progress: float,
 
 def pool_by_attention(x: Tensor, attention: Tensor, valid: Tensor,
                       ratio: float) -> Tensor:
-    """Mean over the ``T / ratio`` snippets of highest attention.
-
-    Args:
-        x (Tensor): (N, C, T).
-        attention (Tensor): (N, 1, T).
-        valid (Tensor): (N, 1, T) bool.
-        ratio (float): At least one snippet is pooled.
-
-    Returns:
-        Tensor: (N, C).
-    """
+    """Mean over the ``T / ratio`` snippets, one at least, of highest
+    attention: (N, C, T), (N, 1, T), (N, 1, T) bool -> (N, C)."""
     k = (valid.sum(-1, keepdim=True) / ratio).floor().clamp(min=1)
     chosen = (snippet_rank(attention.detach(), valid) < k) & valid
     return (x * chosen).sum(-1) / k[..., 0]
