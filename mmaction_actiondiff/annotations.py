@@ -144,17 +144,11 @@ def length_problem(num_snippets: int,
                    duration: float,
                    grid: SnippetGrid,
                    tolerance: float = 0.02) -> str:
-    """Tells whether T contradicts the duration.
+    """How T of a feature file contradicts the duration of the video (s), in
+    words, or ''.
 
-    Args:
-        num_snippets (int): T of the feature file.
-        duration (float): Of the video, in seconds.
-        grid (SnippetGrid): Of the features.
-        tolerance (float): Permitted share of the expected length; 2 snippets
-            are always permitted, since extractors end differently.
-
-    Returns:
-        str: The contradiction in words, or ''.
+    ``tolerance`` is the permitted share of the expected length; 2 snippets
+    are always permitted, since extractors end differently.
     """
     expected = grid.num_snippets(duration)
     if abs(num_snippets - expected) <= max(2, tolerance * expected):
@@ -166,17 +160,12 @@ def length_problem(num_snippets: int,
 
 def clock_problem(items: Sequence[tuple[int, float, SnippetGrid]],
                   tolerance: float = 0.02) -> str:
-    """Tells whether the features of most videos contradict the durations.
+    """How the features of most videos contradict the durations, and the
+    likely reason, or ''; see :func:`length_problem`.
 
     Features taken at 24 instead of 25 fps are 4 % off, which goes unnoticed
-    in training and ruins every boundary.
-
-    Args:
-        items (Sequence[tuple]): T, duration (s) and grid of each video.
-        tolerance (float): See :func:`length_problem`.
-
-    Returns:
-        str: The contradiction and its likely reason, or ''.
+    in training and ruins every boundary. ``items`` are T, duration (s) and
+    grid of each video.
     """
     wrong = sum(bool(length_problem(*item, tolerance)) for item in items)
     if not wrong or 2 * wrong < len(items):
@@ -363,12 +352,7 @@ def read_annotations(path: str | os.PathLike,
 
 def index_labels(labels: Iterable[str], index: Mapping[str, int],
                  where: str) -> list[int]:
-    """Class indices of ``labels``.
-
-    Args:
-        labels (Iterable[str]): Class names.
-        index (Mapping[str, int]): Class index by name.
-        where (str): File and video, for the message.
+    """Class indices of ``labels``; ``where`` is the file and the video.
 
     Raises:
         ValueError: If a name is none of the classes.

@@ -129,9 +129,6 @@ def _read(path: str | os.PathLike) -> tuple[dict, dict[str, np.ndarray]]:
 def load_dump(path: str | os.PathLike) -> list[dict[str, Any]]:
     """Read what :func:`save_dump` has written, without running any of it.
 
-    Args:
-        path (str | PathLike): The file.
-
     Returns:
         list[dict]: One per video. Arrays and tensors come back as arrays of
         the same type and shape, tuples as lists.

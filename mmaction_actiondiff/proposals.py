@@ -20,19 +20,15 @@ from mmaction.registry import TASK_UTILS
 def upsample(scores: np.ndarray,
              factor: int,
              place: str = 'centre') -> np.ndarray:
-    """Interpolate curves linearly to a ``factor`` times finer grid.
+    """Interpolate curves linearly to a ``factor`` times finer grid:
+    (..., T) -> (..., T * factor).
 
     Sample ``j`` of the result covers ``[j, j + 1) / factor`` snippets.
 
     Args:
-        scores (np.ndarray): Curves (..., T).
-        factor (int): Samples per snippet, >= 1.
         place (str): Where in its snippet a value sits. 'centre': the curve is
             constant before the first and behind the last centre. 'start', as
             in CoLA and ACRNet: the curve goes on straight behind the last.
-
-    Returns:
-        np.ndarray: Curves (..., T * factor).
 
     Raises:
         ValueError: For another place, or a factor that is no integer >= 1.
@@ -67,9 +63,8 @@ def threshold_spans(
             in a run of threshold ``h`` if its value is ``> h``.
 
     Returns:
-        tuple[np.ndarray, np.ndarray, np.ndarray]: Spans (P, 2) int64, the
-        curve (P,) int64 and the threshold (P,) float64 that each was found
-        with, ordered by curve, threshold, start.
+        tuple: Spans (P, 2), the curve (P,) and the threshold (P,) that each
+        was found with, ordered by curve, threshold, start.
     """
     curve = np.atleast_2d(curve)
     num_curves, length = curve.shape

@@ -27,13 +27,8 @@ _MEMO_LIMIT = 1 << 12
 
 
 def open_feature(path: PathLike) -> np.ndarray:
-    """Memory-maps the snippet features (T, D) of a video.
-
-    Args:
-        path (str | PathLike): An ``.npy`` file.
-
-    Returns:
-        np.ndarray: (T, D) with T, D >= 1, float16, float32 or float64.
+    """Memory-maps the snippet features of a video: (T, D) with T, D >= 1,
+    float16, float32 or float64.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -66,13 +61,8 @@ def load_object_array(path: PathLike) -> np.ndarray:
 
     Nothing is allowed in it but numpy arrays, numpy scalars and plain Python
     values (str, bytes, numbers, None, list, tuple, dict, set). The strings of
-    files that Python 2 wrote are bytes.
-
-    Args:
-        path (str | PathLike): The file.
-
-    Returns:
-        np.ndarray: The array, of dtype object if it was pickled.
+    files that Python 2 wrote are bytes. The array is of dtype object if it
+    was pickled.
 
     Raises:
         FileNotFoundError: If there is no such file.

@@ -32,15 +32,7 @@ _HINTS = {
 
 
 def data_hint(dataset_name: str | None, data_root: str) -> str:
-    """What to download, where to put it and which command prepares it.
-
-    Args:
-        dataset_name (str, optional): Name of the data set; an unknown one
-            gets the description of the layout only.
-        data_root (str): The folder the data was looked for in.
-
-    Returns:
-        str: Text to end an error message about missing data with.
-    """
+    """What to download, where to put it and which command prepares it; for
+    an unknown data set the layout only."""
     hint = _HINTS.get(dataset_name or '', '')
     return f'{hint}\n{_LAYOUT}'.lstrip().format(root=data_root)

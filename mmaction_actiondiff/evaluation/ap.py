@@ -31,15 +31,8 @@ class Instances(NamedTuple):
 
 
 def temporal_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Intersection over union of segments.
-
-    Args:
-        first (np.ndarray): (..., 2), broadcast against ``second``.
-        second (np.ndarray): (..., 2).
-
-    Returns:
-        np.ndarray: (...), in [0, 1]; 0 where a segment is empty or reversed.
-    """
+    """Intersection over union of segments: (..., 2), broadcast against
+    (..., 2), -> (...) in [0, 1]; 0 where one is empty or reversed."""
     inner = np.minimum(first[..., 1], second[..., 1]) - np.maximum(
         first[..., 0], second[..., 0])
     # the sum of the lengths first, as other evaluators have it: it decides
@@ -180,16 +173,9 @@ def _chunks(count: np.ndarray) -> Iterator[tuple[int, int]]:
 
 def _match(detection: np.ndarray, instance: np.ndarray,
            num_instances: int) -> np.ndarray:
-    """Deferred acceptance; a lower detection number has precedence.
-
-    Args:
-        detection (np.ndarray): Ascending; one entry per candidate.
-        instance (np.ndarray): The candidates, best first per detection.
-        num_instances (int): G.
-
-    Returns:
-        np.ndarray: The detections that got an instance.
-    """
+    """The detections that get an instance, by deferred acceptance; a lower
+    number has precedence. ``detection`` ascends, and ``instance`` holds the
+    candidates of each, best first."""
     names, cursor = np.unique(detection, return_index=True)
     stop = np.append(cursor[1:], len(detection))
     nobody = len(names)

@@ -74,10 +74,6 @@ def read_detections(path: str | os.PathLike,
     """Reads detections in ActivityNet's schema: ``{"results": {NAME:
     [{"label": str, "segment": [start, end], "score": number}]}}``.
 
-    Args:
-        path (str | PathLike): The json file.
-        classes (Iterable[str]): Names of the classes.
-
     Returns:
         dict[str, Detections]: By the name of the video.
 
@@ -124,15 +120,8 @@ def evaluate_files(
         subset: str | None = None,
         seconds_per_snippet: float = 16 / 25,
         json_file: str | os.PathLike | None = None) -> EvaluationResult:
-    """Evaluates a file of detections.
-
-    Args:
-        detections (str | PathLike): See :func:`read_detections`.
-        annotations (str | PathLike): See :func:`read_ground_truth`.
-        protocol (Protocol): How.
-        subset (str, optional): See :func:`read_ground_truth`.
-        seconds_per_snippet (float): See :func:`read_ground_truth`.
-        json_file (str | PathLike, optional): Where to write the numbers.
+    """Evaluates what :func:`read_detections` reads against what
+    :func:`read_ground_truth` does; the numbers also go to ``json_file``.
 
     Raises:
         FileNotFoundError: If a file is missing.

@@ -114,9 +114,6 @@ def make_protocol(name: str, **parts: Any) -> Protocol:
         **parts: Attributes of :class:`Protocol`. New ``tiou_thrs`` without
             ``averages`` are averaged over their whole range.
 
-    Returns:
-        Protocol: The protocol.
-
     Raises:
         ValueError: If the name, a part or its value is unknown.
     """
@@ -277,10 +274,7 @@ def evaluate(ground_truth: Mapping[str, GroundTruth],
         ground_truth (Mapping[str, GroundTruth]): By the name of the video.
         detections (Mapping[str, Detections]): By the name of the video.
         num_classes (int): C; labels are in [0, C).
-        protocol (Protocol): The protocol.
-
-    Returns:
-        EvaluationResult: The average precisions.
+        protocol (Protocol): How.
 
     Raises:
         ValueError: If a detection is not finite, a label out of range, or a

@@ -78,7 +78,7 @@ class BaseBranch(nn.Module):
             ``inputs``, appearance first.
         embed_channels (int): E.
         video_ratio (float): Video scores pool the best ``T / video_ratio``
-            snippets. Defaults to 10 (CO2-Net).
+            snippets.
 
     Attributes:
         video_score_thr (float): The video score from which on a class is

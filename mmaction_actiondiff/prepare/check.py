@@ -22,17 +22,11 @@ def check(root: Path,
           problems: dict[str, str],
           dataset: DataSet,
           tolerance: float = 0.02) -> Report:
-    """Verifies a folder in our layout, reading every value.
+    """Verifies a folder in our layout, reading every value and changing none;
+    ``report.damaged`` tells whether something is wrong.
 
-    Args:
-        root (Path): The data root; nothing in it is changed.
-        annotations (Annotations): Of ``root/annotations.json``.
-        problems (dict[str, str]): What is wrong with a record, by video.
-        dataset (DataSet): What is known of the data set.
-        tolerance (float): See :func:`length_problem`.
-
-    Returns:
-        Report: ``report.damaged`` tells whether something is wrong.
+    ``problems`` are what :func:`read_annotations` found wrong with the
+    records of ``root/annotations.json``, by video.
     """
     report = Report()
     damage = partial(report.add, damage=True)

@@ -17,13 +17,8 @@ from .write import prepare
 
 def make_parser(description: str | None,
                 with_source: bool = True) -> argparse.ArgumentParser:
-    """Parser with the options that every data set has.
-
-    Args:
-        description (str, optional): What the tool is for.
-        with_source (bool): Whether annotations and features are in one of the
-            forms in which several data sets are published.
-    """
+    """Parser with the options that every data set has; ``with_source`` those
+    whose annotations and features come in forms that several have."""
     parser = argparse.ArgumentParser(
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -69,11 +64,9 @@ def run(parser: argparse.ArgumentParser,
         dataset_of: Callable[[Annotations], DataSet],
         read: Callable[[argparse.Namespace], Annotations]
         | None = None) -> int:
-    """Prepares or checks as ``args`` say.
+    """Prepares or checks as ``args`` of ``parser`` say.
 
     Args:
-        parser (ArgumentParser): For complaints about the arguments.
-        args (Namespace): What it parsed.
         dataset_of (Callable): What is known of the data set, given its
             annotations.
         read (Callable, optional): Reads the annotations; by default those of
@@ -81,10 +74,6 @@ def run(parser: argparse.ArgumentParser,
 
     Returns:
         int: The exit status: 1 if anything is damaged or unusable, else 0.
-
-    Raises:
-        FileNotFoundError: If a source is missing.
-        ValueError: If it is malformed.
     """
     if not args.check and not (args.annotations and args.out):
         parser.error('--annotations and --out, or --check, are needed')

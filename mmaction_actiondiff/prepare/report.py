@@ -61,15 +61,8 @@ class Report:
             detail: str = '',
             action: str = '',
             damage: bool = False) -> None:
-        """Adds a finding.
-
-        Args:
-            kind (str): What it is; one action per kind.
-            name (str): Video or file.
-            detail (str): Numbers of this case.
-            action (str): What was done.
-            damage (bool): Whether the exit status must tell of it.
-        """
+        """Adds to a kind of findings, of one action, a video or file and the
+        numbers of this case; the exit status tells of damage."""
         finding = self.findings.setdefault(
             kind, dict(action=action, damage=damage, videos={}))
         finding['videos'][name] = detail
@@ -85,14 +78,9 @@ class Report:
         """Adds what is odd in the annotations and in the feature lengths, and
         the counts.
 
-        Args:
-            videos (Mapping[str, Video]): All of them with a duration.
-            lengths (Mapping[str, int]): T by name, where it is to be compared
-                with the duration.
-            dataset (DataSet): What is known.
-            tolerance (float): See :func:`length_problem`.
-            action (str): What was done about it.
-            damage (bool): Whether another length is damage.
+        All ``videos`` have a duration; ``lengths`` holds the T to compare with
+        it (see :func:`length_problem`), and ``damage`` says whether another
+        one is.
         """
         beyond = []
         for name, video in videos.items():
