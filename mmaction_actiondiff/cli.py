@@ -14,8 +14,9 @@ import traceback
 import zipfile
 import zlib
 from argparse import ArgumentParser, Namespace
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import Iterator
 
 import mmaction.registry
 import mmengine
@@ -359,6 +360,30 @@ def _explains(text: str, filename: str, line: str | None) -> bool:
     return filename.startswith(_MMENGINE) or (
         'unexpected keyword argument' in text
         and filename.startswith(os.path.dirname(mmengine.__file__)))
+
+
+def refuse_same_names(paths: Iterable[str]) -> None:
+    """Refuse files of one name in several folders: the results are kept by
+    name.
+
+    Raises:
+        ValueError: If there are such files.
+    """
+    stems = Counter(Path(path).stem for path in paths)
+    twice = [name for name, number in stems.items() if number > 1]
+    if twice:
+        raise ValueError(f'several inputs have the same name: {twice[:5]}; '
+                         'results are kept by name, so take them one after '
+                         'the other, each into a place of its own')
+
+
+def end_with(errors: Collection[str], total: int) -> None:
+    """Name the inputs that could not be used, if any, and exit with 1."""
+    if errors:
+        sys.exit('\n  '.join([
+            f'Error: {len(errors)} of {total} inputs could not be used:',
+            *errors
+        ]))
 
 
 def require_gpu_for_amp() -> None:

@@ -305,15 +305,18 @@ class ProposalGenerator:
     max_per_video: int | None = 200
 
     def __post_init__(self) -> None:
-        if self.class_score_thrs is None:
-            self.class_score_thrs = (np.arange(37) / 40).tolist()
-        if not (*self.attention_thrs, *self.class_score_thrs):
+        own = self.class_score_thrs
+        self._thrs = dict(
+            attention_thrs=np.array(self.attention_thrs, float),
+            class_score_thrs=np.arange(37) / 40
+            if own is None else np.array(own, float))
+        if not any(thrs.size for thrs in self._thrs.values()):
             raise ValueError('attention_thrs and class_score_thrs are both '
                              'empty: give at least one threshold')
-        for name in ('attention_thrs', 'class_score_thrs'):
-            thrs = [float(thr) for thr in getattr(self, name)]
-            if not all(0 <= thr <= 1 for thr in thrs):
-                raise ValueError(f'{name} must be in [0, 1], got {thrs}')
+        for name, thrs in self._thrs.items():
+            if not ((thrs >= 0) & (thrs <= 1)).all():
+                raise ValueError(
+                    f'{name} must be in [0, 1], got {thrs.tolist()}')
         for name, choices in (('curve', ('product', 'class')),
                               ('video_score_rule', ('product', 'sum'))):
             if getattr(self, name) not in choices:
@@ -430,8 +433,9 @@ class ProposalGenerator:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Spans (P, 2), their rows of the chosen classes, their contrast."""
         own, rows, thrs = threshold_spans(
-            min_max(curve) if self.normalize else curve, self.class_score_thrs)
-        shared, _, _ = threshold_spans(attention, self.attention_thrs)
+            min_max(curve) if self.normalize else curve,
+            self._thrs['class_score_thrs'])
+        shared, _, _ = threshold_spans(attention, self._thrs['attention_thrs'])
         every = np.arange(len(curve))
         spans = np.concatenate([own, np.tile(shared, (len(every), 1))])
         rows = np.concatenate([rows, np.repeat(every, len(shared))])

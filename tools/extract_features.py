@@ -14,14 +14,13 @@ exit status is 1.
 from __future__ import annotations
 
 import argparse
-import sys
-from collections import Counter
-from pathlib import Path
+import os
 
 from rich.progress import track
 
 from mmaction_actiondiff import cli
-from mmaction_actiondiff.features import VIDEO_SUFFIXES, FeatureExtractor
+from mmaction_actiondiff.features import (VIDEO_SUFFIXES, FeatureExtractor,
+                                          list_files)
 
 
 def parse_args() -> argparse.Namespace:
@@ -60,36 +59,14 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def find_videos(words: list[str]) -> list[Path]:
-    videos: list[Path] = []
-    for path in map(Path, words):
-        if path.is_dir():
-            inside = [
-                p for p in sorted(path.iterdir())
-                if p.suffix.lower() in VIDEO_SUFFIXES
-            ]
-            if not inside:
-                raise cli.UsageError(
-                    f'{path}: expected videos ({", ".join(VIDEO_SUFFIXES)}) '
-                    'in this folder, found none')
-            videos += inside
-        else:
-            videos.append(path)
-    twice = [
-        name for name, number in Counter(v.stem for v in videos).items()
-        if number > 1
-    ]
-    if twice:
-        raise cli.UsageError(
-            f'several videos have the same name: {twice[:5]}; write them to '
-            'folders of their own')
-    return videos
-
-
 def main() -> None:
     args = vars(parse_args())
     with cli.command():
-        videos = find_videos(args.pop('videos'))
+        videos: list[str] = []
+        for path in args.pop('videos'):
+            videos += list_files(
+                path, VIDEO_SUFFIXES) if os.path.isdir(path) else [path]
+        cli.refuse_same_names(videos)
         folder = args.pop('out')
         extractor = FeatureExtractor(
             args.pop('config'), args.pop('checkpoint'), **args)
@@ -98,13 +75,10 @@ def main() -> None:
             try:
                 made += extractor.write(video, folder)
             except (FileNotFoundError, ValueError) as error:
-                errors.append(f'  {error}')
+                errors.append(str(error))
     there = len(videos) - made - len(errors)
     print(f'{folder}: {made} videos extracted, {there} were there')
-    if errors:
-        sys.exit('\n'.join([
-            f'Error: {len(errors)} of {len(videos)} videos could not be used:'
-        ] + errors))
+    cli.end_with(errors, len(videos))
 
 
 if __name__ == '__main__':

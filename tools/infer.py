@@ -12,9 +12,6 @@ and the exit status is 1. docs/inference.md says what a score means.
 from __future__ import annotations
 
 import argparse
-import sys
-from collections import Counter
-from pathlib import Path
 
 from mmaction_actiondiff import cli
 from mmaction_actiondiff.apis import ActionDiffInferencer, writers
@@ -22,6 +19,7 @@ from mmaction_actiondiff.features import FeatureExtractor
 
 # Players show every segment at once: the best alone can be read.
 _SUBTITLE_SCORE = 0.5
+_SAMPLING = ('stride', 'window', 'clip_len', 'frame_interval', 'fps')
 
 
 def parse_args() -> argparse.Namespace:
@@ -62,10 +60,11 @@ def parse_args() -> argparse.Namespace:
         nargs=2,
         metavar=('CONFIG', 'CHECKPOINT'),
         help='for videos: what made the features of the training data')
-    for name in ('stride', 'window', 'clip-len', 'frame-interval', 'fps'):
+    for name in _SAMPLING:
         parser.add_argument(
-            f'--{name}',
+            f'--{name.replace("_", "-")}',
             type=float if name == 'fps' else int,
+            default=16 if name == 'stride' else None,
             help='of --recognizer, see tools/extract_features.py')
     args = parser.parse_args()
     split = 2 if args.model[0].endswith('.py') else 1
@@ -75,36 +74,23 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def make_extractor(args: argparse.Namespace) -> FeatureExtractor | None:
-    if not args.recognizer:
-        return None
-    options = {
-        name: getattr(args, name)
-        for name in ('stride', 'window', 'clip_len', 'frame_interval', 'fps')
-        if getattr(args, name) is not None
-    }
-    return FeatureExtractor(*args.recognizer, device=args.device, **options)
-
-
 def main() -> None:
     args = parse_args()
     with cli.command():
+        extractor = args.recognizer and FeatureExtractor(
+            *args.recognizer,
+            device=args.device,
+            **{name: getattr(args, name)
+               for name in _SAMPLING})
         inferencer = ActionDiffInferencer(
-            *args.model, device=args.device, extractor=make_extractor(args))
+            *args.model, device=args.device, extractor=extractor)
         inputs = inferencer._inputs_to_list(args.inputs)
         writers.check_output(args.out, len(inputs))
         if '{video}' not in args.out:
             cli.check_output(args.out)
         if args.pictures:
             cli.check_output(f'{args.pictures}/NAME.png')
-        twice = [
-            name for name, number in Counter(
-                Path(path).stem for path in inputs).items() if number > 1
-        ]
-        if twice:
-            raise cli.UsageError(
-                f'several inputs have the same name: {twice[:5]}; results are '
-                'kept by name, so run them one after the other')
+        cli.refuse_same_names(inputs)
         results = inferencer(
             inputs,
             batch_size=args.batch_size,
@@ -123,16 +109,7 @@ def main() -> None:
         number = sum(len(p['segments']) for p in predictions)
         print(f'{number} segments of {len(predictions)} videos in '
               f'{files[0] if len(files) == 1 else f"{len(files)} files"}')
-    cli_errors(results['errors'], len(inputs))
-
-
-def cli_errors(errors: dict[str, str], total: int) -> None:
-    """Name what could not be used, and end with status 1."""
-    if errors:
-        lines = [f'  {message}' for message in errors.values()]
-        sys.exit('\n'.join(
-            [f'Error: {len(errors)} of {total} inputs could not be used:'] +
-            lines))
+    cli.end_with(results['errors'].values(), len(inputs))
 
 
 if __name__ == '__main__':

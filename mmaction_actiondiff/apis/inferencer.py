@@ -28,7 +28,7 @@ from rich.progress import track
 from mmaction_actiondiff.annotations import SnippetGrid
 from mmaction_actiondiff.cli import latest_checkpoint
 from mmaction_actiondiff.features import (VIDEO_SUFFIXES, FeatureExtractor,
-                                          read_sidecar)
+                                          list_files, read_sidecar)
 from mmaction_actiondiff.safe_npy import open_feature
 from mmaction_actiondiff.visualization import draw_video, file_name, to_image
 
@@ -233,7 +233,7 @@ class ActionDiffInferencer(BaseInferencer):
         found: list = []
         for item in inputs:
             if isinstance(item, (str, os.PathLike)) and os.path.isdir(item):
-                found += _files(Path(item))
+                found += list_files(item, ('.npy', ), VIDEO_SUFFIXES)
             else:
                 found.append(item)
         return found
@@ -364,16 +364,3 @@ def _find(config_or_work_dir: str | os.PathLike,
     if not os.path.isfile(weights):
         raise FileNotFoundError(f'{weights}: no such checkpoint')
     return config, weights
-
-
-def _files(folder: Path) -> list[str]:
-    """The feature files of a folder, or its videos, by name."""
-    for suffixes in (('.npy', ), VIDEO_SUFFIXES):
-        found = sorted(
-            str(path) for path in folder.iterdir()
-            if path.suffix.lower() in suffixes)
-        if found:
-            return found
-    raise FileNotFoundError(
-        f'{folder}: expected feature files NAME.npy or videos in this '
-        f'folder, found {sorted(p.name for p in folder.iterdir())[:5]}')

@@ -165,10 +165,9 @@ class DetectionMAP(BaseMetric):
             n: Detections(*item['predicted'])
             for n, item in videos.items()
         }
-        num_classes = 1 + max(
-            (int(item.labels.max(initial=0))
-             for item in (*truth.values(), *predicted.values())),
-            default=0)
+        labels = [item.labels for item in truth.values()]
+        labels += [item.labels for item in predicted.values()]
+        num_classes = 1 + int(np.concatenate([[0], *labels]).max())
         result = evaluate(truth, predicted, num_classes, self.protocol)
         metrics = {f'mAP@{key}': v for key, v in result.values().items()}
         table = result.table()

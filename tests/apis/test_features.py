@@ -282,7 +282,7 @@ def test_from_a_video_to_subtitles(videos, recognizers, root, tmp_path,
              '--stride', 8, '--device', 'cpu')
     for _ in range(2):
         end = call('extract_features', monkeypatch, *words)
-        assert re.match(r'Error: 1 of 3 videos .*\n.*broken.mp4: cannot', end)
+        assert re.match(r'Error: 1 of 3 inputs .*\n.*broken.mp4: cannot', end)
     assert json.loads((tmp_path / 'features/b.json').read_text())['fps'] == 20
 
     end = call('infer', monkeypatch, tmp_path / 'localizer.pth',

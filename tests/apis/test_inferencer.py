@@ -135,7 +135,7 @@ def test_bad_inputs_are_left_out_when_asked_for(inferencer, features,
 
 
 def test_empty_folder(inferencer, tmp_path):
-    with pytest.raises(FileNotFoundError, match='expected feature files'):
+    with pytest.raises(FileNotFoundError, match='expected files'):
         inferencer(tmp_path)
     with pytest.raises(FileNotFoundError, match='no such file or folder'):
         inferencer(tmp_path / 'none')
