@@ -298,10 +298,8 @@ def command(interrupted: str = 'interrupted') -> Iterator[None]:
     These are the errors that a ``raise`` statement of this package has
     brought, in this process or in a worker of a data loader; those of files
     that cannot be read or written; and those of MMEngine about a type, an
-    argument or a config. All others keep their traceback.
-
-    Args:
-        interrupted (str): What to say after Ctrl-C.
+    argument or a config. All others keep their traceback. ``interrupted`` is
+    what to say after Ctrl-C.
     """
     try:
         yield
@@ -399,10 +397,8 @@ def require_gpu_for_amp() -> None:
 
 def rank() -> int:
     """The number of this process, before the processes know each other."""
-    for name in ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK'):
-        if name in os.environ:
-            return int(os.environ[name])
-    return 0
+    names = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
+    return int(next((os.environ[n] for n in names if n in os.environ), 0))
 
 
 def warn(message: str) -> None:
@@ -511,11 +507,8 @@ def read_dump(path: str,
 
 
 def test_seeds(runner: Runner, num_seeds: int) -> str:
-    """Test with seeds 0, 1, ... of the sampler of the localizer.
-
-    Returns:
-        str: A table of the mean and the standard deviation (of the sample)
-        of every metric.
+    """Test with seeds 0, 1, ... of the sampler of the localizer; a table of
+    the mean and the standard deviation (of the sample) of every metric.
 
     Raises:
         ValueError: If the localizer has no sampler to seed.

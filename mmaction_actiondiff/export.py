@@ -21,11 +21,7 @@ _EXTRA = 'actiondiff.json'
 
 
 class NetworkPart(nn.Module):
-    """What of a localizer is a function of tensors.
-
-    Args:
-        localizer (WeakLocalizer): A trained one.
-    """
+    """What of a trained localizer is a function of tensors."""
 
     def __init__(self, localizer: WeakLocalizer) -> None:
         super().__init__()
@@ -51,11 +47,8 @@ class NetworkPart(nn.Module):
             that has one, ``contrast`` (1, C, T); see ``Scores``.
         """
         inputs = inputs.masked_fill(~valid, 0)
-        if self.needs_noise:
-            scores = self.localizer.single_pass(  # type: ignore[call-arg]
-                inputs, valid, noise)
-        else:
-            scores = self.localizer.single_pass(inputs, valid)
+        scores = self.localizer.single_pass(
+            inputs, valid, *([noise] if self.needs_noise else []))
         return {k: v for k, v in scores._asdict().items() if v is not None}
 
 
@@ -83,11 +76,12 @@ def export_network(localizer: WeakLocalizer,
         raise ValueError(f'num_snippets must be >= 1, got {num_snippets}')
     network = NetworkPart(localizer).cpu().eval()
     channels = sum(localizer.base_branch.stream_channels)
-    example: tuple[Tensor,
-                   ...] = (torch.zeros(1, channels, num_snippets),
-                           torch.ones(1, 1, num_snippets, dtype=torch.bool))
+    example = [
+        torch.zeros(1, channels, num_snippets),
+        torch.ones(1, 1, num_snippets, dtype=torch.bool)
+    ]
     if network.needs_noise:
-        example += (torch.zeros(1, localizer.num_classes, num_snippets), )
+        example.append(torch.zeros(1, localizer.num_classes, num_snippets))
     facts = dict(
         classes=classes,
         stream_channels=localizer.base_branch.stream_channels,
@@ -95,7 +89,7 @@ def export_network(localizer: WeakLocalizer,
         video_score_thr=localizer.video_score_thr,
         needs_noise=network.needs_noise)
     with torch.no_grad():
-        program = torch.export.export(network, example)
+        program = torch.export.export(network, tuple(example))
     torch.export.save(program, path, extra_files={_EXTRA: json.dumps(facts)})
 
 

@@ -266,9 +266,6 @@ class FeatureExtractor:
                  path: str | os.PathLike) -> tuple[np.ndarray, dict[str, Any]]:
         """Extract the features of one video.
 
-        Args:
-            path (str | PathLike): The video.
-
         Returns:
             tuple[np.ndarray, dict]: Features (T, D) float32, T the whole
             windows in the video and at least one (the last frame is repeated

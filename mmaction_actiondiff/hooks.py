@@ -8,7 +8,7 @@ import os
 import random
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import HistoryBuffer
 from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop
+
+from .annotations import quote
 
 _PLAIN = (bool, int, float, str, bytes, type(None))
 
@@ -222,10 +224,6 @@ def _difference(first: Any, second: Any) -> str | None:
     return f'{first} against {second}'
 
 
-def _few(names: Sequence[str]) -> str:
-    return ', '.join(names[:3]) + (f', … ({len(names)})' if names[3:] else '')
-
-
 @HOOKS.register_module()
 class CheckFitHook(Hook):
     """Refuses parts that do not belong together, before anything is computed.
@@ -254,7 +252,7 @@ class CheckFitHook(Hook):
                     and num_classes != len(classes)):
                 raise ValueError(
                     f'the model has num_classes={num_classes}, the {name} '
-                    f'data have {len(classes)} classes: {_few(classes)}')
+                    f'data have {len(classes)} classes: {quote(classes)}')
             channels = facts.get('in_channels')
             if (streams is not None and channels is not None
                     and sum(streams) != channels):
@@ -339,11 +337,11 @@ class CheckFitHook(Hook):
         for words, keys in (('weights that it lacks',
                              missing), ('that the model lacks', unknown),
                             ('of another shape', other)):
-            text += f'; {words}: {_few(keys)}' if keys else ''
+            text += f'; {words}: {quote(keys)}' if keys else ''
         if infinite:
             raise ValueError(
                 f'{runner._load_from} holds weights that are not finite '
-                f'({_few(infinite)}): the training had diverged; take an '
+                f'({quote(infinite)}): the training had diverged; take an '
                 'earlier checkpoint')
         if len(missing) + len(other) == len(own):
             raise ValueError(text)

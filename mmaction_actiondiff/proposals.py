@@ -305,11 +305,12 @@ class ProposalGenerator:
     max_per_video: int | None = 200
 
     def __post_init__(self) -> None:
-        own = self.class_score_thrs
+        own: Any = self.class_score_thrs
+        if own is None:
+            own = np.arange(37) / 40
         self._thrs = dict(
             attention_thrs=np.array(self.attention_thrs, float),
-            class_score_thrs=np.arange(37) / 40
-            if own is None else np.array(own, float))
+            class_score_thrs=np.array(own, float))
         if not any(thrs.size for thrs in self._thrs.values()):
             raise ValueError('attention_thrs and class_score_thrs are both '
                              'empty: give at least one threshold')
@@ -357,22 +358,20 @@ class ProposalGenerator:
         """Localise the actions of one video.
 
         Args:
-            class_score (np.ndarray): Snippet scores (C, T) in [0, 1].
-            attention (np.ndarray): Class-agnostic actionness (T,) in [0, 1].
-            video_score (np.ndarray): Video-level scores (C,) in [0, 1].
+            class_score, attention, video_score (np.ndarray): See ``Scores``:
+                (C, T), (T,) and (C,) in [0, 1].
             classes (np.ndarray): Indices (M,) of the classes to localise.
             seconds_per_snippet (float): Snippet ``i`` covers ``[i, i + 1)``
                 times this, after ``offset``.
             duration (float, optional): Length of the video in seconds, to
                 which segments are clipped. Defaults to that of T snippets.
-            offset (float): Seconds at which snippet 0 starts. Defaults to 0.
+            offset (float): Seconds at which snippet 0 starts.
             contrast (np.ndarray, optional): The branch's curve for the
                 contrast, finite, (C, T); for ``branch_contrast``.
 
         Returns:
-            tuple[np.ndarray, np.ndarray, np.ndarray]: Segments (P, 2) float64
-            in seconds, labels (P,) int64 and scores (P,) float64, by
-            descending score.
+            tuple: Segments (P, 2) float64 in seconds, labels (P,) int64 and
+            scores (P,) float64, by descending score.
 
         Raises:
             ValueError: If shapes do not agree, a score is not finite or not

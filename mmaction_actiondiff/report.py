@@ -60,10 +60,6 @@ def cut_points(samples: Sequence[Mapping[str, Any]],
 
     A segment is right if it overlaps a ground-truth segment of its class by
     at least ``tiou`` and no better segment has taken that one.
-
-    Args:
-        samples (Sequence[Mapping]): Of a dump, with ``gt_instances``.
-        tiou (float): Overlap in (0, 1].
     """
     scores, hits, total = [], [], 0
     for sample in samples:

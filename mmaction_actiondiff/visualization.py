@@ -25,11 +25,9 @@ _ROWS = (('base_score', 'base score'), ('mask', 'pseudo mask'),
 def _shown_classes(prediction: dict[str, Any], gt_labels: np.ndarray,
                    video_score: np.ndarray, max_classes: int) -> list[int]:
     """Present classes first, then the predicted ones by best score."""
-    chosen = list(dict.fromkeys(int(label) for label in gt_labels))
     predicted = prediction['labels'][np.argsort(-prediction['scores'])]
-    chosen += [int(label) for label in predicted]
-    chosen = list(dict.fromkeys(chosen)) or [int(video_score.argmax())]
-    return chosen[:max_classes]
+    chosen = dict.fromkeys([*gt_labels.tolist(), *predicted.tolist()])
+    return (list(chosen) or [int(video_score.argmax())])[:max_classes]
 
 
 def file_name(video_name: str) -> str:
@@ -176,16 +174,8 @@ def draw_video(sample: dict[str, Any],
 
 
 def to_image(figure: Figure, dpi: int = 100) -> np.ndarray:
-    """Render a figure without a display.
-
-    Args:
-        figure (matplotlib.figure.Figure): What :func:`draw_video` returns.
-        dpi (int): Dots per inch.
-
-    Returns:
-        np.ndarray: RGB image (height, width, 3) uint8, as
-        ``Visualizer.add_image`` takes it.
-    """
+    """Render a figure without a display: RGB (height, width, 3) uint8, as
+    ``Visualizer.add_image`` takes it."""
     figure.set_dpi(dpi)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()

@@ -483,7 +483,7 @@ def test_loss_and_batches_must_agree_on_the_pairs():
     (dict(test=data(), model=nn.Linear(5, 2)),
      r'does not fit Linear .* of Sized; .*weight \(2, 4\) instead of \(2, 5'),
     (dict(test=data(), model=nn.Sequential(nn.Linear(4, 2))),
-     'it lacks: 0.weight, 0.bias; that the model lacks: weight, bias'),
+     'it lacks: 0.weight, 0.bias .*; that the model lacks: weight, bias'),
 ])
 def test_checkpoint_must_fit(runner, expected):
     hook, runner = fit(**runner)
@@ -498,7 +498,7 @@ def test_empty_or_diverged_checkpoints_are_refused():
             hook.after_load_checkpoint(runner, empty)
     bad = saved()
     bad['state_dict']['bias'] = torch.tensor([float('nan'), 0.])
-    with pytest.raises(ValueError, match=r'not finite \(bias\)'):
+    with pytest.raises(ValueError, match=r'not finite \(bias'):
         hook.after_load_checkpoint(runner, bad)
 
 

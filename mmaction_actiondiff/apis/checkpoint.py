@@ -15,11 +15,8 @@ def config_from_text(text: str, source: str) -> Config:
 
     MMEngine would run it as a Python program. Here it may hold nothing but
     assignments of plain values, and every ``type`` is the plain name of a
-    registered class (MMEngine imports names with dots from anywhere).
-
-    Args:
-        text (str): Assignments, ``checkpoint['meta']['cfg']``.
-        source (str): The file, for the message.
+    registered class (MMEngine imports names with dots from anywhere). It is
+    ``checkpoint['meta']['cfg']`` of the file ``source``.
 
     Raises:
         ValueError: If the text holds anything else.

@@ -50,11 +50,8 @@ def to_csv(predictions: Predictions) -> str:
 
 def to_srt(predictions: Predictions) -> str:
     """SubRip subtitles of one video, by time."""
-    cues = [
-        f'{i}\n{_cue(s, ",")}\n'
-        for i, s in enumerate(_by_time(predictions), start=1)
-    ]
-    return '\n'.join(cues)
+    return '\n'.join(f'{i}\n{_cue(s, ",")}\n'
+                     for i, s in enumerate(_by_time(predictions), start=1))
 
 
 def to_vtt(predictions: Predictions) -> str:

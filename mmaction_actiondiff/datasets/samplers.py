@@ -79,9 +79,8 @@ class WTALSampler(Sampler):
     def positions(self) -> Iterator[int]:
         """Positions of this rank's samples in an iteration."""
         start = self.position
-        return iter(
-            itertools.count(start) if self.
-            endless else range(start, start + self.epoch_length))
+        end = None if self.endless else self.epoch_length
+        return itertools.islice(itertools.count(start), end)
 
     def sample(self, video: int, position: int) -> SampleIndex:
         """``video`` with the draw that no other position or rank has."""

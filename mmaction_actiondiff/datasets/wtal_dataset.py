@@ -32,7 +32,7 @@ class WTALDataset(BaseDataset):
     """Videos with video-level labels; segments serve to evaluate only.
 
     ``data_root/ann_file`` follows the ActivityNet schema (``docs/data.md``),
-    ``data_root/feature_dir/VIDEO.npy`` is a (T, D) float array. Video-level
+    ``data_root/features/VIDEO.npy`` is a (T, D) float array. Video-level
     labels default to the labels of the segments.
 
     A record is a dict of ``video_name``, ``feature_path``, ``duration`` (s),
@@ -56,7 +56,6 @@ class WTALDataset(BaseDataset):
         snippet_offset (float): Start of the first snippet in seconds; used
             with ``seconds_per_snippet``.
         ann_file (str): Annotation json, relative to ``data_root``.
-        feature_dir (str): Feature folder, relative to ``data_root``.
         dataset_name (str, optional): For messages and reports.
             Defaults to the name of the folder ``data_root``.
         classes (Sequence[str], optional): Class names in the order of their
@@ -88,7 +87,6 @@ class WTALDataset(BaseDataset):
                  seconds_per_snippet: float | None = None,
                  snippet_offset: float = 0.,
                  ann_file: str = 'annotations.json',
-                 feature_dir: str = 'features',
                  dataset_name: str | None = None,
                  classes: Sequence[str] | None = None,
                  pipeline: Sequence = (),
@@ -113,7 +111,7 @@ class WTALDataset(BaseDataset):
         super().__init__(
             ann_file=ann_file,
             data_root=data_root,
-            data_prefix=dict(feature=feature_dir),
+            data_prefix=dict(feature='features'),
             # built here: BaseDataset looks in MMEngine's root registry, which
             # finds them with default_scope='mmaction' only
             pipeline=[

@@ -105,7 +105,6 @@ class DetectionMAP(BaseMetric):
 
     Args:
         protocol (str): Name of a protocol, see :class:`Protocol`.
-        collect_device (str): See ``BaseMetric``.
         prefix (str, optional): Of the keys. Defaults to ``'det'``.
         **parts: Parts of the protocol to replace: ``gt_unit``, ``exclude``,
             ``ambiguous``, ``interpolated``, ``tiou_thrs``, ``averages``,
@@ -118,10 +117,9 @@ class DetectionMAP(BaseMetric):
 
     def __init__(self,
                  protocol: str = 'seconds212',
-                 collect_device: str = 'cpu',
                  prefix: str | None = None,
                  **parts: Any) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix)
+        super().__init__(prefix=prefix)
         self.protocol = make_protocol(protocol, **parts)
 
     def names(self) -> list[str]:

@@ -18,16 +18,8 @@ class WTALDataPreprocessor(BaseDataPreprocessor):
     """
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """Batches the features.
-
-        Args:
-            data (dict): ``inputs``, N tensors (D, T_i), and optionally
-                ``data_samples``.
-            training (bool): Makes no difference.
-
-        Returns:
-            dict: ``inputs`` float32 (N, D, max T_i) and ``data_samples``
-            (None if there were none).
+        """``inputs``, N tensors (D, T_i) -> float32 (N, D, max T_i), with
+        their ``data_samples``, None if there are none.
 
         Raises:
             ValueError: If the tensors are not all (D, T_i) with the same D.

@@ -151,13 +151,9 @@ class WeakLocalizer(BaseModel):
     def localize(
         self, inputs: Tensor, valid: Tensor, video_names: Sequence[str]
     ) -> tuple[Scores, Tensor, dict[str, Tensor]]:
-        """The networks' part of ``predict``.
-
-        Returns:
-            tuple: The scores that make the proposals; the classes that get
-            some, (N, C) multi-hot; further curves (N, ·, T) by name, to be
-            dumped with them.
-        """
+        """The networks' part of ``predict``: the scores that make the
+        proposals; the classes that get some, (N, C) multi-hot; further curves
+        (N, ·, T) by name, to be dumped with them."""
         scores = self.single_pass(inputs, valid)
         return scores, self.choose_classes(scores.video_score), {}
 

@@ -61,12 +61,8 @@ def activitynet(annotations: Annotations) -> DataSet:
 
 def add_subsets(annotations: Annotations, validation: Path | None,
                 subset_of: Path | None) -> None:
-    """Completes MMAction2's ``anet_anno`` files, which have no subsets.
-
-    Args:
-        annotations (Annotations): Of the training videos, or of all.
-        validation (Path, optional): Annotations of the validation videos.
-        subset_of (Path, optional): Annotations that name the subsets.
+    """Completes MMAction2's ``anet_anno`` files, which have no subsets: with
+    those of the validation videos, or with annotations that name the subsets.
 
     Raises:
         ValueError: If there are no subsets, or a video is in both files.
@@ -98,11 +94,8 @@ def add_subsets(annotations: Annotations, validation: Path | None,
 
 
 def custom(annotations: Annotations, options: Mapping[str, Any]) -> DataSet:
-    """One's own data set.
-
-    Args:
-        annotations (Annotations): Whose grid holds where there is no other.
-        options (Mapping): With the keys of :meth:`SnippetGrid.read`.
+    """One's own data set, with the grid of the options (keys of
+    :meth:`SnippetGrid.read`), else of the annotations.
 
     Raises:
         ValueError: If both name a grid, and not the same.

@@ -36,17 +36,12 @@ _FIRST_START = 13.38
 
 
 def snippet_features(frames: np.ndarray) -> np.ndarray:
-    """Pose and motion of a hand.
+    """Pose and motion of a hand: (F, >= 140), F >= 5, -> (T, 244) float64.
 
-    Args:
-        frames (np.ndarray): (F, >= 140), F >= 5, see the module.
-
-    Returns:
-        np.ndarray: Float64 (T, 244): mean and standard deviation over the
-        frames of a snippet of the *pose* (the joints in the frame of the
-        palm, 57, and the palm's orientation, 4), then of the *motion*
-        (velocity of the palm, 3, its speed, 1, and the velocities of the
-        joints in the frame of the palm, 57).
+    They are mean and standard deviation over the frames of a snippet of the
+    *pose* (the joints in the frame of the palm, 57, and the palm's
+    orientation, 4), then of the *motion* (velocity of the palm, 3, its speed,
+    1, and the velocities of the joints in the frame of the palm, 57).
     """
     joints = frames[:, -140:].reshape(-1, 20, 7)
     position = joints[..., :3]
