@@ -71,24 +71,6 @@ def read_sidecar(
             f'{error}') from None
 
 
-def list_files(folder: str | os.PathLike, *kinds: tuple[str,
-                                                        ...]) -> list[str]:
-    """The files of a folder, by name: those of the first of several kinds of
-    suffixes that there are.
-
-    Raises:
-        FileNotFoundError: If there are none.
-    """
-    names = sorted(os.listdir(folder))
-    for suffixes in kinds:
-        found = [name for name in names if name.lower().endswith(suffixes)]
-        if found:
-            return [os.path.join(folder, name) for name in found]
-    wanted = ', '.join(suffix for suffixes in kinds for suffix in suffixes)
-    raise FileNotFoundError(f'{folder}: expected files ({wanted}) in this '
-                            f'folder, found {names[:5]}')
-
-
 class Frames:
     """The frames of a video, RGB or optical flow, at a rate of our choice.
 
@@ -358,6 +340,24 @@ class FeatureExtractor:
         rows = torch.cat(list(_pooled(maps)), 1)
         rows = rows.view(len(batch), -1, rows.shape[1]).mean(1)
         return rows.float().cpu().numpy()
+
+
+def list_files(folder: str | os.PathLike, *kinds: tuple[str,
+                                                        ...]) -> list[str]:
+    """The files of a folder, by name: those of the first of several kinds of
+    suffixes that there are.
+
+    Raises:
+        FileNotFoundError: If there are none.
+    """
+    names = sorted(os.listdir(folder))
+    for suffixes in kinds:
+        found = [name for name in names if name.lower().endswith(suffixes)]
+        if found:
+            return [os.path.join(folder, name) for name in found]
+    wanted = ', '.join(suffix for suffixes in kinds for suffix in suffixes)
+    raise FileNotFoundError(f'{folder}: expected files ({wanted}) in this '
+                            f'folder, found {names[:5]}')
 
 
 def _pooled(maps: Any) -> Iterator[Tensor]:
