@@ -116,14 +116,24 @@ class TrainingProgressHook(Hook):
 
     ``model.begin_iteration(iteration, max_iterations)`` before each training
     iteration, hence after the optimizer's last step, also after a resume:
-    warm-up, curricula and mask teachers follow it, and ``loss()`` itself
-    depends on inputs and weights alone. Other models are left alone.
+    warm-up and curricula follow it, and ``loss()`` itself depends on inputs
+    and weights alone. After the step, ``model.end_iteration(log_vars)`` gets
+    what was logged. Other models are left alone.
     """
 
     def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
         model = network(runner)
         if hasattr(model, 'begin_iteration'):
             model.begin_iteration(runner.iter, runner.max_iters)
+
+    def after_train_iter(self,
+                         runner,
+                         batch_idx: int,
+                         data_batch=None,
+                         outputs=None) -> None:
+        model = network(runner)
+        if hasattr(model, 'end_iteration'):
+            model.end_iteration(outputs)
 
 
 @HOOKS.register_module()

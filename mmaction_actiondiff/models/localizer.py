@@ -6,7 +6,7 @@ the background last, T snippets, P proposals.
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -104,6 +104,9 @@ class WeakLocalizer(BaseModel):
         """
         self.iteration = iteration
         self.progress = iteration / max_iterations
+
+    def end_iteration(self, log_vars: Mapping[str, Tensor]) -> None:
+        """Learn what the step that is over has logged, from the same hook."""
 
     def forward(self,
                 inputs: Tensor,

@@ -33,20 +33,26 @@ def masked_avg_pool(x: Tensor, valid: Tensor, kernel_size: int) -> Tensor:
         x * valid, kernel_size, stride=1, padding=kernel_size // 2) * valid
 
 
-def topk_pool(x: Tensor, valid: Tensor, ratio: float) -> Tensor:
+def topk_pool(x: Tensor,
+              valid: Tensor,
+              ratio: float,
+              among: Tensor | float = 1.) -> Tensor:
     """Multiple-instance pooling: mean of the k best snippets of each channel.
 
-    ``k = max(1, floor(n / ratio))`` with n the valid snippets of the video.
+    ``k = max(1, floor(n / (ratio among)))`` with n the valid snippets of the
+    video.
 
     Args:
         x (Tensor): (N, K, T).
         valid (Tensor): (N, 1, T) bool.
         ratio (float): r.
+        among (Tensor | float): Among how many the snippets are divided,
+            >= 1, (N, K) or one number. Defaults to 1.
 
     Returns:
         Tensor: (N, K).
     """
-    k = (valid.sum(-1) / ratio).floor().clamp(min=1)  # (N, 1)
+    k = (valid.sum(-1) / (ratio * among)).floor().clamp(min=1)
     longest = max(1, int(x.size(-1) / ratio))
     lowest = torch.finfo(x.dtype).min
     top = x.masked_fill(~valid, lowest).topk(longest, dim=-1).values

@@ -31,6 +31,9 @@ def test_topk_pool():
     assert topk_pool(x, valid, 2).tolist() == [[3.5], [6.]]
     # a ratio beyond T pools the single best snippet
     assert topk_pool(x, valid, 100).tolist() == [[4.], [8.]]
+    # among two, each gets half as many
+    assert topk_pool(x, valid, 1, torch.tensor([[2.], [2.]])).tolist() \
+        == topk_pool(x, valid, 2).tolist()
 
 
 def test_rank_puts_ties_in_order_and_padding_last():

@@ -56,14 +56,14 @@ class ActionDiffFusion(nn.Module):
                output: BranchOutput,
                denoised: DenoisedOutput,
                valid: Tensor,
-               ramp: float = 1.) -> BranchOutput:
+               ramp: Tensor | float = 1.) -> BranchOutput:
         """What the losses of training see.
 
         Args:
             output (BranchOutput): Of the base.
             denoised (DenoisedOutput): Of the diffusion head.
             valid (Tensor): (N, 1, T) bool.
-            ramp (float): 0 = base alone … 1 = full fusion, the warm-up.
+            ramp (Tensor | float): 0 = base alone … 1 = full fusion.
         """
         if not self.weakens:
             return output
@@ -73,16 +73,20 @@ class ActionDiffFusion(nn.Module):
         cas = torch.cat([classes - share * above, background], 1)
         return output._replace(cas=cas * valid)
 
-    def forward(self, base: Scores, denoised: DenoisedOutput) -> Scores:
+    def forward(self,
+                base: Scores,
+                denoised: DenoisedOutput,
+                trust: Tensor | float = 1.) -> Scores:
         """What the proposals of a test are made of.
 
         Args:
             base (Scores): Of the base branch.
             denoised (DenoisedOutput): Of the diffusion head.
+            trust (Tensor | float): Factor of the weight, in [0, 1].
         """
-        return Scores(
-            base.class_score.lerp(denoised.prob, self.weight), base.attention,
-            base.video_score)
+        difference = denoised.prob - base.class_score
+        return Scores(base.class_score + self.weight * trust * difference,
+                      base.attention, base.video_score)
 
 
 def peak_ratio(score: Tensor, label: Tensor, valid: Tensor) -> Tensor:

@@ -8,23 +8,34 @@ N videos, D feature channels, C classes, T snippets.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from mmaction.registry import MODELS
+from mmengine import dist
 from torch import Tensor
 
 from ..branch import BranchOutput, Scores
 from ..localizer import DataSamples, WeakLocalizer
 from .diffusion_head import video_generators
 from .fusion import peak_ratio
-from .loss import ActionDiffLoss
+from .loss import ActionDiffLoss, branch_skill
 from .mask_generator import PseudoMask
+
+# The branch takes its full part from this skill on, and none from 0 down; the
+# data sets of docs/benchmark have 0.3 to 0.7, masks at random places -0.6.
+FULL_SKILL = 0.1
+SKILL_MOMENTUM = 0.02
 
 
 @MODELS.register_module()
 class ActionDiff(WeakLocalizer):
     """The localizer; ``loss`` and ``localize`` read like the method's figure.
+
+    How much the diffusion branch takes part follows from how well it knows
+    the masks of the training videos (:func:`branch_skill`, running average
+    over 50 iterations, stored in the checkpoint as ``skill``): where it knows
+    nothing, the base is left alone.
 
     Each part that is not given is the one of ``configs/_base_/models/
     actiondiff.py``, with its defaults: the preset for every data set.
@@ -86,13 +97,14 @@ class ActionDiff(WeakLocalizer):
             raise ValueError(f'warmup must lie in [0, 0.5], got {warmup}')
         self.warmup = warmup
         self.seed = seed
+        self.register_buffer('skill', torch.ones(()))
 
     def loss(self, inputs: Tensor, valid: Tensor, label: Tensor,
              data_samples: DataSamples) -> dict[str, Tensor]:
         """(N, D, T), (N, 1, T) bool, (N, C) -> dict of finite scalars."""
         base = self.base_branch(inputs, valid)
-        ramp = self.warmup_ramp()
-        if ramp is None:
+        progress = self.warmup_ramp()
+        if progress is None:
             losses = self.loss_module.base(base, label, valid, self.progress)
             return dict(losses, loss_diffusion=self.idle_diffusion())
 
@@ -104,6 +116,7 @@ class ActionDiff(WeakLocalizer):
             valid)
         with torch.no_grad():  # what is erased teaches the base alone
             generated = self.diffusion_head.generate(condition, valid)
+        ramp = progress * self.trust
         weakened = self.fusion.weaken(base, generated, valid, ramp)
         losses = self.loss_module(
             base,
@@ -115,6 +128,8 @@ class ActionDiff(WeakLocalizer):
             weakened=weakened,
             ramp=ramp)
         losses.setdefault('loss_diffusion', self.idle_diffusion())
+        losses['branch_skill'] = branch_skill(generated.logits, pseudo, label,
+                                              valid)
         with torch.no_grad():
             for name, output in (('base', base), ('fused', weakened)):
                 score = self.base_branch.score(output, valid).snippet_score
@@ -135,7 +150,7 @@ class ActionDiff(WeakLocalizer):
         condition = self.guide(inputs, output, pseudo, valid)
         denoised = self.diffusion_head.sample(
             condition, valid, video_generators(video_names, self.seed))
-        fused = self.fusion(base, denoised)
+        fused = self.fusion(base, denoised, self.trust)
         return fused, classes, dict(
             base_score=base.class_score,
             base_attention=base.attention,
@@ -162,7 +177,19 @@ class ActionDiff(WeakLocalizer):
             noise = torch.zeros_like(base.class_score)
         denoised = self.diffusion_head.generate(
             self.guide(inputs, output, pseudo, valid), valid, noise)
-        return self.fusion(base, denoised)
+        return self.fusion(base, denoised, self.trust)
+
+    @property
+    def trust(self) -> Tensor:
+        """The part of its weight that the branch gets, in [0, 1]."""
+        return (self.skill / FULL_SKILL).clamp(0, 1)
+
+    def end_iteration(self, log_vars: Mapping[str, Tensor]) -> None:
+        """Follow the skill of the branch, over all ranks."""
+        if 'branch_skill' in log_vars:
+            skill = log_vars['branch_skill'].detach().clone()
+            dist.all_reduce(skill, 'mean')
+            self.skill.lerp_(skill, SKILL_MOMENTUM)
 
     def guide(self, inputs: Tensor, base: BranchOutput, pseudo: PseudoMask,
               valid: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ..branch import BranchOutput
 from ..objective import WTALLoss
+from ..wtal.mil import present_logits
 from .diffusion_head import DenoisedOutput
 from .mask_generator import PseudoMask
 
@@ -105,12 +106,47 @@ def diffusion_loss(logits: Tensor, pseudo: PseudoMask, label: Tensor,
         label (Tensor): (N, C) multi-hot.
         valid (Tensor): (N, 1, T) bool.
     """
+    target, weight = mask_target(pseudo, label, valid)
+    log_prob = F.pad(logits, (0, 0, 0, 1)).log_softmax(1)
+    loss = -(target * log_prob).sum(1, keepdim=True)
+    return (loss * weight).sum() / weight.sum().clamp(min=1)
+
+
+def mask_target(pseudo: PseudoMask, label: Tensor,
+                valid: Tensor) -> tuple[Tensor, Tensor]:
+    """What the denoiser is compared with: a distribution over the K classes
+    of each snippet, (N, K, T), and the weight of the snippet, (N, 1, T)."""
     mask = pseudo.mask
     share = mask / mask.sum(1, keepdim=True).clamp(min=1)
     target = torch.cat([share, 1 - share.sum(1, keepdim=True)], 1)
-    log_prob = F.pad(logits, (0, 0, 0, 1)).log_softmax(1)
-    loss = -(target * log_prob).sum(1, keepdim=True)
     absent = (label <= 0).unsqueeze(-1) & valid
     trusted = (pseudo.weight + absent).amin(1, keepdim=True)
-    weight = trusted.maximum(mask.amax(1, keepdim=True))
-    return (loss * weight).sum() / weight.sum().clamp(min=1)
+    return target, trusted.maximum(mask.amax(1, keepdim=True))
+
+
+@torch.no_grad()
+def branch_skill(logits: Tensor, pseudo: PseudoMask, label: Tensor,
+                 valid: Tensor) -> Tensor:
+    """How much better the branch knows *when* the classes of a video occur
+    than somebody who knows how long each takes in all; a scalar in [-1, 1].
+
+    ``1 - sum_n CE_n / sum_n H_n``: CE_n is the mean cross-entropy of video n
+    between its classes (and the background) against its mask, H_n the entropy
+    of the mask's mean over time. Up to 0, the masks have no pattern that the
+    branch can tell from the features.
+
+    Args:
+        logits (Tensor): Of a pass that has not seen the mask, (N, C, T).
+        pseudo (PseudoMask): (N, C, T).
+        label (Tensor): (N, C) multi-hot.
+        valid (Tensor): (N, 1, T) bool.
+    """
+    target, weight = mask_target(pseudo, label, valid)
+    present = present_logits(logits, label)
+    log_prob = F.pad(present, (0, 0, 0, 1)).log_softmax(1)
+    size = weight.sum(-1).clamp(min=1)
+    loss = -(target * log_prob * weight).sum((1, 2)) / size[:, 0]
+    mean = (target * weight).sum(-1) / size
+    entropy = -torch.xlogy(mean, mean).sum(1)
+    skill = 1 - loss.sum() / entropy.sum().clamp(min=1e-6)
+    return skill.clamp(min=-1)

@@ -69,16 +69,15 @@ class ConvBranch(BaseBranch):
         return BranchOutput(feature, cas, (1 - cas.softmax(1)[:, -1:]) * valid)
 
     def score(self, output: BranchOutput, valid: Tensor) -> Scores:
-        """``softmax_K(cas)``; for the video its mean over the best snippets
-        of each class, and over the ladder of :data:`RATIOS`.
+        """``softmax_K(cas)``; for the video its mean over the very best
+        snippets of each class, ``T / 80`` of them.
 
         Each class of a video has a score of its own, whatever the others
         have: a softmax over pooled logits leaves nothing to the second.
         """
         class_score = output.cas.softmax(1)[:, :-1]
-        video = torch.stack(
-            [topk_pool(class_score, valid, ratio) for ratio in RATIOS])
-        return Scores(class_score, output.attention, video.mean(0))
+        return Scores(class_score, output.attention,
+                      topk_pool(class_score, valid, max(RATIOS)))
 
 
 @MODELS.register_module()
@@ -103,11 +102,14 @@ class MILLoss(WTALLoss):
             raise ValueError(f'mil_ratio must be >= 1, got {mil_ratio}')
         self.mil_ratios = mil_ratio
 
-    def pooled_loss(self, cas: Tensor, target: Tensor,
-                    valid: Tensor) -> Tensor:
+    def pooled_loss(self,
+                    cas: Tensor,
+                    target: Tensor,
+                    valid: Tensor,
+                    among: Tensor | float = 1.) -> Tensor:
         """Mean over the ratios; (N, K, T) against (N, K) multi-hot."""
         return torch.stack([
-            mil_loss(topk_pool(cas, valid, ratio), target)
+            mil_loss(topk_pool(cas, valid, ratio, among), target)
             for ratio in self.mil_ratios
         ]).mean()
 
@@ -135,7 +137,9 @@ class PresentClassLoss(MILLoss):
       cross-entropies, on a CAS for whose snippets the video's classes compete:
       ``cas_c + log(softmax over the present classes)_c`` for a present class
       c; absent classes and the background stay. A video of one class is
-      unchanged.
+      unchanged. The classes of a video share its time as well: of n classes,
+      each pools the best ``T / (r sqrt(n))`` snippets, between all having the
+      same snippets and none.
     - ``loss_present``: what is an action is one of the video's,
       ``- sum_t a_t log(sum_{c present} e^cas_c / sum_c e^cas_c) / sum_t a_t``
       with the attention a, through which no gradient flows (partial labels,
@@ -159,6 +163,8 @@ class PresentClassLoss(MILLoss):
         share = present_share(output.cas, label)
         cas = output.cas + F.pad(share * label.unsqueeze(-1), (0, 0, 0, 1))
         suppressed = suppress_background(cas, output.attention)
+        present = label.sum(1, keepdim=True).clamp(min=1).expand_as(label)
+        among = F.pad(present.sqrt(), (0, 1), value=1.)
         any_present = label.any(1, keepdim=True).unsqueeze(-1) & valid
         weight = output.attention.detach() * any_present
         logits = output.cas[:, :-1]
@@ -166,10 +172,11 @@ class PresentClassLoss(MILLoss):
             1, keepdim=True) - present_logits(logits, label).logsumexp(
                 1, keepdim=True)
         return dict(
-            loss_mil=self.pooled_loss(cas, with_background(label, 1.), valid),
+            loss_mil=self.pooled_loss(cas, with_background(label, 1.), valid,
+                                      among),
             loss_mil_suppressed=self.pooled_loss(suppressed,
                                                  with_background(label, 0.),
-                                                 valid),
+                                                 valid, among),
             loss_present=self.present_weight * ((gap * weight).sum(
                 (1, 2)) / weight.sum((1, 2)).clamp(min=1e-6)).mean())
 

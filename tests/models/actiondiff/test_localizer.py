@@ -13,6 +13,7 @@ from mmengine.logging import MessageHub
 
 from mmaction_actiondiff.models import ActionDiff
 from mmaction_actiondiff.models.actiondiff.condition import MODES
+from mmaction_actiondiff.models.actiondiff.mask_generator import PseudoMask
 
 PRESET = (
     Path(__file__).parents[3] / 'configs' / '_base_' / 'models' /
@@ -260,7 +261,9 @@ def test_diffusion_teaches_the_base_nothing_by_itself(build, shake, videos):
 
 def test_state_dict_holds_learned_tensors_only(build):
     model = build()
-    assert set(model.state_dict()) == {n for n, _ in model.named_parameters()}
+    assert set(model.state_dict()) == {
+        'skill', *(n for n, _ in model.named_parameters())
+    }
     assert all(v.dtype == torch.float32 for v in model.state_dict().values())
 
 
@@ -272,19 +275,78 @@ def test_the_logged_peak_ratios_are_those_of_base_and_fused(
     assert not losses['peak_ratio_base'].requires_grad
 
 
-def test_it_learns_where_the_actions_are(build, videos):
-    """The whole method on six videos whose class has its own channel."""
+def test_the_skill_follows_what_was_logged(build):
+    model = build()
+    assert model.trust == 1  # nothing was measured yet
+    model.end_iteration(dict(loss=torch.tensor(3.)))
+    assert model.skill == 1
+    model.end_iteration(dict(branch_skill=torch.tensor(-.5)))
+    assert model.skill == pytest.approx(.97)
+    for skill, trust in ((-.5, 0), (0, 0), (.05, .5), (.1, 1), (.6, 1)):
+        model.skill.fill_(skill)
+        assert model.trust == pytest.approx(trust)
+
+
+def test_a_branch_without_skill_leaves_the_base_alone(build, shake, videos,
+                                                      branch):
+    model = shake(build(branch, dump_snippets=True))
+    scores = {}
+    for skill in (0., .1):
+        model.skill.fill_(skill)
+        scores[skill] = torch.cat([
+            sample.pred_snippets.score - sample.pred_snippets.base_score
+            for sample in model(*videos(), mode='predict')
+        ])
+        losses = model(*videos(), mode='loss')
+        fused = {k: v for k, v in losses.items() if k.endswith('_fused')}
+        erased = losses['peak_ratio_base'] - losses['peak_ratio_fused']
+        terms = [v for k, v in fused.items() if k.startswith('loss_')]
+        assert terms and all((v != 0) == (skill > 0) for v in terms)
+        assert (erased != 0) == (skill > 0)
+    assert not scores[0.].any() and scores[.1].any()
+
+
+def planted(videos):
+    """Six videos whose class has its own channel."""
     inputs, samples = videos((40, ) * 6, ((0, ), (1, ), (2, )) * 2)
     inputs *= .3
     for i, row in enumerate(inputs):
         row[[i % 3, 6 + i % 3], 5 + i:17 + i] += 3
-    model = build('mil', dump_snippets=True)
+    return inputs, samples
+
+
+def train(model, inputs, samples, steps=120):
     optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
-    for step in range(120):
-        model.begin_iteration(step, 120)
+    for step in range(steps):
+        model.begin_iteration(step, steps)
         optimizer.zero_grad()
-        total(model(inputs, samples, mode='loss')).backward()
+        losses = model(inputs, samples, mode='loss')
+        total(losses).backward()
         optimizer.step()
+        model.end_iteration(losses)
+
+
+def test_useless_masks_get_no_weight(build, videos):
+    """Masks that are moved to a random place teach the branch nothing."""
+    model = build('mil')
+    honest = model.mask_generator
+
+    def moved(score, label, valid):
+        shift = int(torch.randint(score.size(-1), ()))
+        return PseudoMask(*(x.roll(shift, -1)
+                            for x in honest(score, label, valid)))
+
+    model.mask_generator = moved
+    train(model, *planted(videos), steps=200)
+    assert model.trust == 0
+
+
+def test_it_learns_where_the_actions_are(build, videos):
+    """The whole method, on videos whose actions are plain."""
+    inputs, samples = planted(videos)
+    model = build('mil', dump_snippets=True)
+    train(model, inputs, samples)
+    assert model.trust == 1
     for i, sample in enumerate(model(inputs, samples, mode='predict')):
         assert int(sample.pred_score.argmax()) == i % 3
         denoised = sample.pred_snippets.denoised[:, i % 3]

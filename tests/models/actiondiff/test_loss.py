@@ -8,7 +8,8 @@ import torch
 
 from mmaction_actiondiff.models import ActionDiffLoss, BranchOutput
 from mmaction_actiondiff.models.actiondiff.diffusion_head import DenoisedOutput
-from mmaction_actiondiff.models.actiondiff.loss import diffusion_loss
+from mmaction_actiondiff.models.actiondiff.loss import (branch_skill,
+                                                        diffusion_loss)
 from mmaction_actiondiff.models.actiondiff.mask_generator import PseudoMask
 
 
@@ -68,6 +69,34 @@ def test_diffusion_loss_learns_the_mask():
         diffusion_loss(logits, target, label, ones(1, 1, 10)).backward()
         optimiser.step()
     assert torch.equal((logits > 0).float(), mask)
+
+
+def test_skill_is_what_is_known_beyond_how_much():
+    mask = torch.zeros(1, 3, 8)
+    mask[0, 0, 2:4] = 1  # a quarter of the time; the classes 1, 2 are absent
+    label, valid = torch.tensor([[1., 0., 0.]]), ones(1, 1, 8)
+    target = pseudo(mask, label.unsqueeze(-1).repeat(1, 1, 8))
+    right = torch.where(mask > 0, 20., -20.)
+    assert branch_skill(right, target, label, valid) == pytest.approx(1)
+    # to know how much, 1/4 against 3/4 of background, but not when: nothing
+    amount = torch.full((1, 3, 8), log(1 / 3))
+    amount[:, 1:] = 50.  # which classes: not asked
+    assert branch_skill(amount, target, label, valid) == pytest.approx(
+        0, abs=1e-6)
+    # to answer 1/2: 1 - log 2 / H(1/4)
+    half = torch.zeros(1, 3, 8)
+    entropy = log(4.) / 4 + .75 * log(4 / 3)
+    expected = 1 - log(2.) / entropy
+    assert branch_skill(half, target, label, valid) == pytest.approx(expected)
+    assert branch_skill(-right, target, label, valid) == -1
+    # what is ignored or padded does not count
+    target.weight[0, 0, 6] = 0
+    valid[..., 7] = False
+    target.weight[..., 7] = right[0, 0, 6] = 0
+    right[..., 7] = 9.
+    assert branch_skill(right, target, label, valid) == pytest.approx(1)
+    none = pseudo(mask * 0, mask * 0)
+    assert branch_skill(half, none, label * 0, valid).isfinite()
 
 
 def batch(length=6, num_videos=2, labels=True):
