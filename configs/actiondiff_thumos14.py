@@ -14,6 +14,6 @@ custom_hooks = [
     dict(
         type='EMAHook',
         ema_type='MomentumAnnealingEMA',
-        momentum=0.001,
-        gamma=1)
+        momentum=0.002,
+        gamma=5)
 ]

@@ -125,7 +125,8 @@ class DiffusionHead(MaskHead):
             Defaults to ``ActionDiffDDIM``.
         snr_scale (float): s > 0; the smaller, the sooner noise covers the
             mask. Defaults to 0.5 (DiffAct).
-        num_inference_steps (int): S. Defaults to 8.
+        num_inference_steps (int): S. Defaults to 1: further steps make the
+            masks sharper, on real data also where they are wrong.
         num_samples (int): R; the probabilities of R samples are averaged.
             Defaults to 4.
 
@@ -142,7 +143,7 @@ class DiffusionHead(MaskHead):
                  denoiser: dict | None = None,
                  scheduler: dict | None = None,
                  snr_scale: float = 0.5,
-                 num_inference_steps: int = 8,
+                 num_inference_steps: int = 1,
                  num_samples: int = 4) -> None:
         super().__init__(num_classes, condition_channels, denoiser)
         if snr_scale <= 0:

@@ -11,6 +11,7 @@ T snippets.
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from mmaction.registry import MODELS
 from torch import Tensor, nn
 
@@ -29,11 +30,16 @@ class ActionDiffFusion(nn.Module):
 
     ``cas - w sg(p) relu(cas - mean_T cas)``,
 
-    and a test averages the class scores (:meth:`forward`),
+    which teaches the base, and averages both (:meth:`complete`),
 
-    ``(1 - w) class_score + w p``.
+    ``log((1 - w) sg(softmax_K cas) + w p_K)``,
 
-    The background, the attention and the video scores stay the base's.
+    with the background in ``p_K``, which teaches the branch what the base
+    lacks. A test averages the class scores (:meth:`forward`),
+
+    ``(1 - w) class_score + w p``;
+
+    the attention and the video scores stay the base's.
 
     Args:
         weight (float): w in [0, 1]. At test time 0 is the base alone, 1 the
@@ -72,6 +78,22 @@ class ActionDiffFusion(nn.Module):
         share = self.weight * ramp * denoised.prob.detach()
         cas = torch.cat([classes - share * above, background], 1)
         return output._replace(cas=cas * valid)
+
+    def complete(self, output: BranchOutput, denoised: DenoisedOutput,
+                 valid: Tensor) -> BranchOutput:
+        """What the branch is taught with: the average that a test makes.
+
+        Args:
+            output (BranchOutput): Of the base; gets no gradient.
+            denoised (DenoisedOutput): Of the diffusion head.
+            valid (Tensor): (N, 1, T) bool.
+        """
+        base = output.cas.detach().softmax(1)
+        branch = F.pad(denoised.logits, (0, 0, 0, 1)).softmax(1)
+        both = base.lerp(branch, self.weight)
+        return BranchOutput(output.feature.detach(),
+                            (both + 1e-6).log() * valid,
+                            (1 - both[:, -1:]) * valid)
 
     def forward(self,
                 base: Scores,

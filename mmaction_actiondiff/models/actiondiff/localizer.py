@@ -114,10 +114,10 @@ class ActionDiff(WeakLocalizer):
         denoised = self.diffusion_head(
             pseudo, self.condition.hide(condition, pseudo.agnostic, valid),
             valid)
-        with torch.no_grad():  # what is erased teaches the base alone
-            generated = self.diffusion_head.generate(condition, valid)
+        generated = self.diffusion_head.generate(condition, valid)
         ramp = progress * self.trust
         weakened = self.fusion.weaken(base, generated, valid, ramp)
+        completed = self.fusion.complete(base, generated, valid)
         losses = self.loss_module(
             base,
             label,
@@ -126,6 +126,7 @@ class ActionDiff(WeakLocalizer):
             pseudo=pseudo,
             denoised=denoised,
             weakened=weakened,
+            completed=completed,
             ramp=ramp)
         losses.setdefault('loss_diffusion', self.idle_diffusion())
         losses['branch_skill'] = branch_skill(generated.logits, pseudo, label,

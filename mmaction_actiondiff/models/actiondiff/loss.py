@@ -21,17 +21,18 @@ from .mask_generator import PseudoMask
 
 @MODELS.register_module()
 class ActionDiffLoss(nn.Module):
-    """``L_base + w_d L_diffusion + ramp w_f L_fused``.
+    """``L_base + w_d L_diffusion + ramp (w_f L_fused + w_c L_completed)``.
 
-    ``L_fused`` are the classification terms of the base's loss on the
-    weakened output. A weight of 0 switches a term off, and it is then not
-    computed.
+    ``L_fused`` and ``L_completed`` are the classification terms of the base's
+    loss on the weakened and on the completed output. A weight of 0 switches a
+    term off, and it is then not computed.
 
     Args:
         base (dict, optional): Config of the base branch's loss
             (``models/wtal``). Defaults to ``PresentClassLoss``.
         diffusion_weight (float): w_d. Defaults to 1.
         fused_weight (float): w_f. Defaults to 1.
+        completed_weight (float): w_c. Defaults to 1.
 
     Raises:
         ValueError: When ``base`` is no loss of a base branch.
@@ -40,7 +41,8 @@ class ActionDiffLoss(nn.Module):
     def __init__(self,
                  base: dict | None = None,
                  diffusion_weight: float = 1.,
-                 fused_weight: float = 1.) -> None:
+                 fused_weight: float = 1.,
+                 completed_weight: float = 1.) -> None:
         super().__init__()
         self.base = MODELS.build({'type': 'PresentClassLoss', **(base or {})})
         if not isinstance(self.base, WTALLoss):
@@ -48,6 +50,7 @@ class ActionDiffLoss(nn.Module):
                              f'{type(self.base).__name__}')
         self.diffusion_weight = diffusion_weight
         self.fused_weight = fused_weight
+        self.completed_weight = completed_weight
 
     def forward(self,
                 output: BranchOutput,
@@ -58,7 +61,8 @@ class ActionDiffLoss(nn.Module):
                 pseudo: PseudoMask,
                 denoised: DenoisedOutput,
                 weakened: BranchOutput,
-                ramp: float = 1.) -> dict[str, Tensor]:
+                completed: BranchOutput,
+                ramp: Tensor | float = 1.) -> dict[str, Tensor]:
         """All terms.
 
         Args:
@@ -71,7 +75,8 @@ class ActionDiffLoss(nn.Module):
                 head, from the noised mask.
             weakened (BranchOutput): ``output``, weakened by what the head
                 makes of pure noise.
-            ramp (float): Progress of the warm-up in [0, 1].
+            completed (BranchOutput): ``output``, averaged with the same.
+            ramp (Tensor | float): How far both take part, in [0, 1].
 
         Returns:
             dict[str, Tensor]: Finite scalars, every key starts with
@@ -81,12 +86,16 @@ class ActionDiffLoss(nn.Module):
         if self.diffusion_weight:
             losses['loss_diffusion'] = self.diffusion_weight * diffusion_loss(
                 denoised.logits, pseudo, label, valid)
-        if self.fused_weight and weakened is not output:
-            terms = self.base.classify(weakened, label, valid)
-            losses.update({
-                f'{name}_fused': self.fused_weight * ramp * term
-                for name, term in terms.items()
-            })
+        for kind, weight, fused in (('fused', self.fused_weight *
+                                     (weakened is not output), weakened),
+                                    ('completed', self.completed_weight,
+                                     completed)):
+            if weight:
+                terms = self.base.classify(fused, label, valid)
+                losses.update({
+                    f'{name}_{kind}': weight * ramp * term
+                    for name, term in terms.items()
+                })
         return losses
 
 

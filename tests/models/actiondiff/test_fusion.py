@@ -54,6 +54,22 @@ def test_erasing_lowers_peaks_and_passes_no_gradient_to_the_denoiser():
     assert peak_ratio(fused.cas[:, :3].exp(), LABEL, VALID) <= before
 
 
+def test_completing_by_hand():
+    # softmax (3/4, background 1/4) of the base, (1/3, 2/3) of the branch
+    cas = torch.tensor([[[3.], [1.]]]).log().requires_grad_()
+    logits = torch.tensor([[[.5]]]).log().requires_grad_()
+    output = BranchOutput(cas, cas, torch.ones(1, 1, 1))
+    denoised = DenoisedOutput(logits, logits.sigmoid(), logits)
+    both = ActionDiffFusion(weight=.25).complete(output, denoised,
+                                                 VALID[:1, :, :1])
+    share = .75 * 3 / 4 + .25 / 3
+    torch.testing.assert_close(both.cas.exp(),
+                               torch.tensor([[[share], [1 - share]]]))
+    torch.testing.assert_close(both.attention, torch.tensor([[[share]]]))
+    both.cas.sum().backward()
+    assert cas.grad is None and logits.grad != 0
+
+
 def test_padding_stays_zero():
     output = base()
     valid = torch.arange(8).expand(2, 1, 8) < 5

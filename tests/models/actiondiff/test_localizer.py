@@ -234,22 +234,39 @@ def test_what_is_erased_teaches_the_base_alone(build, shake, videos):
     assert learned == {'base_branch'}
 
 
+def test_what_is_completed_teaches_the_branch_alone(build, shake, videos):
+    model = shake(build()).train()
+    losses = model(*videos(), mode='loss')
+    sum(v for k, v in losses.items() if k.endswith('_completed')).backward()
+    learned = {
+        n.split('.')[0]
+        for n, p in model.named_parameters() if p.grad is not None
+    }
+    assert learned == {'condition', 'diffusion_head'}
+
+
 def test_what_is_fused_does_not_give_the_labels_away(build, shake, videos,
                                                      monkeypatch):
     # Only the labels of the second call differ; the fused scores must not.
     model = shake(build())
     fused = []
-    weaken = model.fusion.weaken
 
-    def spy(*args):
-        fused.append(weaken(*args))
-        return fused[-1]
+    def spy(kind):
+        fuse = getattr(model.fusion, kind)
 
-    monkeypatch.setattr(model.fusion, 'weaken', spy)
+        def call(*args):
+            fused.append(fuse(*args))
+            return fused[-1]
+
+        monkeypatch.setattr(model.fusion, kind, call)
+
+    spy('weaken')
+    spy('complete')
     for labels in (((0, ), (1, )), ((2, ), (0, 2))):
         torch.manual_seed(3)
         model(*videos(labels=labels), mode='loss')
-    torch.testing.assert_close(fused[0].cas, fused[1].cas)
+    for first, second in zip(fused[:2], fused[2:]):
+        torch.testing.assert_close(first.cas, second.cas)
 
 
 def test_diffusion_teaches_the_base_nothing_by_itself(build, shake, videos):

@@ -122,13 +122,18 @@ def batch(length=6, num_videos=2, labels=True):
         pseudo=pseudo(mask,
                       label.unsqueeze(-1) + mask * 0),
         denoised=denoised,
-        weakened=output())
+        weakened=output(),
+        completed=output())
 
 
 TERMS = dict(
     diffusion_weight=['loss_diffusion'],
     fused_weight=[
         'loss_mil_fused', 'loss_mil_suppressed_fused', 'loss_present_fused'
+    ],
+    completed_weight=[
+        'loss_mil_completed', 'loss_mil_suppressed_completed',
+        'loss_present_completed'
     ])
 
 
@@ -153,7 +158,7 @@ def test_ramp_scales_what_comes_after_the_fusion():
     given, loss = batch(), ActionDiffLoss()
     full, half = loss(**given), loss(**given, ramp=.5)
     for key, value in full.items():
-        factor = .5 if key.endswith('_fused') else 1
+        factor = .5 if key.endswith(('_fused', '_completed')) else 1
         torch.testing.assert_close(half[key], value * factor)
 
 
