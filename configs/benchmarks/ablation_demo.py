@@ -25,6 +25,9 @@ ablations = [
         'no_fused_loss': ('no losses on the weakened output', {
             'model.loss.fused_weight': 0.
         }),
+        'no_completed_loss': ('no losses on the completed output', {
+            'model.loss.completed_weight': 0.
+        }),
         'no_weakening': ('training erases nothing', {
             'model.fusion.weakens': False
         }),
@@ -59,8 +62,8 @@ ablations = [
         'test_diffusion': ('the diffusion alone makes the proposals', {
             'model.fusion.weight': 1.
         }),
-        'one_step': ('1 sampling step (8)', {
-            'model.diffusion_head.num_inference_steps': 1
+        'steps': ('8 sampling steps (1)', {
+            'model.diffusion_head.num_inference_steps': 8
         }),
         'one_sample': ('1 sample (4)', {
             'model.diffusion_head.num_samples': 1
