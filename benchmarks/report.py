@@ -14,43 +14,38 @@ from mmengine.config import Config
 from .plan import FAMILIES
 
 
-def mean_std(values: Sequence[float]) -> dict[str, float | None]:
-    """Mean and standard deviation of the sample (None for one value)."""
-    std = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return dict(mean=float(np.mean(values)), std=std)
+def mean_std(values: Iterable[float | None]) -> dict | None:
+    """Mean and standard deviation of the sample (None for one value) of the
+    values that there are; None without any."""
+    own = [value for value in values if value is not None]
+    if not own:
+        return None
+    std = float(np.std(own, ddof=1)) if len(own) > 1 else None
+    return dict(mean=float(np.mean(own)), std=std)
 
 
 def paired_difference(first: Mapping[int, float],
                       second: Mapping[int, float]) -> dict | None:
-    """Difference of two entries, seed by seed.
-
-    Args:
-        first, second (Mapping[int, float]): Value by seed.
+    """Difference of two entries, whose values are given by seed.
 
     Returns:
         dict, optional: ``seeds`` that both have, ``mean`` of the differences
         and its ``standard_error`` (standard deviation of the sample over
         ``sqrt(n)``; None for one seed). None without a common seed.
     """
-    seeds = sorted(set(first) & set(second))
-    if not seeds:
+    seeds = sorted(first.keys() & second.keys())
+    found = mean_std(first[seed] - second[seed] for seed in seeds)
+    if found is None:
         return None
-    found = mean_std([first[seed] - second[seed] for seed in seeds])
     error = found['std'] and found['std'] / len(seeds)**0.5
     return dict(seeds=seeds, mean=found['mean'], standard_error=error)
 
 
 def share_of_gap(value: Mapping[int, float], base: Mapping[int, float],
                  ceiling: Mapping[int, float]) -> float | None:
-    """Part of the gap from base to ceiling that is closed, in percent.
-
-    Args:
-        value, base, ceiling (Mapping[int, float]): Value by seed.
-
-    Returns:
-        float, optional: Of the means over the seeds that all three have; None
-        without one, and where the ceiling is not above the base.
-    """
+    """Part of the gap from base to ceiling that is closed, in percent, by the
+    means over the seeds that all three have; None without one, and where the
+    ceiling is not above the base."""
     seeds = value.keys() & base.keys() & ceiling.keys()
     own, low, high = (
         np.sum([values[seed] for seed in seeds])
@@ -66,12 +61,12 @@ def merged(descriptions: Iterable[Mapping]) -> dict[str, Any]:
     found: dict[str, dict[str, Any]] = {}
     for description in descriptions:
         for key, value in description.items():
-            for text in str(value).split(' / '):
-                found.setdefault(key, {})[text] = value
+            found.setdefault(key, {}).update(
+                dict.fromkeys(str(value).split(' / '), value))
     return {
         key:
-        ' / '.join(sorted(values)) if len(values) > 1 else values.popitem()[1]
-        for key, values in found.items()
+        ' / '.join(sorted(texts)) if len(texts) > 1 else texts.popitem()[1]
+        for key, texts in found.items()
     }
 
 
@@ -119,10 +114,10 @@ def entry_row(bench: Config, name: str, runs: Mapping[int, dict],
     """What the runs of one entry have found."""
     entry = bench.entries[name]
     runs = dict(sorted(runs.items()))
+    first = next(iter(runs.values()))
     every = [run['metrics'] for run in runs.values()]
-    keys = entry.get('metrics') or dict.fromkeys(key for own in every
-                                                 for key in own)
-    metrics = {key: over_seeds(every, key) for key in keys}
+    keys = entry.get('metrics') or dict.fromkeys(sum(map(list, every), []))
+    metrics = {key: mean_std(own.get(key) for own in every) for key in keys}
 
     def pick(pattern: str) -> dict[str, dict | None]:
         """By what follows the last @."""
@@ -131,52 +126,49 @@ def entry_row(bench: Config, name: str, runs: Mapping[int, dict],
             for key, value in metrics.items() if fullmatch(pattern, key)
         }
 
-    average = [
-        own[bench.main_metric] for own in every
-        if own.get(bench.main_metric) is not None
-    ]
-    best = [
-        max(run['history'].values()) for run in runs.values() if run['history']
-    ]
+    average = [own.get(bench.main_metric) for own in every]
     singles = pick(r'det/mAP@[^:]+')
-    first = next(iter(runs.values()))
-    costs = ('train_seconds', 'inference_ms', 'peak_memory_mb',
-             'peak_gpu_memory_mb')
-    return {
-        'family': entry.family,
-        'label': entry.label,
-        'block': entry.get('block'),
-        'note': entry.get('note'),
-        'config': entry.config.replace('{data}', bench.data),
-        'seeds': list(runs),
-        'missing_seeds': [seed for seed in seeds if seed not in runs],
-        'iteration': first['iteration'],
-        'average': average,
-        **(mean_std(average) if average else dict(mean=None, std=None)),
-        'mAP': singles,
-        'mAP_by_seed': {
+    return dict(
+        family=entry.family,
+        label=entry.label,
+        block=entry.get('block'),
+        note=entry.get('note'),
+        config=entry.config.replace('{data}', bench.data),
+        seeds=list(runs),
+        missing_seeds=[seed for seed in seeds if seed not in runs],
+        iteration=first['iteration'],
+        average=[value for value in average if value is not None],
+        **(mean_std(average) or dict(mean=None, std=None)),
+        mAP=singles,
+        mAP_by_seed={
             thr: [own.get(f'det/mAP@{thr}') for own in every]
             for thr in singles
         },
-        'averages': pick(r'det/mAP@.+:.+'),
-        'video_acc': metrics.get('det/video_acc'),
-        'other_averages': {
+        averages=pick(r'det/mAP@.+:.+'),
+        video_acc=metrics.get('det/video_acc'),
+        other_averages={
             key: value
             for key, value in metrics.items()
             if fullmatch(r'(?!det/).*/mAP@.+:.+', key)
         },
-        'best_on_test': mean_std(best) if best else None,
-        'parameters': first['parameters'],
-        **{key: over_seeds(runs.values(), key)
-           for key in costs},
-        'AR@AN': pick(r'proposal/AR@.+')
-    }  # yapf: disable
+        best_on_test=mean_std(
+            max(run['history'].values(), default=None)
+            for run in runs.values()),
+        parameters=first['parameters'],
+        **{
+            key: mean_std(run.get(key) for run in runs.values())
+            for key in ('train_seconds', 'inference_ms', 'peak_memory_mb',
+                        'peak_gpu_memory_mb')
+        },
+        **{'AR@AN': pick(r'proposal/AR@.+')})
 
 
-def over_seeds(runs: Iterable[Mapping], key: str) -> dict | None:
-    """Mean and deviation of the runs that have a value."""
-    values = [run[key] for run in runs if run.get(key) is not None]
-    return mean_std(values) if values else None
+def by_seed(row: Mapping, values: Sequence[float | None]) -> dict[int, float]:
+    """The values of a row's runs, where there are any."""
+    return {
+        seed: value
+        for seed, value in zip(row['seeds'], values) if value is not None
+    }
 
 
 def compare(bench: Config, entries: Mapping[str, dict]) -> list[dict]:
@@ -210,14 +202,6 @@ def compare(bench: Config, entries: Mapping[str, dict]) -> list[dict]:
             differences.append(
                 dict(first=first, second=second, **found, by_tiou=by_tiou))
     return differences
-
-
-def by_seed(row: Mapping, values: Sequence[float | None]) -> dict[int, float]:
-    """The values of a row's runs, where there are any."""
-    return {
-        seed: value
-        for seed, value in zip(row['seeds'], values) if value is not None
-    }
 
 
 def write(path: Path, text: str) -> None:
