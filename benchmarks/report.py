@@ -163,41 +163,33 @@ def entry_row(bench: Config, name: str, runs: Mapping[int, dict],
         **{'AR@AN': pick(r'proposal/AR@.+')})
 
 
-def by_seed(row: Mapping, values: Sequence[float | None]) -> dict[int, float]:
-    """The values of a row's runs, where there are any."""
-    return {
-        seed: value
-        for seed, value in zip(row['seeds'], values) if value is not None
-    }
-
-
 def compare(bench: Config, entries: Mapping[str, dict]) -> list[dict]:
     """Relate each row to base and ceiling; the differences asked for."""
-    averages = {
-        name: by_seed(row, row['average'])
-        for name, row in entries.items()
-    }
-    base = averages.get(bench.base, {})
-    ceiling = averages.get(bench.ceiling, {})
+
+    def by_seed(name: str, thr: str | None = None) -> dict[int, float]:
+        """The values of an entry's runs, where there are any."""
+        row = entries.get(name, dict(seeds=[], average=[], mAP_by_seed={}))
+        values = row['mAP_by_seed'].get(thr, ()) if thr else row['average']
+        return {
+            seed: value
+            for seed, value in zip(row['seeds'], values) if value is not None
+        }
+
     for name, row in entries.items():
-        own = averages[name]
+        own, base = by_seed(name), by_seed(bench.base)
         row['minus_base'] = None
         if name != bench.base:
             row['minus_base'] = paired_difference(own, base)
-        row['share_of_gap'] = share_of_gap(own, base, ceiling)
+        row['share_of_gap'] = share_of_gap(own, base, by_seed(bench.ceiling))
     differences = []
     for first, second in bench.compare:
-        found = paired_difference(
-            averages.get(first, {}), averages.get(second, {}))
+        found = paired_difference(by_seed(first), by_seed(second))
         if found:
-            one, other = entries[first], entries[second]
             by_tiou = {
                 thr:
-                paired_difference(
-                    by_seed(one, values),
-                    by_seed(other, other['mAP_by_seed'][thr]))
-                for thr, values in one['mAP_by_seed'].items()
-                if thr in other['mAP_by_seed']
+                paired_difference(by_seed(first, thr), by_seed(second, thr))
+                for thr in entries[first]['mAP_by_seed']
+                if thr in entries[second]['mAP_by_seed']
             }
             differences.append(
                 dict(first=first, second=second, **found, by_tiou=by_tiou))
@@ -251,49 +243,39 @@ def results_of(entry: Mapping, report: Mapping, thrs: Sequence[str],
                average: str) -> dict[str, str]:
     """Cells of the first table."""
     gap = entry['share_of_gap']
-    single = {thr: entry['mAP'].get(thr) for thr in thrs}
-    return {
-        'method': entry['label'],
-        'family': entry['family'],
-        **{
-            thr: number(found and dict(mean=found['mean']))
-            for thr, found in single.items()
-        }, f'**{average}**': f'**{number(entry)}**',
-        f'− {report["base"]}': number(entry['minus_base'], sign='+'),
-        'gap closed': '–' if gap is None else f'{gap:.0f} %',
-        'AR@100': number(entry['AR@AN'].get('100')),
-        'best on test (test-selected)': number(entry['best_on_test'])
-    }
+    cells = dict(method=entry['label'], family=entry['family'])
+    for thr in thrs:
+        found = entry['mAP'].get(thr)
+        cells[thr] = number(found and dict(mean=found['mean']))
+    cells[f'**{average}**'] = f'**{number(entry)}**'
+    cells[f'− {report["base"]}'] = number(entry['minus_base'], sign='+')
+    cells['gap closed'] = '–' if gap is None else f'{gap:.0f} %'
+    cells['AR@100'] = number(entry['AR@AN'].get('100'))
+    cells['best on test (test-selected)'] = number(entry['best_on_test'])
+    return cells
 
 
 def costs_of(entry: Mapping, average: str) -> dict[str, str]:
     """Cells of the second table."""
     others = {**entry['averages'], **entry['other_averages']}
     texts = [f'{k} {number(v)}' for k, v in others.items() if k != average]
-    gpu = entry['peak_gpu_memory_mb']
+    memory = number(entry['peak_memory_mb'], 0)
+    if gpu := entry['peak_gpu_memory_mb']:
+        memory += f' + {gpu["mean"]:.0f} on the GPU'
+    recall = {n: number(entry['AR@AN'].get(n)) for n in ('1', '5', '10')}
     return {
-        'method':
-        entry['label'],
-        'seeds':
-        str(len(entry['seeds'])),
-        'iterations':
-        str(entry['iteration']),
+        'method': entry['label'],
+        'seeds': str(len(entry['seeds'])),
+        'iterations': str(entry['iteration']),
         **{
-            f'AR@{n}': number(entry['AR@AN'].get(n))
-            for n in ('1', '5', '10')
-        }, 'video accuracy':
-        number(entry['video_acc']),
-        'other averages':
-        '; '.join(texts) or '–',
-        'parameters':
-        f'{entry["parameters"] / 1e6:.2f} M',
-        'training (s)':
-        number(entry['train_seconds'], 0),
-        'inference (ms/video)':
-        number(entry['inference_ms']),
-        'peak memory (MB)':
-        number(entry['peak_memory_mb'], 0) +
-        (f' + {gpu["mean"]:.0f} on the GPU' if gpu else '')
+            f'AR@{n}': text
+            for n, text in recall.items()
+        }, 'video accuracy': number(entry['video_acc']),
+        'other averages': '; '.join(texts) or '–',
+        'parameters': f'{entry["parameters"] / 1e6:.2f} M',
+        'training (s)': number(entry['train_seconds'], 0),
+        'inference (ms/video)': number(entry['inference_ms']),
+        'peak memory (MB)': memory
     }
 
 
@@ -339,8 +321,7 @@ def markdown(bench: Config, report: Mapping) -> str:
         f'mAP (%) by tIoU, **{average}** their mean ± standard deviation over '
         'the seeds.', ''
     ]
-    blocks = ordered(report)
-    for block, members in blocks.items():
+    for block, members in ordered(report).items():
         lines += [f'**{block}**', ''] if block else []
         lines += table([results_of(e, report, thrs, average) for e in members])
     for found in report['differences']:
@@ -351,35 +332,27 @@ def markdown(bench: Config, report: Mapping) -> str:
         lines.append(f'* {first} − {second}, paired by seed: '
                      f'**{number(found, 2, "+")}** (standard error; '
                      f'{len(found["seeds"])} seeds); by tIoU: {by_tiou}')
-    members = [entry for group in blocks.values() for entry in group]
-    lines += [
-        '', '## Recall, other averages, cost', '',
-        *table([costs_of(entry, average) for entry in members]), '## Columns',
-        '',
-        COLUMNS.format(base=report['base'])
-    ]
-    lines += [f'* {e["label"]}: {e["note"]}' for e in members if e['note']]
+    members = sum(ordered(report).values(), [])
     missing = report['missing'] + [
         f'{name} (seeds {entry["missing_seeds"]})'
         for name, entry in entries.items() if entry['missing_seeds']
     ]
-    if missing:
-        lines += ['', f'Not finished: {", ".join(missing)}.']
-    lines += [
-        '',
+    return '\n'.join([
+        *lines, '', '## Recall, other averages, cost', '',
+        *table([costs_of(entry, average)
+                for entry in members]), '## Columns', '',
+        COLUMNS.format(base=report['base']), *(f'* {e["label"]}: {e["note"]}'
+                                               for e in members if e['note']),
+        *(['', f'Not finished: {", ".join(missing)}.'] if missing else []), '',
         environment(report), '', f'![mean mAP]({report["name"]}.png)', ''
-    ]
-    return '\n'.join(lines)
+    ])
 
 
 def chart(bench: Config, report: Mapping, path: Path) -> None:
     """Bars of the mean average."""
     from matplotlib.figure import Figure
 
-    entries = [
-        entry for group in ordered(report).values() for entry in group
-        if entry['average']
-    ]
+    entries = [e for e in sum(ordered(report).values(), []) if e['average']]
     if not entries:
         return
     figure = Figure(
