@@ -1,5 +1,5 @@
 # Copyright (c) mmaction_actiondiff contributors. All rights reserved.
-"""Why the mAP moved: what the curves and proposals of each model look like.
+"""Why the mAP moved: what the curves of each model look like.
 
 Dump the predictions once per model and seed, then compare the models:
 
@@ -25,55 +25,14 @@ from mmengine.registry import init_default_scope
 
 from mmaction_actiondiff import cli
 from mmaction_actiondiff.dumps import load_dump
-from mmaction_actiondiff.evaluation import (Detections, GroundTruth,
-                                            PseudoMaskQuality, temporal_iou)
+from mmaction_actiondiff.evaluation import PseudoMaskQuality
 from mmaction_actiondiff.evaluation.metrics import ground_truth_of, to_numpy
 
 from . import BenchmarkError
-from .report import number, over_seeds, save, table
+from .report import mean_std, number, save, table
 
 #: Class scores of ``pred_snippets``; a model without fusion has the last only.
 STAGES = dict(before='base_score', after='score')
-#: Parts of an instance in the generated data, in the order of ``phases``.
-PHASES = ('start-up', 'core', 'tail')
-#: Predictions of a class in a video that recall looks at.
-TOP = 3
-
-#: By the name of the video: label and spans (3, 2) of each instance.
-Phases = Mapping[str, Sequence[tuple[int, np.ndarray]]]
-
-# -- Measures -----------------------------------------------------------------
-
-
-def bin_names(edges: Sequence[float]) -> list[str]:
-    """Names of the bins of lengths (s); each begins with its lower edge."""
-    inner = [f'{a:g}–{b:g} s' for a, b in zip(edges, edges[1:])]
-    return [f'< {edges[0]:g} s', *inner, f'≥ {edges[-1]:g} s']
-
-
-def length_bins(segments: np.ndarray, edges: Sequence[float]) -> np.ndarray:
-    """Bin (G,) of each segment (G, 2) by its length."""
-    # rounded: 4.2 - 3.6 is as long as 0.6
-    return np.digitize(np.round(segments[:, 1] - segments[:, 0], 6), edges)
-
-
-def count_instances(samples: Sequence[Mapping],
-                    edges: Sequence[float]) -> dict[str, int]:
-    """Number of ground-truth instances, ``all`` and in each bin."""
-    bins = [length_bins(ground_truth_of(s).segments, edges) for s in samples]
-    count = np.bincount(np.concatenate(bins), minlength=len(edges) + 1)
-    return dict(
-        all=int(count.sum()), **dict(zip(bin_names(edges), count.tolist())))
-
-
-def read_phases(database: Mapping[str, Any], classes: Sequence[str]) -> Phases:
-    """The phases that annotations (ActivityNet schema) may have."""
-    index = {name: i for i, name in enumerate(classes)}
-    return {
-        name: [(index[item['label']], np.array(item['phases']))
-               for item in video.get('annotations', ()) if 'phases' in item]
-        for name, video in database.items()
-    }
 
 
 def peak_ratio(score: np.ndarray) -> np.ndarray:
@@ -110,19 +69,6 @@ def coverage(score: np.ndarray, spans: np.ndarray, labels: np.ndarray,
         where=total > 0)
 
 
-def recalled(truth: GroundTruth, found: Detections) -> np.ndarray:
-    """Which instances (G,) one of the best :data:`TOP` predictions of their
-    class in the video overlaps with tIoU >= 0.5."""
-    hit = np.zeros(len(truth.labels), dtype=bool)
-    for label in np.unique(truth.labels):
-        own = truth.labels == label
-        rival = np.flatnonzero(found.labels == label)
-        best = rival[np.argsort(-found.scores[rival], kind='stable')[:TOP]]
-        iou = temporal_iou(truth.segments[own, None], found.segments[best])
-        hit[own] = (iou >= 0.5).any(1)
-    return hit
-
-
 def mask_quality(samples: Sequence[Mapping], curve: str) -> dict[str, float]:
     """Precision, recall and IoU (%) of a curve above 0.5, by snippet.
 
@@ -140,37 +86,23 @@ def mask_quality(samples: Sequence[Mapping], curve: str) -> dict[str, float]:
     return {key: value for key, value in found.items() if value == value}
 
 
-def measure(samples: Sequence[Mapping[str, Any]], edges: Sequence[float],
-            phases: Phases) -> dict[str, float]:
+def measure(samples: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """All measures of one test.
 
     Args:
         samples (Sequence[Mapping]): What ``tools/test.py --dump`` stores,
-            with ``gt_instances``, ``pred_instances``, ``pred_snippets``.
-        edges (Sequence[float]): Between the bins of lengths, in seconds.
-        phases (Mapping): What :func:`read_phases` returns; may be empty.
+            with ``gt_instances`` and ``pred_snippets``.
 
     Returns:
         dict[str, float]: ``peak_ratio/WHEN`` (mean over the present classes
-        of each video) and, in percent, ``coverage/WHEN`` and ``PHASE/WHEN``
-        (mean over the instances), ``recall/all``, ``recall/BIN``, and
-        ``CURVE/precision``, ``/recall``, ``/tiou`` of ``mask`` and
-        ``denoised``; WHEN as in :data:`STAGES`. What a test has not, or has
-        no instance for, is left out.
+        of each video) and, in percent, ``coverage/WHEN`` (mean over the
+        instances), and ``CURVE/precision``, ``/recall``, ``/tiou`` of
+        ``mask`` and ``denoised``; WHEN as in :data:`STAGES`. What a test has
+        not is left out.
     """
     values: dict[str, list[np.ndarray]] = defaultdict(list)
     for sample in samples:
-        truth, proposals = ground_truth_of(sample), sample['pred_instances']
-        hit = recalled(
-            truth,
-            Detections(
-                to_numpy(proposals['segments'], -1, 2),
-                to_numpy(proposals['labels'], -1, dtype=np.int64),
-                to_numpy(proposals['scores'], -1)))
-        values['recall/all'].append(hit)
-        length = length_bins(truth.segments, edges)
-        for place, name in enumerate(bin_names(edges)):
-            values[f'recall/{name}'].append(hit[length == place])
+        truth = ground_truth_of(sample)
         for when, curve in STAGES.items():
             if curve not in sample['pred_snippets']:
                 continue
@@ -182,17 +114,12 @@ def measure(samples: Sequence[Mapping[str, Any]], edges: Sequence[float],
             values[f'peak_ratio/{when}'].append(
                 peak_ratio(score[:, np.unique(truth.labels)]))
             values[f'coverage/{when}'].append(
-                coverage(score, truth.segments, truth.labels, centre))
-            for label, spans in phases.get(sample['video_name'], ()):
-                shares = coverage(score, spans, np.full(3, label), centre)
-                for phase, share in zip(PHASES, shares):
-                    values[f'{phase}/{when}'].append(np.array([share]))
-    found = {}
-    for key, parts in values.items():
-        every = np.concatenate(parts).astype(float)
-        if not np.isnan(every).all():
-            scale = 1 if key.startswith('peak_ratio') else 100
-            found[key] = scale * float(np.nanmean(every))
+                100 * coverage(score, truth.segments, truth.labels, centre))
+    found = {
+        key: float(np.nanmean(np.concatenate(parts)))
+        for key, parts in values.items()
+        if not np.isnan(np.concatenate(parts)).all()
+    }
     for curve in ('mask', 'denoised'):
         if all(curve in sample['pred_snippets'] for sample in samples):
             found.update({
@@ -200,9 +127,6 @@ def measure(samples: Sequence[Mapping[str, Any]], edges: Sequence[float],
                 for key, value in mask_quality(samples, curve).items()
             })
     return found
-
-
-# -- The command --------------------------------------------------------------
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -219,12 +143,6 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help='files written by tools/test.py --dump, one per seed')
     parser.add_argument(
         '--out', required=True, help='path of .md and .json, without it')
-    parser.add_argument(
-        '--edges',
-        type=float,
-        nargs='+',
-        default=[0.6, 1.5],
-        help='lengths (s) between short, middle and long instances')
     cli.add_config_options(parser, 'override settings of the config')
     parser.set_defaults(work_dir=None, launcher='none', local_rank=0)
     args = parser.parse_args(argv)
@@ -233,8 +151,6 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     if len(args.runs) < len(runs) or not all(
             name and all(files) for name, files in args.runs.items()):
         parser.error('--runs needs NAME=DUMP[,DUMP], each name once')
-    if args.edges != sorted(set(args.edges)) or not args.edges[0] > 0:
-        parser.error(f'--edges must be > 0 and rise, got {args.edges}')
     return args
 
 
@@ -249,7 +165,6 @@ def summarise(args: argparse.Namespace) -> dict:
     init_default_scope(cfg.get('default_scope', 'mmaction'))
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
     database = mmengine.load(dataset.ann_file)['database']
-    phases = read_phases(database, dataset.metainfo['classes'])
     videos: set[str] = set()
     runs = {}
     for name, files in args.runs.items():
@@ -271,43 +186,40 @@ def summarise(args: argparse.Namespace) -> dict:
                 raise BenchmarkError(
                     f'{path} has other videos than the first dump, such as '
                     f'{min(own ^ videos)}')
-            seeds.append(measure(samples, args.edges, phases))
+            seeds.append(measure(samples))
         keys = dict.fromkeys(key for found in seeds for key in found)
-        measures = {key: over_seeds(seeds, key) for key in keys}
-        runs[name] = dict(files=len(files), measures=measures)
+        runs[name] = dict(
+            files=len(files),
+            measures={
+                key: mean_std(found.get(key) for found in seeds)
+                for key in keys
+            })
     return dict(
         name=Path(args.out).name,
         data=dataset.metainfo.get('dataset_name'),
         num_videos=len(videos),
-        instances=count_instances(samples, args.edges),
-        top=TOP,
+        num_gt=sum(len(ground_truth_of(s).labels) for s in samples),
         runs=runs)
 
 
 def markdown(report: Mapping) -> str:
     """The report to read."""
     runs = report['runs']
-    bins = report['instances']
     keys = dict.fromkeys(k for run in runs.values() for k in run['measures'])
-    rows = []
-    for key in keys:
-        what, _, where = key.partition('/')
-        name = f'{what.replace("_", " ")}, {where.replace("tiou", "IoU")}'
-        if where in bins:
-            name += f' ({bins[where]})'
-        rows.append({
-            'measure': name,
-            **{
-                k: number(run['measures'].get(key))
-                for k, run in runs.items()
-            }
-        })
+    rows = [{
+        'measure':
+        key.replace('/', ', ').replace('_', ' ').replace('tiou', 'IoU'),
+        **{
+            k: number(run['measures'].get(key))
+            for k, run in runs.items()
+        }
+    } for key in keys]
     files = ', '.join(f'{name} {run["files"]}' for name, run in runs.items())
     return '\n'.join([
         f'# Mechanism: {report["name"]}', '',
         f'Test data `{report["data"]}`: {report["num_videos"]} videos, '
-        f'{bins["all"]} instances. Mean ± standard deviation over the seeds '
-        f'({files}). All but the peak ratio in percent. Made by '
+        f'{report["num_gt"]} instances. Mean ± standard deviation over the '
+        f'seeds ({files}). All but the peak ratio in percent. Made by '
         '`python -m benchmarks.mechanism`.', '', *table(rows),
         '* **before**, **after**: the score of the base, and the one that '
         'makes the proposals; a model without fusion has the latter only.',
@@ -315,12 +227,6 @@ def markdown(report: Mapping) -> str:
         'video contains; high where few snippets decide.',
         '* **coverage**: share of the snippets of an instance whose score is '
         'above a quarter of the largest one of its class in the video.',
-        '* **start-up**, **core**, **tail**: coverage of the parts of an '
-        'action of the generated data, of which the core alone tells the '
-        'class.', '* **recall**: instances that one of the best '
-        f'{report["top"]} proposals of their class in the video overlaps '
-        'with tIoU ≥ 0.5, by length; in brackets how many there are. Where a '
-        'class has more instances in a video than that, not all can be found.',
         '* **mask**, **denoised**: the pseudo mask, and the denoised sequence '
         'above 0.5, against the ground truth, over the snippets of the '
         'classes that the video contains.', ''

@@ -10,6 +10,7 @@ from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Mapping, Sequence
+from unittest.mock import patch
 
 from mmengine.config import Config
 
@@ -110,20 +111,14 @@ def metrics_of(cfg: Config) -> list[Any]:
 
 
 def _plan_of_one(path: str, cfg: Config) -> Config:
-    metric = next(
-        (metric
-         for metric in metrics_of(cfg) if metric['type'] == 'DetectionMAP'),
-        None)
-    if metric is None:
+    metrics = [m for m in metrics_of(cfg) if m['type'] == 'DetectionMAP']
+    if not metrics:
         raise BenchmarkError(f'{path}: its test_evaluator has no DetectionMAP '
                              'to report')
-    protocol = make_protocol(metric.get('protocol', 'seconds212'))
+    protocol = make_protocol(metrics[0].get('protocol', 'seconds212'))
     low, high = protocol.averages[0]
     name = Path(path).stem
-    entry = dict(
-        config=os.path.relpath(os.path.realpath(path), ROOT),
-        family='ours',
-        label=name)
+    config = os.path.relpath(os.path.realpath(path), ROOT)
     return Config(
         dict(
             data=name,
@@ -133,7 +128,7 @@ def _plan_of_one(path: str, cfg: Config) -> Config:
             base=name,
             ceiling=None,
             compare=[],
-            entries={name: entry}))
+            entries={name: dict(config=config, family='ours', label=name)}))
 
 
 def filled(value: Any, places: Mapping[str, str]) -> Any:
@@ -173,20 +168,20 @@ class Plan:
                  options: Mapping | None = None) -> None:
         self.bench = bench
         self.folder = Path(os.path.abspath(work_dir), bench.name)
-        self.seeds = list(seeds)
-        self.options = dict(options or {})
+        self.seeds = seeds
+        self.options = options or {}
         self.runs: dict[tuple[str, int], Run] = {}
         unknown = sorted(set(entries or ()) - set(bench.entries))
         if unknown:
             raise BenchmarkError(f'{bench.name} has the entries '
                                  f'{sorted(bench.entries)}, not {unknown}')
-        for seed in self.seeds:
+        for seed in seeds:
             for name in bench.entries:
                 self.add(name, seed)
         wanted = set(entries or bench.entries)
-        for name, seed in reversed(self.runs):  # what needs others is last
-            if name in wanted:
-                wanted.update(o.name for o in self.runs[name, seed].needs)
+        for run in reversed(self.runs.values()):  # what needs others is last
+            if run.name in wanted:
+                wanted.update(other.name for other in run.needs)
         self.wanted = [run for run in self.runs.values() if run.name in wanted]
 
     def results(self) -> dict[str, dict[int, dict]]:
@@ -204,20 +199,20 @@ class Plan:
             return self.runs[name, seed]
         entry = self.bench.entries[name]
         weights, scores = entry.get('weights'), entry.get('video_scores')
-        needs = {
-            other: self.add(other, seed)
-            for other in (*entry.get('needs', ()), weights, scores) if other
-        }
+        needs = [
+            self.add(other, seed) for other in dict.fromkeys(
+                filter(None, (*entry.get('needs', ()), weights, scores)))
+        ]
         # Folders stay names in braces until the key is known: it says what is
         # run, not where.
         env = dict(entry.get('env', {}))
-        parts = entry.get('parts', dict(train=entry['config']))
         configs = {
             part: self.resolve(path, entry, seed, env)
-            for part, path in parts.items()
+            for part, path in entry.get('parts', dict(
+                train=entry['config'])).items()
         }
-        *_, (last, cfg) = configs.items()
-        self.check_protocol(name, cfg)
+        last = list(configs)[-1]
+        self.check_protocol(name, configs[last])
         commands = filled(
             entry.get('commands', [] if weights else [_TRAIN]),
             dict(seed=str(seed)))
@@ -241,30 +236,32 @@ class Plan:
             ]
         content = {part: cfg.to_dict() for part, cfg in configs.items()}
         text = json.dumps(
-            [content, commands, env, [other.key for other in needs.values()]],
+            [content, commands, env, [other.key for other in needs]],
             sort_keys=True,
             default=str)
         key = hashlib.sha256(text.encode()).hexdigest()
         folder = self.folder / name / f'seed_{seed}-{key[:8]}'
         places = dict(run=str(folder))
-        for other, run in needs.items():
-            places[other] = str(run.folder)
-            places[f'{other}_checkpoint'] = str(run.checkpoint)
-        self.runs[name, seed] = Run(
-            name,
-            seed,
-            key,
-            folder, {
+        for other in needs:
+            places[other.name] = str(other.folder)
+            places[f'{other.name}_checkpoint'] = str(other.checkpoint)
+        run = Run(
+            name=name,
+            seed=seed,
+            key=key,
+            folder=folder,
+            configs={
                 k: Config(filled(v, places))
                 for k, v in content.items()
             },
-            filled(commands, places),
-            filled(env, places),
-            list(needs.values()),
-            Path(filled(checkpoint, places)),
-            self.bench.main_metric,
+            commands=filled(commands, places),
+            env=filled(env, places),
+            needs=needs,
+            checkpoint=Path(filled(checkpoint, places)),
+            main_metric=self.bench.main_metric,
             trained=not weights)
-        return self.runs[name, seed]
+        self.runs[name, seed] = run
+        return run
 
     def resolve(self, path: str, entry: Mapping, seed: int,
                 env: Mapping[str, str]) -> Config:
@@ -282,13 +279,8 @@ class Plan:
             work_dir='.',
             launcher='none',
             local_rank=0)
-        before = dict(os.environ)
-        os.environ.update(env)
-        try:
+        with patch.dict(os.environ, env):
             cfg = cli.load_config(args)
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
         cfg.pop('work_dir')
         return cfg
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import subprocess
@@ -12,17 +11,16 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from pathlib import Path
-from typing import Iterable, Iterator
+from typing import Any, Iterable, Iterator
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from mmaction_actiondiff import cli
 
 from . import ROOT, BenchmarkError
 from .plan import Run
 from .report import write
-
-_MARKER = 'run.json'
 
 
 @contextlib.contextmanager
@@ -33,13 +31,12 @@ def locked(folder: Path) -> Iterator[None]:
         BenchmarkError: If another one does.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / '.lock', 'a', encoding='utf-8') as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise BenchmarkError(
-                f'another benchmark works in {folder}: wait for it, or '
-                'choose another --work-dir') from None
+    try:
+        lock = FileLock(folder / '.lock').acquire(timeout=0)
+    except Timeout:
+        raise BenchmarkError(f'another benchmark works in {folder}: wait for '
+                             'it, or choose another --work-dir') from None
+    with lock:
         yield
 
 
@@ -73,9 +70,12 @@ class Pool:
         futures: dict[str, Future] = {}
         try:
             for run in self.runs:
-                needs = [futures.get(other.key) for other in run.needs]
+                needs = [
+                    futures[other.key] for other in run.needs
+                    if other.key in futures
+                ]
                 futures[run.key] = self.executor.submit(
-                    self.attempt, run, [need for need in needs if need])
+                    self.attempt, run, needs)
             for future in as_completed(futures.values()):
                 future.result()
         finally:
@@ -126,11 +126,9 @@ class Pool:
             with self.lock:
                 if self.stopped:
                     raise BenchmarkError('stopped')
-                words = [
-                    sys.executable, ROOT / 'benchmarks/child.py', ROOT / script
-                ]
+                words = [ROOT / 'benchmarks/child.py', ROOT / script]
                 process = subprocess.Popen(
-                    words + arguments,
+                    [sys.executable, *words, *arguments],
                     stdin=subprocess.PIPE,
                     stdout=log,
                     stderr=subprocess.STDOUT,
@@ -169,9 +167,7 @@ def execute(pool: Pool, run: Run) -> dict:
             Path(command[command.index('--dump') + 1]).unlink(missing_ok=True)
         peak = pool.call(run, command)
         if run.trained and command[0] != 'benchmarks/measure.py':
-            if memory.is_file():
-                peak = max(peak, json.loads(memory.read_text('utf-8')))
-            write(memory, json.dumps(peak))
+            write(memory, json.dumps(max(peak, _read(memory) or 0)))
     result = collect(run)
     write(run.folder / 'result.json', json.dumps(result, indent=1))
     return result
@@ -183,19 +179,17 @@ def prepare(run: Run) -> None:
     Raises:
         BenchmarkError: If it holds anything but this run.
     """
-    folder, marker = run.folder, run.folder / _MARKER
+    marker = run.folder / 'run.json'
     run_is = dict(entry=run.name, seed=run.seed, key=run.key)
-    if folder.exists() and any(folder.iterdir()):
-        if not marker.is_file() or json.loads(
-                marker.read_text('utf-8')) != run_is:
-            raise BenchmarkError(
-                f'{folder} holds files of something else ({_MARKER} is not '
-                'that of this run): move them away, or choose another '
-                '--work-dir')
-    folder.mkdir(parents=True, exist_ok=True)
+    run.folder.mkdir(parents=True, exist_ok=True)
+    if any(run.folder.iterdir()) and _read(marker) != run_is:
+        raise BenchmarkError(
+            f'{run.folder} holds files of something else ({marker.name} is '
+            'not that of this run): move them away, or choose another '
+            '--work-dir')
     write(marker, json.dumps(run_is))
     for part, cfg in run.configs.items():
-        write(folder / f'{part}.py', cfg.pretty_text)
+        write(run.folder / f'{part}.py', cfg.pretty_text)
 
 
 def collect(run: Run) -> dict:
@@ -204,42 +198,35 @@ def collect(run: Run) -> dict:
     Raises:
         BenchmarkError: If it was not validated at its last iteration.
     """
-    rows = {
-        part: [
-            json.loads(line) for log in sorted(
-                run.folder.glob(f'{part}/*/vis_data/scalars.json'))
-            for line in log.read_text('utf-8').splitlines()
-        ]
-        for part in run.configs
-    }
-    measured = {
-        part: json.loads(
-            (run.folder / f'measured_{part}.json').read_text('utf-8'))
-        for part in run.configs
-    }
+    measured = [_read(run.folder / f'measured_{x}.json') for x in run.configs]
+    rows = [[
+        json.loads(line)
+        for log in sorted(run.folder.glob(f'{part}/*/vis_data/scalars.json'))
+        for line in log.read_text('utf-8').splitlines()
+    ] for part in run.configs]
     *_, (part, cfg) = run.configs.items()
     last = cfg.train_cfg.max_iters
-    found = measured[part]
-    validated: dict[int, dict] = {
-        row['step']: {
-            k: v
-            for k, v in row.items() if '/' in k
-        }
-        for row in rows[part] if any('/' in key for key in row)
-    }
+    validated: dict[int, dict] = {}
+    for row in rows[-1]:
+        if values := {k: v for k, v in row.items() if '/' in k}:
+            validated[row['step']] = values
     if run.trained and last not in validated:
         raise BenchmarkError(f'no validation at the last iteration, {last}, '
                              f'in {run.folder / part}')
-    times = [[row['time'] for row in rows[item] if 'loss' in row]
-             for item in run.configs]
-    gpu = [row['memory'] for row in sum(rows.values(), []) if 'memory' in row]
-    memory = run.folder / 'memory.json'
+    # iterations alone: neither the start nor the validation
+    seconds = [
+        float(np.mean(times)) * cfg.train_cfg.max_iters
+        for own, cfg in zip(rows, run.configs.values())
+        if (times := [row['time'] for row in own if 'loss' in row])
+    ]
+    memory = _read(run.folder / 'memory.json')
+    gpu = [row['memory'] for own in rows for row in own if 'memory' in row]
     return dict(
         key=run.key,
         iteration=last,
         # what the last validation found wins over the test of the checkpoint
         metrics={
-            **found['metrics'],
+            **measured[-1]['metrics'],
             **validated.get(last, {})
         },
         history={
@@ -247,16 +234,16 @@ def collect(run: Run) -> dict:
             for step, row in sorted(validated.items())
             if run.main_metric in row
         },
-        protocol=found.get('protocol'),
-        parameters=sum(one['parameters'] for one in measured.values()),
-        inference_ms=sum(one['inference_ms'] for one in measured.values()),
-        # iterations alone: neither the start nor the validation
-        train_seconds=sum(
-            float(np.mean(own)) * item.train_cfg.max_iters
-            for own, item in zip(times, run.configs.values()))
-        if all(times) else None,
-        peak_memory_mb=json.loads(memory.read_text('utf-8')) /
-        2**20 if memory.is_file() else None,
+        protocol=measured[-1].get('protocol'),
+        parameters=sum(one['parameters'] for one in measured),
+        inference_ms=sum(one['inference_ms'] for one in measured),
+        train_seconds=sum(seconds) if len(seconds) == len(rows) else None,
+        peak_memory_mb=memory and memory / 2**20,
         peak_gpu_memory_mb=max(gpu, default=None),
-        machine=found['machine'],
-        versions=found['versions'])
+        machine=measured[-1]['machine'],
+        versions=measured[-1]['versions'])
+
+
+def _read(path: Path) -> Any:
+    """What a json file holds; None if there is no such file."""
+    return json.loads(path.read_text('utf-8')) if path.is_file() else None

@@ -14,43 +14,38 @@ from mmengine.config import Config
 from .plan import FAMILIES
 
 
-def mean_std(values: Sequence[float]) -> dict[str, float | None]:
-    """Mean and standard deviation of the sample (None for one value)."""
-    std = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return dict(mean=float(np.mean(values)), std=std)
+def mean_std(values: Iterable[float | None]) -> dict | None:
+    """Mean and standard deviation of the sample (None for one value) of the
+    values that there are; None without any."""
+    own = [value for value in values if value is not None]
+    if not own:
+        return None
+    std = float(np.std(own, ddof=1)) if len(own) > 1 else None
+    return dict(mean=float(np.mean(own)), std=std)
 
 
 def paired_difference(first: Mapping[int, float],
                       second: Mapping[int, float]) -> dict | None:
-    """Difference of two entries, seed by seed.
-
-    Args:
-        first, second (Mapping[int, float]): Value by seed.
+    """Difference of two entries, whose values are given by seed.
 
     Returns:
         dict, optional: ``seeds`` that both have, ``mean`` of the differences
         and its ``standard_error`` (standard deviation of the sample over
         ``sqrt(n)``; None for one seed). None without a common seed.
     """
-    seeds = sorted(set(first) & set(second))
-    if not seeds:
+    seeds = sorted(first.keys() & second.keys())
+    found = mean_std(first[seed] - second[seed] for seed in seeds)
+    if found is None:
         return None
-    found = mean_std([first[seed] - second[seed] for seed in seeds])
     error = found['std'] and found['std'] / len(seeds)**0.5
     return dict(seeds=seeds, mean=found['mean'], standard_error=error)
 
 
 def share_of_gap(value: Mapping[int, float], base: Mapping[int, float],
                  ceiling: Mapping[int, float]) -> float | None:
-    """Part of the gap from base to ceiling that is closed, in percent.
-
-    Args:
-        value, base, ceiling (Mapping[int, float]): Value by seed.
-
-    Returns:
-        float, optional: Of the means over the seeds that all three have; None
-        without one, and where the ceiling is not above the base.
-    """
+    """Part of the gap from base to ceiling that is closed, in percent, by the
+    means over the seeds that all three have; None without one, and where the
+    ceiling is not above the base."""
     seeds = value.keys() & base.keys() & ceiling.keys()
     own, low, high = (
         np.sum([values[seed] for seed in seeds])
@@ -66,12 +61,12 @@ def merged(descriptions: Iterable[Mapping]) -> dict[str, Any]:
     found: dict[str, dict[str, Any]] = {}
     for description in descriptions:
         for key, value in description.items():
-            for text in str(value).split(' / '):
-                found.setdefault(key, {})[text] = value
+            found.setdefault(key, {}).update(
+                dict.fromkeys(str(value).split(' / '), value))
     return {
         key:
-        ' / '.join(sorted(values)) if len(values) > 1 else values.popitem()[1]
-        for key, values in found.items()
+        ' / '.join(sorted(texts)) if len(texts) > 1 else texts.popitem()[1]
+        for key, texts in found.items()
     }
 
 
@@ -119,10 +114,10 @@ def entry_row(bench: Config, name: str, runs: Mapping[int, dict],
     """What the runs of one entry have found."""
     entry = bench.entries[name]
     runs = dict(sorted(runs.items()))
+    first = next(iter(runs.values()))
     every = [run['metrics'] for run in runs.values()]
-    keys = entry.get('metrics') or dict.fromkeys(key for own in every
-                                                 for key in own)
-    metrics = {key: over_seeds(every, key) for key in keys}
+    keys = entry.get('metrics') or dict.fromkeys(sum(map(list, every), []))
+    metrics = {key: mean_std(own.get(key) for own in every) for key in keys}
 
     def pick(pattern: str) -> dict[str, dict | None]:
         """By what follows the last @."""
@@ -131,93 +126,74 @@ def entry_row(bench: Config, name: str, runs: Mapping[int, dict],
             for key, value in metrics.items() if fullmatch(pattern, key)
         }
 
-    average = [
-        own[bench.main_metric] for own in every
-        if own.get(bench.main_metric) is not None
-    ]
-    best = [
-        max(run['history'].values()) for run in runs.values() if run['history']
-    ]
+    average = [own.get(bench.main_metric) for own in every]
     singles = pick(r'det/mAP@[^:]+')
-    first = next(iter(runs.values()))
-    costs = ('train_seconds', 'inference_ms', 'peak_memory_mb',
-             'peak_gpu_memory_mb')
-    return {
-        'family': entry.family,
-        'label': entry.label,
-        'block': entry.get('block'),
-        'note': entry.get('note'),
-        'config': entry.config.replace('{data}', bench.data),
-        'seeds': list(runs),
-        'missing_seeds': [seed for seed in seeds if seed not in runs],
-        'iteration': first['iteration'],
-        'average': average,
-        **(mean_std(average) if average else dict(mean=None, std=None)),
-        'mAP': singles,
-        'mAP_by_seed': {
+    return dict(
+        family=entry.family,
+        label=entry.label,
+        block=entry.get('block'),
+        note=entry.get('note'),
+        config=entry.config.replace('{data}', bench.data),
+        seeds=list(runs),
+        missing_seeds=[seed for seed in seeds if seed not in runs],
+        iteration=first['iteration'],
+        average=[value for value in average if value is not None],
+        **(mean_std(average) or dict(mean=None, std=None)),
+        mAP=singles,
+        mAP_by_seed={
             thr: [own.get(f'det/mAP@{thr}') for own in every]
             for thr in singles
         },
-        'averages': pick(r'det/mAP@.+:.+'),
-        'video_acc': metrics.get('det/video_acc'),
-        'other_averages': {
+        averages=pick(r'det/mAP@.+:.+'),
+        video_acc=metrics.get('det/video_acc'),
+        other_averages={
             key: value
             for key, value in metrics.items()
             if fullmatch(r'(?!det/).*/mAP@.+:.+', key)
         },
-        'best_on_test': mean_std(best) if best else None,
-        'parameters': first['parameters'],
-        **{key: over_seeds(runs.values(), key)
-           for key in costs},
-        'AR@AN': pick(r'proposal/AR@.+')
-    }  # yapf: disable
-
-
-def over_seeds(runs: Iterable[Mapping], key: str) -> dict | None:
-    """Mean and deviation of the runs that have a value."""
-    values = [run[key] for run in runs if run.get(key) is not None]
-    return mean_std(values) if values else None
+        best_on_test=mean_std(
+            max(run['history'].values(), default=None)
+            for run in runs.values()),
+        parameters=first['parameters'],
+        **{
+            key: mean_std(run.get(key) for run in runs.values())
+            for key in ('train_seconds', 'inference_ms', 'peak_memory_mb',
+                        'peak_gpu_memory_mb')
+        },
+        **{'AR@AN': pick(r'proposal/AR@.+')})
 
 
 def compare(bench: Config, entries: Mapping[str, dict]) -> list[dict]:
     """Relate each row to base and ceiling; the differences asked for."""
-    averages = {
-        name: by_seed(row, row['average'])
-        for name, row in entries.items()
-    }
-    base = averages.get(bench.base, {})
-    ceiling = averages.get(bench.ceiling, {})
+
+    def by_seed(name: str, thr: str | None = None) -> dict[int, float]:
+        """The values of an entry's runs, where there are any."""
+        row = entries.get(name, dict(seeds=[], average=[], mAP_by_seed={}))
+        values = row['mAP_by_seed'].get(thr, ()) if thr else row['average']
+        return {
+            seed: value
+            for seed, value in zip(row['seeds'], values) if value is not None
+        }
+
     for name, row in entries.items():
-        own = averages[name]
+        own, base = by_seed(name), by_seed(bench.base)
         row['minus_base'] = None
         if name != bench.base:
             row['minus_base'] = paired_difference(own, base)
-        row['share_of_gap'] = share_of_gap(own, base, ceiling)
+        row['share_of_gap'] = share_of_gap(own, base, by_seed(bench.ceiling))
     differences = []
     for first, second in bench.compare:
-        found = paired_difference(
-            averages.get(first, {}), averages.get(second, {}))
+        found = paired_difference(by_seed(first), by_seed(second))
         if found:
-            one, other = entries[first], entries[second]
             by_tiou = {
                 thr:
-                paired_difference(
-                    by_seed(one, values),
-                    by_seed(other, other['mAP_by_seed'][thr]))
-                for thr, values in one['mAP_by_seed'].items()
-                if thr in other['mAP_by_seed']
+                paired_difference(by_seed(first, thr), by_seed(second, thr))
+                for thr in entries[first]['mAP_by_seed']
+                if thr in entries[second]['mAP_by_seed']
             }
             differences.append(
                 dict(first=first, second=second, **found, by_tiou=by_tiou))
     return differences
-
-
-def by_seed(row: Mapping, values: Sequence[float | None]) -> dict[int, float]:
-    """The values of a row's runs, where there are any."""
-    return {
-        seed: value
-        for seed, value in zip(row['seeds'], values) if value is not None
-    }
 
 
 def write(path: Path, text: str) -> None:
@@ -267,49 +243,39 @@ def results_of(entry: Mapping, report: Mapping, thrs: Sequence[str],
                average: str) -> dict[str, str]:
     """Cells of the first table."""
     gap = entry['share_of_gap']
-    single = {thr: entry['mAP'].get(thr) for thr in thrs}
-    return {
-        'method': entry['label'],
-        'family': entry['family'],
-        **{
-            thr: number(found and dict(mean=found['mean']))
-            for thr, found in single.items()
-        }, f'**{average}**': f'**{number(entry)}**',
-        f'− {report["base"]}': number(entry['minus_base'], sign='+'),
-        'gap closed': '–' if gap is None else f'{gap:.0f} %',
-        'AR@100': number(entry['AR@AN'].get('100')),
-        'best on test (test-selected)': number(entry['best_on_test'])
-    }
+    cells = dict(method=entry['label'], family=entry['family'])
+    for thr in thrs:
+        found = entry['mAP'].get(thr)
+        cells[thr] = number(found and dict(mean=found['mean']))
+    cells[f'**{average}**'] = f'**{number(entry)}**'
+    cells[f'− {report["base"]}'] = number(entry['minus_base'], sign='+')
+    cells['gap closed'] = '–' if gap is None else f'{gap:.0f} %'
+    cells['AR@100'] = number(entry['AR@AN'].get('100'))
+    cells['best on test (test-selected)'] = number(entry['best_on_test'])
+    return cells
 
 
 def costs_of(entry: Mapping, average: str) -> dict[str, str]:
     """Cells of the second table."""
     others = {**entry['averages'], **entry['other_averages']}
     texts = [f'{k} {number(v)}' for k, v in others.items() if k != average]
-    gpu = entry['peak_gpu_memory_mb']
+    memory = number(entry['peak_memory_mb'], 0)
+    if gpu := entry['peak_gpu_memory_mb']:
+        memory += f' + {gpu["mean"]:.0f} on the GPU'
+    recall = {n: number(entry['AR@AN'].get(n)) for n in ('1', '5', '10')}
     return {
-        'method':
-        entry['label'],
-        'seeds':
-        str(len(entry['seeds'])),
-        'iterations':
-        str(entry['iteration']),
+        'method': entry['label'],
+        'seeds': str(len(entry['seeds'])),
+        'iterations': str(entry['iteration']),
         **{
-            f'AR@{n}': number(entry['AR@AN'].get(n))
-            for n in ('1', '5', '10')
-        }, 'video accuracy':
-        number(entry['video_acc']),
-        'other averages':
-        '; '.join(texts) or '–',
-        'parameters':
-        f'{entry["parameters"] / 1e6:.2f} M',
-        'training (s)':
-        number(entry['train_seconds'], 0),
-        'inference (ms/video)':
-        number(entry['inference_ms']),
-        'peak memory (MB)':
-        number(entry['peak_memory_mb'], 0) +
-        (f' + {gpu["mean"]:.0f} on the GPU' if gpu else '')
+            f'AR@{n}': text
+            for n, text in recall.items()
+        }, 'video accuracy': number(entry['video_acc']),
+        'other averages': '; '.join(texts) or '–',
+        'parameters': f'{entry["parameters"] / 1e6:.2f} M',
+        'training (s)': number(entry['train_seconds'], 0),
+        'inference (ms/video)': number(entry['inference_ms']),
+        'peak memory (MB)': memory
     }
 
 
@@ -355,8 +321,7 @@ def markdown(bench: Config, report: Mapping) -> str:
         f'mAP (%) by tIoU, **{average}** their mean ± standard deviation over '
         'the seeds.', ''
     ]
-    blocks = ordered(report)
-    for block, members in blocks.items():
+    for block, members in ordered(report).items():
         lines += [f'**{block}**', ''] if block else []
         lines += table([results_of(e, report, thrs, average) for e in members])
     for found in report['differences']:
@@ -367,35 +332,27 @@ def markdown(bench: Config, report: Mapping) -> str:
         lines.append(f'* {first} − {second}, paired by seed: '
                      f'**{number(found, 2, "+")}** (standard error; '
                      f'{len(found["seeds"])} seeds); by tIoU: {by_tiou}')
-    members = [entry for group in blocks.values() for entry in group]
-    lines += [
-        '', '## Recall, other averages, cost', '',
-        *table([costs_of(entry, average) for entry in members]), '## Columns',
-        '',
-        COLUMNS.format(base=report['base'])
-    ]
-    lines += [f'* {e["label"]}: {e["note"]}' for e in members if e['note']]
+    members = sum(ordered(report).values(), [])
     missing = report['missing'] + [
         f'{name} (seeds {entry["missing_seeds"]})'
         for name, entry in entries.items() if entry['missing_seeds']
     ]
-    if missing:
-        lines += ['', f'Not finished: {", ".join(missing)}.']
-    lines += [
-        '',
+    return '\n'.join([
+        *lines, '', '## Recall, other averages, cost', '',
+        *table([costs_of(entry, average)
+                for entry in members]), '## Columns', '',
+        COLUMNS.format(base=report['base']), *(f'* {e["label"]}: {e["note"]}'
+                                               for e in members if e['note']),
+        *(['', f'Not finished: {", ".join(missing)}.'] if missing else []), '',
         environment(report), '', f'![mean mAP]({report["name"]}.png)', ''
-    ]
-    return '\n'.join(lines)
+    ])
 
 
 def chart(bench: Config, report: Mapping, path: Path) -> None:
     """Bars of the mean average."""
     from matplotlib.figure import Figure
 
-    entries = [
-        entry for group in ordered(report).values() for entry in group
-        if entry['average']
-    ]
+    entries = [e for e in sum(ordered(report).values(), []) if e['average']]
     if not entries:
         return
     figure = Figure(

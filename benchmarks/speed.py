@@ -9,6 +9,7 @@ alike; a ratio is the median over the rounds. Writes OUT.json and OUT.md.
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from typing import Any, Callable, NamedTuple, Sequence
 
 import numpy as np
@@ -52,24 +53,21 @@ TINY = Size([(_pair('demo'), 4, 24)], (30, 60))
 
 
 def race(runs: dict[str, Callable[[], Any]],
-         rounds: int) -> tuple[dict[str, float], dict[str, float]]:
-    """Time calls in turns.
-
-    Returns:
-        tuple: Fewest seconds of each, and its time over that of the first.
-    """
-    timers = {k: Timer('run()', globals=dict(run=v)) for k, v in runs.items()}
+         rounds: int) -> dict[str, tuple[float, float]]:
+    """Time calls in turns: fewest seconds of each, and its time over that of
+    the first."""
+    timers = [Timer('run()', globals=dict(run=run)) for run in runs.values()]
     times = np.array([[
-        timer.blocked_autorange(min_run_time=0.02).median
-        for timer in timers.values()
+        timer.blocked_autorange(min_run_time=0.02).median for timer in timers
     ] for _ in range(rounds)])
     ratios = np.median(times / times[:, :1], axis=0)
-    return (dict(zip(runs,
-                     times.min(0).tolist())), dict(zip(runs, ratios.tolist())))
+    return dict(zip(runs, zip(times.min(0).tolist(), ratios.tolist())))
 
 
-def load_config(name: str) -> Config:
-    return Config.fromfile(ROOT / 'configs' / f'{name}.py')
+def load(name: str) -> tuple[Config, nn.Module]:
+    """A config and its model."""
+    cfg = Config.fromfile(ROOT / 'configs' / f'{name}.py')
+    return cfg, MODELS.build(cfg.model).to(get_device())
 
 
 def make_batch(cfg: Config, batch: int,
@@ -91,14 +89,10 @@ def make_batch(cfg: Config, batch: int,
     return inputs, samples
 
 
-def complexity(model: nn.Module, channels: int, batch: int,
-               length: int) -> dict[str, float]:
+def complexity(model: nn.Module, inputs: Tensor) -> dict[str, float]:
     """Parameters, and floating-point operations of one forward pass."""
     found = get_model_complexity_info(
-        model,
-        inputs=torch.zeros(batch, channels, length, device=get_device()),
-        show_table=False,
-        show_arch=False)
+        model, inputs=inputs, show_table=False, show_arch=False)
     return {
         'parameters (M)': found['params'] / 1e6,
         'GFLOP (forward)': found['flops'] / 1e9
@@ -125,28 +119,26 @@ def measure_step(size: Size, rounds: int) -> list[Row]:
     for names, batch, length in size.steps:
         counts, runs = {}, {}
         for key, name in names.items():
-            cfg = load_config(name)
-            model = MODELS.build(cfg.model).to(get_device())
-            counts[key] = complexity(model, cfg.in_channels, batch, length)
-            runs[key] = training_step(model, *make_batch(cfg, batch, length))
-        seconds, ratios = race(runs, rounds)
+            cfg, model = load(name)
+            data = make_batch(cfg, batch, length)
+            counts[key] = complexity(model, data[0])
+            runs[key] = training_step(model, *data)
         rows += [{
             'config': names[key],
             'B': batch,
             'T': length,
-            **counts[key], 's': seconds[key],
-            'over base': ratios[key]
-        } for key in names]
+            **counts[key], 's': seconds,
+            'over base': ratio
+        } for key, (seconds, ratio) in race(runs, rounds).items()]
     return rows
 
 
 @torch.no_grad()
 def measure_inference(size: Size, rounds: int) -> list[Row]:
     """One video at a time, from features to proposals, by sampling steps."""
-    cfgs = {key: load_config(name) for key, name in size.steps[0][0].items()}
-    base, ours = (
-        MODELS.build(cfgs[key].model).to(get_device()).eval()
-        for key in ('base', 'ours'))
+    names = size.steps[0][0]
+    base, (cfg, ours) = load(names['base'])[1].eval(), load(names['ours'])
+    ours.eval()
 
     def run(steps: int, batch: tuple) -> None:
         ours.diffusion_head.num_inference_steps = steps
@@ -154,18 +146,21 @@ def measure_inference(size: Size, rounds: int) -> list[Row]:
 
     rows = []
     for length in size.lengths:
-        batch = make_batch(cfgs['ours'], 1, length)
-        runs: dict[str, Callable[[], Any]] = dict(
-            base=lambda: base(*batch, mode='predict'))
-        for steps in (1, 8, 25):
-            runs[f'{steps} steps'] = lambda steps=steps: run(steps, batch)
-        seconds, ratios = race(runs, rounds)
+        batch = make_batch(cfg, 1, length)
+        found = race(
+            {
+                'base': partial(base, *batch, mode='predict'),
+                **{
+                    f'{steps} steps': partial(run, steps, batch)
+                    for steps in (1, 8, 25)
+                }
+            }, rounds)
         rows.append({
             'T': length,
             **{
-                f'{key} (ms)': 1000 * value
-                for key, value in seconds.items()
-            }, 'share of diffusion': 1 - 1 / ratios['8 steps']
+                f'{key} (ms)': 1000 * seconds
+                for key, (seconds, _) in found.items()
+            }, 'share of diffusion': 1 - 1 / found['8 steps'][1]
         })
     return rows
 

@@ -55,14 +55,14 @@ def compare(reports: Mapping[str, Mapping]) -> dict:
     """
     sets: dict[str, dict] = {}
     for name, report in reports.items():
-        rows = {k: report['entries'].get(k) for k in ENTRIES}
-        ours = rows['actiondiff'] or {}
+        rows = report['entries']
+        ours = rows.get('actiondiff', {})
         sets[name] = dict(
             protocol=report['protocol'],
             num_videos=report['num_videos'],
             entries={
-                k: dict(mean=row['mean'], std=row['std'])
-                for k, row in rows.items() if row
+                k: dict(mean=rows[k]['mean'], std=rows[k]['std'])
+                for k in ENTRIES if k in rows
             },
             over_base=ours.get('minus_base'),
             over_control=next((difference
@@ -82,11 +82,11 @@ def compare(reports: Mapping[str, Mapping]) -> dict:
     return dict(sets=sets, **found)
 
 
-def points(value: float | None, percent: bool = False) -> str:
+def points(key: str, value: float | None) -> str:
     """A gain with its sign, or a share."""
     if value is None:
         return '–'
-    return f'{value:.0f} %' if percent else f'{value:+.1f}'
+    return f'{value:.0f} %' if key == 'share_of_gap' else f'{value:+.1f}'
 
 
 def markdown(report: Mapping) -> str:
@@ -97,17 +97,17 @@ def markdown(report: Mapping) -> str:
                                              for entry in ENTRIES),
              number(row['over_base'], 1,
                     '+'), number(row['over_control'], 1, '+'),
-             points(row['share_of_gap'], percent=True))
+             points('share_of_gap', row['share_of_gap']))
             for name, row in report['sets'].items()]
-    for name in ('mean', 'worst') if report['mean'] else ():
-        cells = []
-        for key in GAINS:
-            gain = report[name].get(key)
-            value = gain['value'] if isinstance(gain, dict) else gain
-            text = f'**{points(value, percent=key == "share_of_gap")}**'
-            cells.append(
-                text + f' ({gain["set"]})' if isinstance(gain, dict) else text)
-        rows.append((f'**{name}**', *[''] * (1 + len(ENTRIES)), *cells))
+    if report['mean']:
+        empty = [''] * (1 + len(ENTRIES))
+        mean, worst = report['mean'], report['worst']
+        rows.append(('**mean**', *empty, *(f'**{points(key, mean.get(key))}**'
+                                           for key in GAINS)))
+        rows.append(
+            ('**worst**', *empty,
+             *(f'**{points(key, worst[key]["value"])}** ({worst[key]["set"]})'
+               if key in worst else '**–**' for key in GAINS)))
     return '\n'.join([
         '# Transfer: one preset on every set', '',
         'Average mAP (%), mean ± standard deviation over the seeds '

@@ -1,6 +1,6 @@
 _base_ = [
     './_base_/models/actiondiff.py', './_base_/datasets/activitynet13_i3d.py',
-    './_base_/schedules/iters.py', './_base_/default_runtime.py'
+    './_base_/schedules/iters_ema.py', './_base_/default_runtime.py'
 ]
 
 # The base is CO2-Net's network with its losses, at the published width; one
@@ -16,10 +16,3 @@ model = dict(
 train_cfg = dict(max_iters=30000, val_interval=2000)
 default_hooks = dict(checkpoint=dict(interval=2000))
 optim_wrapper = dict(optimizer=dict(lr=1e-4))
-custom_hooks = [
-    dict(
-        type='EMAHook',
-        ema_type='MomentumAnnealingEMA',
-        momentum=0.002,
-        gamma=5)
-]

@@ -371,8 +371,12 @@ def metafile() -> str:
         models.append(model)
     content = dict(Collections=collections, Models=models)
     return (MADE.replace('<!-- ', '# ').replace(' -->', '').replace(
-        'page', 'file') + '\n' +
-            yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+        'page', 'file') + '\n' + yaml.safe_dump(
+            content,
+            sort_keys=False,
+            allow_unicode=True,
+            default_flow_style=None,
+            width=120))
 
 
 PAGES = {

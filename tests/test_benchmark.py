@@ -80,10 +80,16 @@ def test_plan_follows_what_matters(root, tmp_path):
     assert [r.name for r in moved.wanted] == ['base', 'bmn', 'tcanet']
     _, other = make_plan(
         root, tmp_path, 'demo', options={'train_cfg.max_iters': 7})
-    assert not ({r.key
-                 for r in plan.runs.values()}
-                & {r.key
-                   for r in other.runs.values()})
+    # other options are another folder
+    for made in (plan, other):
+        folders = {run.folder for run in made.runs.values()}
+        assert len(folders) == len(made.runs)
+        assert all(x.is_relative_to(tmp_path / 'demo') for x in folders)
+    assert not folders & {run.folder for run in plan.runs.values()}
+    assert not ({run.key
+                 for run in plan.runs.values()}
+                & {run.key
+                   for run in other.runs.values()})
     assert other.runs['base', 0].checkpoint.name == 'iter_7.pth'
     with pytest.raises(BenchmarkError, match=r"not \['nobody'\]"):
         make_plan(root, tmp_path, 'demo', entries=['nobody'])
@@ -282,16 +288,6 @@ def test_folders_of_others_are_left_alone(tmp_path):
     assert (run.folder / 'weights').read_text() == 'kept'
     with pytest.raises(BenchmarkError, match='holds files of something else'):
         prepare(a_run(tmp_path / 'new', name='b'))
-
-
-def test_other_options_are_another_folder(root, tmp_path):
-    _, plan = make_plan(root, tmp_path, 'demo')
-    _, quick = make_plan(
-        root, tmp_path, 'demo', options={'train_cfg.max_iters': 7})
-    folders = {run.folder for run in plan.runs.values()}
-    assert len(folders) == len(plan.runs)
-    assert not folders & {run.folder for run in quick.runs.values()}
-    assert all(folder.is_relative_to(tmp_path / 'demo') for folder in folders)
 
 
 def test_one_benchmark_at_a_time(tmp_path):

@@ -4,7 +4,6 @@ from __future__ import annotations
 import json
 import math
 
-from mmaction.registry import MODELS
 from mmengine.registry import DefaultScope
 
 from benchmarks import speed
@@ -36,8 +35,7 @@ def test_share_of_work():
     """The compact preset needs a tenth of CO2-Net's arithmetic."""
     names, flops = speed.FULL.steps[-1][0], {}
     for key in ('base', 'compact'):
-        cfg = speed.load_config(names[key])
-        model = MODELS.build(cfg.model)
-        flops[key] = speed.complexity(model, cfg.in_channels, 2, 32)
+        cfg, model = speed.load(names[key])
+        flops[key] = speed.complexity(model, speed.make_batch(cfg, 2, 32)[0])
     assert (flops['compact']['GFLOP (forward)']
             < 0.15 * flops['base']['GFLOP (forward)'])

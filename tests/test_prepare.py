@@ -48,6 +48,17 @@ def call(tool, *args, **options):
         return 1
 
 
+def convert(tmp_path: Path, path: Path, *args, **options):
+    """Custom data of the folder ``source`` to the folder ``out``."""
+    options = {'out': tmp_path / 'out', **options}
+    return call(
+        custom,
+        *args,
+        annotations=path,
+        features=tmp_path / 'source',
+        **options)
+
+
 def load(path: Path) -> dict:
     return json.loads(path.read_text('utf-8'))
 
@@ -533,12 +544,7 @@ def test_dtype(tmp_path, source, option, stored):
     array = feature(64, 3, source)
     path = small_set(tmp_path, dict(a=array))
     options = dict(dtype=option) if option else {}
-    assert not call(
-        custom,
-        annotations=path,
-        features=tmp_path / 'source',
-        out=tmp_path / 'out',
-        **options)
+    assert not convert(tmp_path, path, **options)
     written = np.load(tmp_path / 'out/features/a.npy')
     assert written.dtype == stored
     assert np.array_equal(written, array.astype(stored))
@@ -569,12 +575,7 @@ def test_unusable_features_are_refused_and_named(tmp_path, capsys):
     for name in 'alone', 'uneven', 'close':
         content['database'][name] = content['database']['a']
     path.write_text(json.dumps(content))
-    assert call(
-        custom,
-        annotations=path,
-        features=tmp_path / 'source',
-        out=tmp_path / 'out',
-        dtype='float16') == 1
+    assert convert(tmp_path, path, dtype='float16') == 1
     found = findings(tmp_path / 'out')
     refused = found['unusable feature']['videos']
     assert 'NaN' in refused['nan']
@@ -610,12 +611,10 @@ def test_disk_error_leaves_no_partial_file(tmp_path, monkeypatch, capsys):
         save(file, array)
 
     monkeypatch.setattr(np, 'save', fail_on_second)
-    options = dict(
-        annotations=path, features=tmp_path / 'source', out=tmp_path / 'out')
-    assert call(custom, **options) == 1
+    assert convert(tmp_path, path) == 1
     assert 'b.npy: cannot be written (No space' in capsys.readouterr().err
     assert [p.name for p in (tmp_path / 'out/features').iterdir()] == ['a.npy']
-    assert not call(custom, **options)
+    assert not convert(tmp_path, path)
     assert len(calls) == 3
 
 
@@ -623,11 +622,7 @@ def test_same_stream_twice(tmp_path, capsys):
     path = small_set(tmp_path, dict(a=feature(64, 3)))
     (tmp_path / 'source/more').mkdir()
     np.save(tmp_path / 'source/more/a.npy', feature(64, 3))
-    assert call(
-        custom,
-        annotations=path,
-        features=tmp_path / 'source',
-        out=tmp_path / 'out') == 1
+    assert convert(tmp_path, path) == 1
     assert 'remove one' in capsys.readouterr().err
 
 
@@ -643,9 +638,7 @@ def test_custom_labels_only(tmp_path):
     for record in content['database'].values():
         del record['duration']
     path.write_text(json.dumps(content))
-    options = dict(out=tmp_path / 'out', seconds_per_snippet=0.1)
-    assert not call(
-        custom, annotations=path, features=tmp_path / 'source', **options)
+    assert not convert(tmp_path, path, seconds_per_snippet=0.1)
     content = load(tmp_path / 'out/annotations.json')
     assert content['classes'] == ['jump', 'wave']
     assert content['database']['a']['duration'] == pytest.approx(10.0)
@@ -682,11 +675,7 @@ def test_malformed_custom_json(tmp_path, capsys, change, message):
     path = small_set(tmp_path, dict(a=feature(64, 3)), a=change)
     content = dict(load(path), classes=['jump', 'wave'])
     path.write_text(json.dumps(content))
-    assert call(
-        custom,
-        annotations=path,
-        features=tmp_path / 'source',
-        out=tmp_path / 'out') == 1
+    assert convert(tmp_path, path) == 1
     error = capsys.readouterr().err
     assert 'a' in error
     assert re.search(message, error)
@@ -734,12 +723,7 @@ def test_windows_longer_than_the_stride(tmp_path, where, capsys):
     path.write_text(json.dumps(content))
     out = tmp_path / 'out'
     options = WINDOWS if where == 'options' else {}
-    assert not call(
-        custom,
-        annotations=path,
-        features=tmp_path / 'source',
-        out=out,
-        **options)
+    assert not convert(tmp_path, path, **options)
     assert 'length mismatch' not in findings(out)
     assert not call(custom, check=out)
     found = read_annotations(out / 'annotations.json')
@@ -754,12 +738,8 @@ def test_windows_longer_than_the_stride(tmp_path, where, capsys):
     path.write_text(json.dumps(dict(database=content['database'])))
     for sidecar in (tmp_path / 'source').glob('*.json'):
         sidecar.unlink()
-    assert not call(
-        custom,
-        annotations=path,
-        features=tmp_path / 'source',
-        out=tmp_path / 'other',
-        seconds_per_snippet=0.1333)
+    assert not convert(
+        tmp_path, path, out=tmp_path / 'other', seconds_per_snippet=0.1333)
     advice, = findings(tmp_path /
                        'other')['clock of the features']['videos'].values()
     assert 'each lacks about 3 snippets' in advice and 'fps, not' not in advice
@@ -826,12 +806,8 @@ def test_formats(tmp_path, write, turned, capsys):
     if turned and 'streams' in write.__name__ or write is write_tensors:
         turned = False  # their streams are cut by columns
     write(tmp_path / 'source/a', array.T.copy() if turned else array)
-    assert not call(
-        custom,
-        *(['--channels-first'] if turned else []),
-        annotations=path,
-        features=tmp_path / 'source',
-        out=tmp_path / 'out')
+    assert not convert(tmp_path, path,
+                       *(['--channels-first'] if turned else []))
     assert np.array_equal(np.load(tmp_path / 'out/features/a.npy'), array)
     streams = load(tmp_path / 'out/annotations.json').get('stream_channels')
     channels = '1,2' if streams else '3'
@@ -857,11 +833,7 @@ def test_files_of_other_content(tmp_path, name, content, words, capsys):
         np.savez(file, **content)
     else:
         file.write_text(content)
-    assert call(
-        custom,
-        annotations=path,
-        features=tmp_path / 'source',
-        out=tmp_path / 'out') == 1
+    assert convert(tmp_path, path) == 1
     assert words in findings(tmp_path /
                              'out')['unusable feature']['videos']['a']
     assert not (tmp_path / 'ran').exists()
@@ -871,12 +843,10 @@ def test_other_files_are_named(tmp_path, capsys):
     path = small_set(tmp_path, {}, a=dict(subset='test', labels=['x']))
     for name in ('a.mp4', 'b.mp4', 'notes.txt'):
         (tmp_path / f'source/{name}').touch()
-    options = dict(
-        annotations=path, features=tmp_path / 'source', out=tmp_path / 'out')
-    assert call(custom, **options) == 1
+    assert convert(tmp_path, path) == 1
     assert 'found 2 .mp4, 1 .txt' in capsys.readouterr().err
     np.save(tmp_path / 'source/z.npy', feature(64, 3))
-    assert call(custom, **options) == 1
+    assert convert(tmp_path, path) == 1
     assert 'no usable feature of any video' in capsys.readouterr().err
 
 
@@ -890,11 +860,7 @@ def test_linked_streams(tmp_path):
         np.save(tmp_path / f'disk/{stream}/a.npy', part)
         (tmp_path / f'source/{stream}').symlink_to(tmp_path / 'disk' / stream)
     (tmp_path / 'disk/rgb/loop').symlink_to(tmp_path / 'source')
-    assert not call(
-        custom,
-        annotations=path,
-        features=tmp_path / 'source',
-        out=tmp_path / 'out')
+    assert not convert(tmp_path, path)
     assert np.array_equal(np.load(tmp_path / 'out/features/a.npy'), array)
     content = load(tmp_path / 'out/annotations.json')
     assert content['stream_channels'] == [2, 2]
@@ -907,11 +873,7 @@ def test_unlabelled_videos(tmp_path):
     content = load(path)
     content['database'] = {n: dict(subset='test') for n in arrays}
     path.write_text(json.dumps(content))
-    assert not call(
-        custom,
-        annotations=path,
-        features=tmp_path / 'source',
-        out=tmp_path / 'out')
+    assert not convert(tmp_path, path)
     dataset = WTALDataset(str(tmp_path / 'out'), 'test', test_mode=True)
     assert dataset.get_data_info(1)['labels'] == []
     assert dataset.metainfo['in_channels'] == 3
@@ -1211,11 +1173,7 @@ def test_prepare_reports_another_clock(sound, tmp_path):
     database = load(sound / 'annotations.json')['database']
     for name, record in database.items():
         np.save(source / f'{name}.npy', feature(record['duration'], 6, fps=30))
-    assert not call(
-        custom,
-        annotations=sound / 'annotations.json',
-        features=source,
-        out=tmp_path / 'out')
+    assert not convert(tmp_path, sound / 'annotations.json')
     found = findings(tmp_path / 'out')
     assert set(found['length mismatch']['videos']) == set(database)
     assert 'not 25' in str(found['clock of the features']['videos'])

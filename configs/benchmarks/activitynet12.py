@@ -4,11 +4,6 @@ protocol = 'anet'
 other_protocols = []
 main_metric = 'det/mAP@0.50:0.95'
 columns = ['0.50', '0.75', '0.95']
-entries = dict(
-    co2net=None,
-    acr=None,
-    cola=None,
-    delu=None,
-    bmn=None,
-    bsn=None,
-    tcanet=None)
+# there are no configs of these
+entries = dict.fromkeys(
+    ('co2net', 'acr', 'cola', 'delu', 'bmn', 'bsn', 'tcanet'))

@@ -1,10 +1,5 @@
 _base_ = ['./shrec21.py']
 data = 'hapt'
-entries = dict(
-    co2net=None,
-    acr=None,
-    cola=None,
-    delu=None,
-    bmn=None,
-    bsn=None,
-    tcanet=None)
+# there are no configs of these
+entries = dict.fromkeys(
+    ('co2net', 'acr', 'cola', 'delu', 'bmn', 'bsn', 'tcanet'))

@@ -19,27 +19,26 @@ main_metric = 'det/mAP@0.10:0.70'
 base, ceiling = 'base', 'supervised'
 compare = [('actiondiff', 'base'), ('actiondiff', 'control')]
 
-_ours, _others = 'configs/actiondiff_{data}', 'configs/baselines/'
 _paired = 'Proposals of no class, paired with video-level scores of "base".'
 entries = {
-    name: dict(config=config, family=family, label=label)
+    name:
+    dict(config=f'configs/{config}_{{data}}.py', family=family, label=label)
     for name, config, family, label in (
-        ('actiondiff', f'{_ours}.py', 'ours', 'ActionDiff'),
-        ('control', f'{_others}selftrain_{{data}}.py', 'control',
-         'Self-training, no diffusion'), ('base', f'{_others}base_{{data}}.py',
-                                          'wtal', 'Base branch'),
-        ('co2net', f'{_others}co2net_{{data}}.py', 'wtal',
-         'CO2-Net style'), ('acr', f'{_others}acr_{{data}}.py', 'wtal',
-                            'ACRNet style'),
-        ('cola', f'{_others}cola_{{data}}.py', 'wtal',
-         'CoLA style'), ('delu', f'{_others}delu_{{data}}.py', 'wtal',
-                         'DELU style'),
-        ('supervised', f'{_others}supervised_{{data}}.py', 'supervised',
-         'Base branch, full supervision'), ('bmn', f'{_others}bmn_{{data}}.py',
-                                            'supervised', 'BMN (MMAction2)'),
-        ('bsn', f'{_others}bsn_pem_{{data}}.py', 'supervised',
-         'BSN (MMAction2)'), ('tcanet', f'{_others}tcanet_{{data}}.py',
-                              'supervised', 'TCANet (MMAction2) on BMN'))
+        ('actiondiff', 'actiondiff', 'ours', 'ActionDiff'),
+        ('control', 'baselines/selftrain', 'control',
+         'Self-training, no diffusion'),
+        ('base', 'baselines/base', 'wtal', 'Base branch'),
+        ('co2net', 'baselines/co2net', 'wtal', 'CO2-Net style'),
+        ('acr', 'baselines/acr', 'wtal', 'ACRNet style'),
+        ('cola', 'baselines/cola', 'wtal', 'CoLA style'),
+        ('delu', 'baselines/delu', 'wtal', 'DELU style'),
+        ('supervised', 'baselines/supervised', 'supervised',
+         'Base branch, full supervision'),
+        ('bmn', 'baselines/bmn', 'supervised', 'BMN (MMAction2)'),
+        ('bsn', 'baselines/bsn_pem', 'supervised', 'BSN (MMAction2)'),
+        ('tcanet', 'baselines/tcanet', 'supervised',
+         'TCANet (MMAction2) on BMN'),
+    )
 }
 entries['bmn'].update(video_scores='base', note=_paired)
 entries['bsn'].update(

@@ -38,12 +38,8 @@ val_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='LengthSampler'),
     dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        dataset_name='activitynet12',
+        train_dataloader['dataset'],
         subset='validation',
-        seconds_per_snippet=seconds_per_snippet,
-        odd_segments='keep',
         pipeline=test_pipeline,
         test_mode=True))
 test_dataloader = val_dataloader

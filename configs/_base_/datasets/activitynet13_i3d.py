@@ -1,53 +1,26 @@
-# ActivityNet v1.3, two-stream I3D: 16 frames at 25 fps, rgb then flow.
-# Longer videos are thinned out, in the same way for training and test.
-dataset_type = 'WTALDataset'
+# ActivityNet v1.3, as version 1.2 but for longer samples.
+_base_ = ['./activitynet12_i3d.py']
+
 data_root = '{{$ACTIONDIFF_ACTIVITYNET13:data/activitynet13}}'
 num_classes = 200
-stream_channels = [1024, 1024]
-in_channels = 2048
-seconds_per_snippet = 16 / 25
 
 train_pipeline = [
-    dict(type='LoadSnippetFeature', in_channels=in_channels),
-    dict(type='SampleSnippets', num_snippets=100, mode='uniform'),
-    dict(type='PackWTALInputs')
+    _base_.train_pipeline[0],
+    dict(_base_.train_pipeline[1], num_snippets=100), _base_.train_pipeline[2]
 ]
 test_pipeline = [
-    dict(type='LoadSnippetFeature', in_channels=in_channels),
-    dict(
-        type='SampleSnippets', num_snippets=100, mode='uniform', random=False),
-    dict(type='PackWTALInputs')
+    _base_.test_pipeline[0],
+    dict(_base_.test_pipeline[1], num_snippets=100), _base_.test_pipeline[2]
 ]
 
 train_dataloader = dict(
-    batch_size=64,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='WTALSampler'),
-    batch_sampler=dict(type='PairBatchSampler', num_pairs=3),
     dataset=dict(
-        type=dataset_type,
         data_root=data_root,
         dataset_name='activitynet13',
-        subset='training',
-        seconds_per_snippet=seconds_per_snippet,
-        odd_segments='keep',
         pipeline=train_pipeline))
 val_dataloader = dict(
-    batch_size=16,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='LengthSampler'),
     dataset=dict(
-        type=dataset_type,
         data_root=data_root,
         dataset_name='activitynet13',
-        subset='validation',
-        seconds_per_snippet=seconds_per_snippet,
-        odd_segments='keep',
-        pipeline=test_pipeline,
-        test_mode=True))
+        pipeline=test_pipeline))
 test_dataloader = val_dataloader
-
-val_evaluator = dict(type='DetectionMAP', protocol='anet')
-test_evaluator = val_evaluator

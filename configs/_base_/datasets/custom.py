@@ -31,8 +31,7 @@ val_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='LengthSampler'),
     dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
+        train_dataloader['dataset'],
         subset='test',
         pipeline=test_pipeline,
         test_mode=True))

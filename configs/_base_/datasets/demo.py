@@ -35,12 +35,8 @@ val_dataloader = dict(
     num_workers=0,
     sampler=dict(type='LengthSampler'),
     dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        dataset_name='demo',
+        train_dataloader['dataset'],
         subset='test',
-        seconds_per_snippet=seconds_per_snippet,
-        planted=planted,
         pipeline=test_pipeline,
         test_mode=True))
 test_dataloader = val_dataloader

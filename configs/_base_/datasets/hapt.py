@@ -8,7 +8,7 @@ in_channels = 48
 seconds_per_snippet = 0.5
 
 train_pipeline = [dict(type='LoadSnippetFeature'), dict(type='PackWTALInputs')]
-test_pipeline = [dict(type='LoadSnippetFeature'), dict(type='PackWTALInputs')]
+test_pipeline = train_pipeline
 
 train_dataloader = dict(
     batch_size=16,
@@ -27,11 +27,8 @@ val_dataloader = dict(
     num_workers=0,
     sampler=dict(type='LengthSampler'),
     dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        dataset_name='hapt',
+        train_dataloader['dataset'],
         subset='test',
-        seconds_per_snippet=seconds_per_snippet,
         pipeline=test_pipeline,
         test_mode=True))
 test_dataloader = val_dataloader

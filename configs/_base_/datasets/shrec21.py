@@ -11,10 +11,7 @@ train_pipeline = [
     dict(type='LoadSnippetFeature', in_channels=in_channels),
     dict(type='PackWTALInputs')
 ]
-test_pipeline = [
-    dict(type='LoadSnippetFeature', in_channels=in_channels),
-    dict(type='PackWTALInputs')
-]
+test_pipeline = train_pipeline
 
 train_dataloader = dict(
     batch_size=16,
@@ -33,11 +30,8 @@ val_dataloader = dict(
     num_workers=0,
     sampler=dict(type='LengthSampler'),
     dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        dataset_name='shrec21',
+        train_dataloader['dataset'],
         subset='test',
-        seconds_per_snippet=seconds_per_snippet,
         pipeline=test_pipeline,
         test_mode=True))
 test_dataloader = val_dataloader

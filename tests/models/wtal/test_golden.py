@@ -87,6 +87,15 @@ class Case:
             np.testing.assert_allclose(
                 value.detach(), forward[name], atol=1e-5, err_msg=name)
 
+    def check_two_streams(self):
+        output = self.output
+        self.check_forward(
+            feature=output.feature,
+            cas=output.cas,
+            attention=output.attention,
+            rgb_attention=output.stream_attentions[0],
+            flow_attention=output.stream_attentions[1])
+
     def check_losses(self, losses, names, parameters, loose=()):
         """Values, and norms of gradients.
 
@@ -131,20 +140,14 @@ CO2NET_PARAMETERS = {
 def test_co2net_and_delu(method):
     case = Case(
         method, 'CrossModalBranch', embed_channels=8, attention_channels=3)
-    output = case.output
-    case.check_forward(
-        feature=output.feature,
-        cas=output.cas,
-        attention=output.attention,
-        rgb_attention=output.stream_attentions[0],
-        flow_attention=output.stream_attentions[1])
+    case.check_two_streams()
     loss = MODELS.build(
         dict(type=dict(co2net='CO2NetLoss', delu='DELULoss')[method]))
     names = dict(CO2NET_TERMS)
     if method == 'delu':
         names['evidential'] = 'loss_evidential'
     case.check_losses(
-        loss(output, case.label, case.valid),
+        loss(case.output, case.label, case.valid),
         names,
         CO2NET_PARAMETERS,
         loose=('mil', 'mil_suppressed'))
@@ -173,16 +176,10 @@ def test_delu_curriculum():
 
 def test_ddgnet():
     case = Case('ddgnet', 'DDGBranch', embed_channels=8, attention_channels=3)
-    output = case.output
-    case.check_forward(
-        feature=output.feature,
-        cas=output.cas,
-        attention=output.attention,
-        rgb_attention=output.stream_attentions[0],
-        flow_attention=output.stream_attentions[1])
+    case.check_two_streams()
     loss = MODELS.build(dict(type='DDGLoss'))
     case.check_losses(
-        loss(output, case.label, case.valid),
+        loss(case.output, case.label, case.valid),
         dict(
             consistency='loss_consistency',
             complementary='loss_complementary'), {
