@@ -27,6 +27,7 @@ from filelock import FileLock, Timeout
 from mmaction.registry import RUNNERS
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
+from mmengine.evaluator import BaseMetric
 from mmengine.registry import Registry, init_default_scope
 from mmengine.runner import Runner
 
@@ -235,9 +236,10 @@ def latest_checkpoint(work_dir: str | os.PathLike) -> str | None:
 def set_aside(work_dir: str | os.PathLike, config: str) -> str | None:
     """Move an earlier training out of the way of a new one.
 
-    Its checkpoints, predictions and the file called ``config`` go to the
-    first free folder ``earlier_N`` in ``work_dir``, so that nothing is lost
-    and a resume cannot take one training for the other.
+    Its checkpoints, predictions, logs, report and the file called ``config``
+    go to the first free folder ``earlier_N`` in ``work_dir``, so that nothing
+    is lost, and neither a resume nor a report takes one training for the
+    other.
 
     Returns:
         str | None: That folder, or None if there was no checkpoint.
@@ -250,8 +252,8 @@ def set_aside(work_dir: str | os.PathLike, config: str) -> str | None:
         number += 1
     target.mkdir()
     for pattern in ('iter_*.pth', 'epoch_*.pth', 'best_*.pth',
-                    'last_checkpoint', 'predictions_*.npz', 'pictures',
-                    'test'):
+                    'last_checkpoint', '*.npz', 'pictures', 'test',
+                    'report.html', '[0-9]*_[0-9]*'):
         for path in list(folder.glob(pattern)):
             path.rename(target / path.name)
     if (folder / config).is_file():
@@ -477,17 +479,18 @@ def check_output(path: str, overwrite: bool = True) -> None:
 
 
 def dump_predictions(runner: Runner, path: str) -> None:
-    """Let a test write its predictions, with the scores behind them.
-
-    The config is left as it is.
-    """
-    evaluator = runner.test_loop.evaluator
-    metric = DumpPredictions(path)
-    metric.dataset_meta = evaluator.dataset_meta
-    evaluator.metrics.append(metric)
+    """Let a test write its predictions, with the scores behind them."""
+    add_metric(runner, DumpPredictions(path))
     model = network(runner)
     if hasattr(model, 'dump_snippets'):
         model.dump_snippets = True
+
+
+def add_metric(runner: Runner, metric: BaseMetric) -> None:
+    """Add a metric to the test; the config is left as it is."""
+    evaluator = runner.test_loop.evaluator
+    metric.dataset_meta = evaluator.dataset_meta
+    evaluator.metrics.append(metric)
 
 
 def read_dump(path: str,

@@ -129,7 +129,8 @@ def read_scalars(work_dir: Path) -> tuple[list[dict], list[dict]]:
 
 def write_report(work_dir: str | os.PathLike,
                  dump: str | os.PathLike | None = None,
-                 out: str | os.PathLike | None = None) -> Path:
+                 out: str | os.PathLike | None = None,
+                 with_videos: bool = True) -> Path:
     """Write the report of a run.
 
     Args:
@@ -139,6 +140,8 @@ def write_report(work_dir: str | os.PathLike,
             videos in the report.
         out (str | PathLike, optional): Defaults to ``report.html`` in the
             folder.
+        with_videos (bool): Whether to look for predictions; those in the
+            folder may be of an earlier state of the training.
 
     Returns:
         Path: The page.
@@ -150,7 +153,7 @@ def write_report(work_dir: str | os.PathLike,
     if not folder.is_dir():
         raise FileNotFoundError(f'{work_dir}: no such folder of a run')
     train, val = read_scalars(folder)
-    if dump is None:
+    if dump is None and with_videos:
         dumps = sorted(folder.glob('*.npz'), key=lambda p: p.stat().st_mtime)
         dump = dumps[-1] if dumps else None
     if not train and not val and dump is None:

@@ -32,6 +32,7 @@ from mmaction_actiondiff.features import (VIDEO_SUFFIXES, FeatureExtractor,
 from mmaction_actiondiff.safe_npy import open_feature
 from mmaction_actiondiff.visualization import draw_video, file_name, to_image
 
+from . import writers
 from .checkpoint import config_from_text
 
 Input = Union[str, os.PathLike, np.ndarray]
@@ -215,15 +216,9 @@ class ActionDiffInferencer(BaseInferencer):
             errors=errors or {})
 
     def _plain(self, sample: Any) -> dict[str, Any]:
-        found = sample.pred_instances
         return dict(
-            video_name=sample.video_name,
+            writers.from_sample(sample.to_dict(), self.classes),
             duration=sample.duration,
-            segments=[
-                dict(label=self.classes[label], score=score, segment=segment)
-                for label, score, segment in zip(found.labels.tolist(
-                ), found.scores.tolist(), found.segments.tolist())
-            ],
             video_scores=dict(zip(self.classes, sample.pred_score.tolist())))
 
     def _inputs_to_list(self, inputs: Any) -> list:
