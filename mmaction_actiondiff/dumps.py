@@ -185,10 +185,11 @@ class DumpPredictions(BaseMetric):
     """
     default_prefix = 'dump'  # of no metric; MMEngine warns without
 
-    def __init__(self,
-                 path: str,
-                 write: Callable[[str, list, Sequence[str]],
-                                 object] = save_dump) -> None:
+    def __init__(
+        self,
+        path: str,
+        write: Callable[[str, list, Sequence[str]],
+                        object] = save_dump) -> None:
         super().__init__()
         self.path = path
         self.write = write

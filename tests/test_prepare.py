@@ -765,6 +765,39 @@ def test_windows_longer_than_the_stride(tmp_path, where, capsys):
     assert 'each lacks about 3 snippets' in advice and 'fps, not' not in advice
 
 
+def test_sidecars_say_duration_and_network(tmp_path, capsys):
+    made_by = dict(checkpoint_sha256='a' * 64, modality='RGB')
+    path = small_set(tmp_path, {n: feature(64, 3) for n in 'abc'})
+    content = load(path)
+    for name, record in content['database'].items():
+        del record['duration']
+        (tmp_path / f'source/{name}.json').write_text(
+            json.dumps(
+                dict(
+                    made_by,
+                    stride=16,
+                    fps=25,
+                    duration=64.3 if name == 'a' else 90.,
+                    modality='Flow' if name == 'c' else 'RGB')))
+    path.write_text(json.dumps(content))
+    out = tmp_path / 'out'
+    assert call(
+        custom, annotations=path, features=tmp_path / 'source', out=out) == 1
+    found = read_annotations(out / 'annotations.json')
+    assert {
+        n: v.duration
+        for n, v in found.videos.items()
+    } == dict(
+        a=64.3, b=90.)
+    assert found.recognizers == [made_by]
+    kinds = findings(out)
+    assert list(kinds['length mismatch']['videos']) == ['b']
+    refused, = kinds['unusable feature']['videos'].items()
+    assert refused[0] == 'c' and 'modality Flow instead of' in refused[1]
+    dataset = WTALDataset(str(out), 'training', rate_tolerance=None)
+    assert dataset.metainfo['recognizers'] == [made_by]
+
+
 def test_contradicting_grids(tmp_path, capsys):
     path = small_set(tmp_path, dict(a=feature(64, 3)))
     path.write_text(json.dumps(dict(load(path), seconds_per_snippet=0.5)))

@@ -28,8 +28,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--out-json',
         metavar='FILE.json',
-        help='write the segments to this file, in the schema of ActivityNet\'s '
-        'submissions (what tools/evaluate.py reads)')
+        help="write the segments to this file, in ActivityNet's schema of "
+        'submissions, which tools/evaluate.py reads')
     parser.add_argument(
         '--seeds',
         type=int,

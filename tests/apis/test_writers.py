@@ -41,8 +41,8 @@ def test_samples_of_a_test(predictions, tmp_path):
             scores=np.array([.9, .2])))
     path = str(tmp_path / 'r.json')
     writers.write_samples(path, [sample], ('x --> <i>', 'run, far'))
-    assert json.load(open(path))['results'] == dict(
-        a=predictions[0]['segments'])
+    assert json.load(
+        open(path))['results'] == dict(a=predictions[0]['segments'])
 
 
 def test_csv_has_a_line_per_segment(predictions):
