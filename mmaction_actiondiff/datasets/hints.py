@@ -28,7 +28,11 @@ _HINTS = {
              '    python tools/prepare/shrec21.py --out {root} \\\n'
              '        --training DIR/SEQUENCES DIR/ANNOTATIONS.txt \\\n'
              '        --test DIR/SEQUENCES DIR/ANNOTATIONS.txt\n'
-             'To keep the data elsewhere set ACTIONDIFF_SHREC21.'))
+             'To keep the data elsewhere set ACTIONDIFF_SHREC21.'),
+    hapt=('HAPT smartphone recordings: unpack the archive that UCI offers, '
+          'then run\n'
+          '    python tools/prepare/hapt.py --raw DIR/RawData --out {root}\n'
+          'To keep the data elsewhere set ACTIONDIFF_HAPT.'))
 
 
 def data_hint(dataset_name: str | None, data_root: str) -> str:
