@@ -146,6 +146,21 @@ def run_line(line: str, fails: bool = False) -> str:
 
 
 @pytest.mark.slow
+def test_line_of_the_readme_uses_what_the_quick_start_left(
+        trained, options, tmp_path):
+    work_dir, _ = trained
+    line, = re.findall(
+        r'^python tools/infer\.py work_dirs/actiondiff_demo .*$',
+        (ROOT / 'README.md').read_text('utf-8'), re.M)
+    for ours, theirs in ((work_dir, 'work_dirs/actiondiff_demo'),
+                         (options[1].partition('=')[2], 'data/demo'),
+                         (tmp_path / 'test_0001.srt', 'test_0001.srt')):
+        line = line.replace(theirs, str(ours))
+    assert 'of 1 videos' in run_line(line)
+    assert (tmp_path / 'test_0001.srt').is_file()
+
+
+@pytest.mark.slow
 def test_submission_is_what_was_evaluated(trained, options, tmp_path):
     work_dir, output = trained
     path = tmp_path / 'submission.json'
