@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import inspect
 import os
 import re
 import shlex
@@ -326,6 +327,11 @@ def _explanation(error: BaseException) -> str | None:
     unknown = re.match(r'(\w+) is not in the \w+::([\w ]+) registry', text)
     if unknown:
         return _unknown_type(unknown[1], unknown[2])
+    argument = re.match(
+        r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'",
+        text)
+    if argument:
+        text += _similar_argument(argument[1], argument[2])
     frame = traceback.extract_tb(error.__traceback__)[-1]
     if isinstance(error, UsageError) or _explains(text, frame.filename,
                                                   frame.line):
@@ -352,6 +358,24 @@ def _unknown_type(name: str, kind: str) -> str:
     closest = difflib.get_close_matches(name, known, n=1, cutoff=0)
     return (f"type='{name}' is no {kind}" +
             (f'; the closest is {closest[0]}' if closest else ''))
+
+
+def _similar_argument(owner: str, name: str) -> str:
+    """What a misspelt argument of a registered class may have meant."""
+    classes = {
+        kind
+        for registry in vars(mmaction.registry).values()
+        if isinstance(registry, Registry)
+        for part in (registry, registry.parent) if part is not None
+        for kind in part.module_dict.values() if kind.__name__ == owner
+    }
+    known = {
+        argument
+        for kind in classes for base in getattr(kind, '__mro__', ())
+        for argument in inspect.signature(base.__init__).parameters
+    }
+    closest = difflib.get_close_matches(name, known, n=1)
+    return f'; did you mean {closest[0]}?' if closest else ''
 
 
 def _explains(text: str, filename: str, line: str | None) -> bool:

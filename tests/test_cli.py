@@ -490,7 +490,9 @@ def test_errors_of_ours_end_with_their_message():
 @pytest.mark.parametrize('mistake, expected', [
     (lambda: HOOKS.build(dict(type='EMAHok')),
      "type='EMAHok' is no hook; the closest is EMAHook"),
-    (lambda: HOOKS.build(dict(type='LoggerHook', momentun=1)), 'momentun'),
+    (lambda: HOOKS.build(dict(type='LoggerHook', intervall=1)),
+     "unexpected keyword argument 'intervall'; did you mean interval\\?"),
+    (lambda: HOOKS.build(dict(type='LoggerHook', momentun=1)), "'momentun'$"),
     (lambda: Config.fromfile('no.py'), 'no.py'),
     (lambda: open('no/file'), 'no/file: No such file'),
 ])

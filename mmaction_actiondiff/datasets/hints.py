@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 _LAYOUT = ('Expected layout: {root}/annotations.json (ActivityNet schema) and '
-           '{root}/features/NAME.npy, one (T, D) array per video.')
+           '{root}/features/NAME.npy, one (T, D) array per video; '
+           'tools/prepare/custom.py makes it of features of your own.')
 
 _I3D = (
     '{name}: download the two-stream I3D features (16 frames at 25 fps, 2048 '
