@@ -371,7 +371,8 @@ def _similar_argument(owner: str, name: str) -> str:
     }
     known = {
         argument
-        for kind in classes for base in getattr(kind, '__mro__', ())
+        for kind in classes
+        for base in getattr(kind, '__mro__', ())
         for argument in inspect.signature(base.__init__).parameters
     }
     closest = difflib.get_close_matches(name, known, n=1)

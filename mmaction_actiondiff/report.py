@@ -331,11 +331,11 @@ def _videos(samples: Sequence[dict], classes: Sequence[str],
     text = (
         f'<p>{len(samples)} videos of <code>{escape(source)}</code>, the '
         f'best and the worst by their own mAP at tIoU {_TIOU}. Shown are '
-        f'segments of a score of at least {cut:.2f} (see above). In '
-        'each lane: on top, in dark grey, what is annotated; below, in '
-        'colour, what the model proposes; behind, in light grey, the score '
-        'of the class over time. Point at a bar to read its seconds and '
-        'score.</p>')
+        f'segments of a score of at least {cut:.2f} (see above); the mAP '
+        'counts all. In each lane: on top, in dark grey, what is annotated; '
+        'below, in colour, what the model proposes; behind, in light grey, '
+        'the score of the class over time. Point at a bar to read its '
+        'seconds and score.</p>')
     lists = [
         f'<h3>{head}</h3>' + ''.join(
             _timeline(known[i], classes, cut, f'mAP {100 * quality[i]:.0f} %')

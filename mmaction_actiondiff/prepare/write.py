@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-import mmengine
 import numpy as np
+from rich.console import Console
+from rich.progress import Progress
 
 from mmaction_actiondiff.annotations import (Annotations, check_file_name,
                                              index_labels, quote)
@@ -157,9 +157,10 @@ def _write_features(annotations: Annotations, features: Path,
     """T by name; what the files say goes into the annotations."""
     videos = annotations.videos
     source = open_features(features, annotations, transpose)
-    writer.start(len(videos))
-    unused = source.send(list(videos), writer)
-    print(f'\n{len(writer.lengths)} features in {writer.folder}, '
+    writer.progress.update(writer.task, total=len(videos))
+    with writer.progress:
+        unused = source.send(list(videos), writer)
+    print(f'{len(writer.lengths)} features in {writer.folder}, '
           f'{writer.skipped} of them were finished before')
     for name in sorted(unused):
         report.add('feature without annotation', name, '', 'not copied')
@@ -207,12 +208,8 @@ class FeatureWriter:
         self.stream_channels: list[int] | None = None
         self.recognizers: list[dict] | None = None
         self.skipped = 0
-        self.progress = mmengine.ProgressBar(start=False, file=sys.stderr)
-
-    def start(self, total: int) -> None:
-        """Starts the progress bar over ``total`` videos."""
-        self.progress.task_num = total
-        self.progress.start()
+        self.progress = Progress(console=Console(stderr=True))
+        self.task = self.progress.add_task('Features')
 
     def __call__(self, name: str, streams: list,
                  sidecars: list[Sidecar]) -> None:
@@ -238,7 +235,7 @@ class FeatureWriter:
             self._write(name, array)
             self.lengths[name] = len(array)
             self.sidecars[name] = sidecar
-        self.progress.update()
+        self.progress.advance(self.task)
 
     def _join_sidecars(self, sidecars: list[Sidecar]) -> Sidecar:
         """What holds for all streams of a video."""
