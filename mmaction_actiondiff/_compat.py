@@ -18,6 +18,7 @@ import pickle
 import re
 import sys
 import tempfile
+import warnings
 import zipfile
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -253,8 +254,15 @@ def find_own_configs() -> None:
     Config._get_cfg_path = staticmethod(get_cfg_path)
 
 
+def hide_warning_of_mmcv_lite() -> None:
+    """Hide that mmcv-lite lacks an operator that nothing here uses."""
+    warnings.filterwarnings('ignore',
+                            'Fail to import ``MultiScaleDeformableAttention``')
+
+
 def apply() -> None:
     """Apply every cure."""
+    hide_warning_of_mmcv_lite()
     install_stand_ins()
     restore_trapz()
     load_checkpoints_safely()
