@@ -254,15 +254,17 @@ def find_own_configs() -> None:
     Config._get_cfg_path = staticmethod(get_cfg_path)
 
 
-def hide_warning_of_mmcv_lite() -> None:
-    """Hide that mmcv-lite lacks an operator that nothing here uses."""
-    warnings.filterwarnings('ignore',
-                            'Fail to import ``MultiScaleDeformableAttention``')
+def hide_advice() -> None:
+    """Hide that mmcv-lite lacks an operator, and that ``pkg_resources``,
+    for which setuptools is pinned, will go."""
+    for message in ('Fail to import ``MultiScaleDeformableAttention``',
+                    'pkg_resources is deprecated as an API'):
+        warnings.filterwarnings('ignore', message)
 
 
 def apply() -> None:
     """Apply every cure."""
-    hide_warning_of_mmcv_lite()
+    hide_advice()
     install_stand_ins()
     restore_trapz()
     load_checkpoints_safely()

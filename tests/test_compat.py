@@ -290,10 +290,11 @@ def test_missing_package_says_what_to_type(missing):
     assert missing in last and 'pip install' in last
 
 
-def test_only_the_one_warning_of_mmcv_lite_is_hidden():
+def test_advice_to_install_otherwise_is_hidden():
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter('always')
         _compat.apply()
+        warnings.warn('pkg_resources is deprecated as an API. See https:')
         for name in ('MultiScaleDeformableAttention', 'another'):
             warnings.warn(f'Fail to import ``{name}`` from ``mmcv.ops``')
     assert ['another' in str(item.message) for item in seen] == [True]
