@@ -5,7 +5,8 @@ _base_ = [
     './_base_/schedules/small.py', './_base_/default_runtime.py'
 ]
 
-# For features of some hundred channels; widths of 64 do for fewer.
+# For features of some hundred channels, and actions of up to ten snippets or
+# so: the tutorial says what longer ones need.
 model = dict(
     num_classes={{_base_.num_classes}},
     stream_channels={{_base_.stream_channels}},

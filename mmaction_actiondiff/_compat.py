@@ -18,6 +18,7 @@ import pickle
 import re
 import sys
 import tempfile
+import warnings
 import zipfile
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -253,8 +254,17 @@ def find_own_configs() -> None:
     Config._get_cfg_path = staticmethod(get_cfg_path)
 
 
+def hide_advice() -> None:
+    """Hide that mmcv-lite lacks an operator, and that ``pkg_resources``,
+    for which setuptools is pinned, will go."""
+    for message in ('Fail to import ``MultiScaleDeformableAttention``',
+                    'pkg_resources is deprecated as an API'):
+        warnings.filterwarnings('ignore', message)
+
+
 def apply() -> None:
     """Apply every cure."""
+    hide_advice()
     install_stand_ins()
     restore_trapz()
     load_checkpoints_safely()

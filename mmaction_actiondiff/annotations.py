@@ -258,6 +258,8 @@ class Annotations:
         grid (SnippetGrid, optional): What the file says for all videos.
         stream_channels (list[int], optional): Feature channels by stream, if
             the file says so.
+        recognizers (list[dict], optional): Which network made each stream of
+            the features, see ``sidecar.py``, if it is known.
     """
     path: Path
     layout: str
@@ -267,6 +269,7 @@ class Annotations:
     stray: dict[str, str] = field(default_factory=dict)
     grid: SnippetGrid | None = None
     stream_channels: list[int] | None = None
+    recognizers: list[dict[str, Any]] | None = None
 
     def __post_init__(self) -> None:
         if not self.classes:
@@ -555,6 +558,13 @@ def _read_json(path: Path, problems: dict[str, str] | None) -> Annotations:
                 type(n) is int and n > 0 for n in streams)):
             raise ValueError('"stream_channels" must be a list of numbers of '
                              f'channels, found {streams!r:.100}')
+        recognizers = content.get('recognizers')
+        if recognizers is not None and not (isinstance(recognizers, list)
+                                            and all(
+                                                isinstance(item, dict)
+                                                for item in recognizers)):
+            raise ValueError('"recognizers" must be a list of objects, found '
+                             f'{recognizers!r:.100}')
     except ValueError as error:
         raise ValueError(f'{path}: {error}') from None
     result = Annotations(
@@ -563,7 +573,8 @@ def _read_json(path: Path, problems: dict[str, str] | None) -> Annotations:
         _videos(path, database, problems, classes),
         tuple(classes),
         grid=grid,
-        stream_channels=streams)
+        stream_channels=streams,
+        recognizers=recognizers)
     if path.name == 'gt.json':
         _apply_splits(result)
     return result

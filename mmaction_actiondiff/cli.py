@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import inspect
 import os
 import re
 import shlex
@@ -27,6 +28,7 @@ from filelock import FileLock, Timeout
 from mmaction.registry import RUNNERS
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
+from mmengine.evaluator import BaseMetric
 from mmengine.registry import Registry, init_default_scope
 from mmengine.runner import Runner
 
@@ -235,9 +237,10 @@ def latest_checkpoint(work_dir: str | os.PathLike) -> str | None:
 def set_aside(work_dir: str | os.PathLike, config: str) -> str | None:
     """Move an earlier training out of the way of a new one.
 
-    Its checkpoints, predictions and the file called ``config`` go to the
-    first free folder ``earlier_N`` in ``work_dir``, so that nothing is lost
-    and a resume cannot take one training for the other.
+    Its checkpoints, predictions, logs, report and the file called ``config``
+    go to the first free folder ``earlier_N`` in ``work_dir``, so that nothing
+    is lost, and neither a resume nor a report takes one training for the
+    other.
 
     Returns:
         str | None: That folder, or None if there was no checkpoint.
@@ -250,8 +253,8 @@ def set_aside(work_dir: str | os.PathLike, config: str) -> str | None:
         number += 1
     target.mkdir()
     for pattern in ('iter_*.pth', 'epoch_*.pth', 'best_*.pth',
-                    'last_checkpoint', 'predictions_*.npz', 'pictures',
-                    'test'):
+                    'last_checkpoint', '*.npz', 'pictures', 'test',
+                    'report.html', '[0-9]*_[0-9]*'):
         for path in list(folder.glob(pattern)):
             path.rename(target / path.name)
     if (folder / config).is_file():
@@ -324,6 +327,11 @@ def _explanation(error: BaseException) -> str | None:
     unknown = re.match(r'(\w+) is not in the \w+::([\w ]+) registry', text)
     if unknown:
         return _unknown_type(unknown[1], unknown[2])
+    argument = re.match(
+        r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'",
+        text)
+    if argument:
+        text += _similar_argument(argument[1], argument[2])
     frame = traceback.extract_tb(error.__traceback__)[-1]
     if isinstance(error, UsageError) or _explains(text, frame.filename,
                                                   frame.line):
@@ -350,6 +358,25 @@ def _unknown_type(name: str, kind: str) -> str:
     closest = difflib.get_close_matches(name, known, n=1, cutoff=0)
     return (f"type='{name}' is no {kind}" +
             (f'; the closest is {closest[0]}' if closest else ''))
+
+
+def _similar_argument(owner: str, name: str) -> str:
+    """What a misspelt argument of a registered class may have meant."""
+    classes = {
+        kind
+        for registry in vars(mmaction.registry).values()
+        if isinstance(registry, Registry)
+        for part in (registry, registry.parent) if part is not None
+        for kind in part.module_dict.values() if kind.__name__ == owner
+    }
+    known = {
+        argument
+        for kind in classes
+        for base in getattr(kind, '__mro__', ())
+        for argument in inspect.signature(base.__init__).parameters
+    }
+    closest = difflib.get_close_matches(name, known, n=1)
+    return f'; did you mean {closest[0]}?' if closest else ''
 
 
 def _explains(text: str, filename: str, line: str | None) -> bool:
@@ -477,17 +504,18 @@ def check_output(path: str, overwrite: bool = True) -> None:
 
 
 def dump_predictions(runner: Runner, path: str) -> None:
-    """Let a test write its predictions, with the scores behind them.
-
-    The config is left as it is.
-    """
-    evaluator = runner.test_loop.evaluator
-    metric = DumpPredictions(path)
-    metric.dataset_meta = evaluator.dataset_meta
-    evaluator.metrics.append(metric)
+    """Let a test write its predictions, with the scores behind them."""
+    add_metric(runner, DumpPredictions(path))
     model = network(runner)
     if hasattr(model, 'dump_snippets'):
         model.dump_snippets = True
+
+
+def add_metric(runner: Runner, metric: BaseMetric) -> None:
+    """Add a metric to the test; the config is left as it is."""
+    evaluator = runner.test_loop.evaluator
+    metric.dataset_meta = evaluator.dataset_meta
+    evaluator.metrics.append(metric)
 
 
 def read_dump(path: str,

@@ -13,7 +13,7 @@ import os
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Any, Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -176,25 +176,32 @@ def load_classes(path: str | os.PathLike) -> list[str]:
 
 
 class DumpPredictions(BaseMetric):
-    """Writes the samples of all ranks with :func:`save_dump`.
+    """Writes the samples of all ranks, each video once, by name.
 
     Args:
-        path (str): The ``.npz`` file.
+        path (str): The file.
+        write (Callable): What writes it, with the arguments of
+            :func:`save_dump`.
     """
     default_prefix = 'dump'  # of no metric; MMEngine warns without
 
-    def __init__(self, path: str) -> None:
+    def __init__(
+        self,
+        path: str,
+        write: Callable[[str, list, Sequence[str]],
+                        object] = save_dump) -> None:
         super().__init__()
-        check_name(path)
         self.path = path
+        self.write = write
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keeps the samples."""
         self.results.extend(data_samples)
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
-        """Writes each video once."""
+        """Writes the file."""
         unique = {sample['video_name']: sample for sample in results}
-        save_dump(self.path, list(unique.values()), (self.dataset_meta
-                                                     or {}).get('classes', ()))
+        classes = (self.dataset_meta or {}).get('classes', ())
+        self.write(self.path, [unique[name] for name in sorted(unique)],
+                   classes)
         return {}

@@ -25,7 +25,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 from torch import Tensor
 
-from .annotations import SnippetGrid
+from .sidecar import sidecar_path
 
 VIDEO_SUFFIXES = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg',
                   '.webm', '.wmv')
@@ -34,41 +34,6 @@ _SAMPLERS = ('SampleFrames', 'UniformSample')
 _FLOW_BOUND = 20.
 # TV-L1 takes a second per megapixel; backbones see 256 pixels at most.
 _FLOW_SIDE = 256
-
-
-def sidecar_path(feature_path: str | os.PathLike) -> Path:
-    """The json beside a feature file that says how it was made."""
-    return Path(feature_path).with_suffix('.json')
-
-
-def read_sidecar(
-    feature_path: str | os.PathLike
-) -> tuple[SnippetGrid | None, float | None]:
-    """When the snippets of a feature file are, if its sidecar says so.
-
-    Returns:
-        tuple[SnippetGrid | None, float | None]: The grid and the duration of
-        the video in seconds.
-
-    Raises:
-        ValueError: If the sidecar is no json object, or contradicts itself.
-    """
-    path = sidecar_path(feature_path)
-    if not path.is_file():
-        return None, None
-    try:
-        values = json.loads(path.read_text('utf-8'))
-        if not isinstance(values, dict):
-            raise ValueError(f'expected a json object, found {values!r:.50}')
-        duration = values.get('duration')
-        if duration is not None and not float(duration) > 0:
-            raise ValueError(f'duration must be > 0 s, got {duration}')
-        return SnippetGrid.read(values), duration
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f'{path}: expected what tools/extract_features.py writes, such as '
-            '{"window": 16, "stride": 16, "fps": 25} (frames), but '
-            f'{error}') from None
 
 
 class Frames:

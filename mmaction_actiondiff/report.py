@@ -129,7 +129,8 @@ def read_scalars(work_dir: Path) -> tuple[list[dict], list[dict]]:
 
 def write_report(work_dir: str | os.PathLike,
                  dump: str | os.PathLike | None = None,
-                 out: str | os.PathLike | None = None) -> Path:
+                 out: str | os.PathLike | None = None,
+                 with_videos: bool = True) -> Path:
     """Write the report of a run.
 
     Args:
@@ -139,6 +140,8 @@ def write_report(work_dir: str | os.PathLike,
             videos in the report.
         out (str | PathLike, optional): Defaults to ``report.html`` in the
             folder.
+        with_videos (bool): Whether to look for predictions; those in the
+            folder may be of an earlier state of the training.
 
     Returns:
         Path: The page.
@@ -150,7 +153,7 @@ def write_report(work_dir: str | os.PathLike,
     if not folder.is_dir():
         raise FileNotFoundError(f'{work_dir}: no such folder of a run')
     train, val = read_scalars(folder)
-    if dump is None:
+    if dump is None and with_videos:
         dumps = sorted(folder.glob('*.npz'), key=lambda p: p.stat().st_mtime)
         dump = dumps[-1] if dumps else None
     if not train and not val and dump is None:
@@ -328,11 +331,11 @@ def _videos(samples: Sequence[dict], classes: Sequence[str],
     text = (
         f'<p>{len(samples)} videos of <code>{escape(source)}</code>, the '
         f'best and the worst by their own mAP at tIoU {_TIOU}. Shown are '
-        f'segments of a score of at least {cut:.2f} (see above). In '
-        'each lane: on top, in dark grey, what is annotated; below, in '
-        'colour, what the model proposes; behind, in light grey, the score '
-        'of the class over time. Point at a bar to read its seconds and '
-        'score.</p>')
+        f'segments of a score of at least {cut:.2f} (see above); the mAP '
+        'counts all. In each lane: on top, in dark grey, what is annotated; '
+        'below, in colour, what the model proposes; behind, in light grey, '
+        'the score of the class over time. Point at a bar to read its '
+        'seconds and score.</p>')
     lists = [
         f'<h3>{head}</h3>' + ''.join(
             _timeline(known[i], classes, cut, f'mAP {100 * quality[i]:.0f} %')

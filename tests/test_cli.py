@@ -109,6 +109,8 @@ def test_commands_of_the_summary_work_as_printed(trained):
         for path in work_dir.iterdir() if path.is_file()
     }
     test, draw, replay, report = printed(output)
+    page = work_dir / 'report.html'
+    before.pop(page)
     tested = run_line(test)
     assert mean_ap(tested) == mean_ap(output)
     dump, = work_dir.glob('*.npz')
@@ -116,8 +118,9 @@ def test_commands_of_the_summary_work_as_printed(trained):
     run_line(draw)
     assert len(list((work_dir / 'pictures').iterdir())) == 8
     assert mean_ap(run_line(replay), ' +') == mean_ap(output)
+    assert '<h2>Videos</h2><p>No predictions' in page.read_text()
     run_line(report)
-    assert (work_dir / 'report.html').stat().st_size > 1000
+    assert 'No predictions' not in page.read_text()
     assert 'exists: delete it' in run_line(test, fails=True)
     options = ' --cfg-options model.proposal_generator.max_per_video=3'
     other = run_line(test.split(' --dump')[0] + options)
@@ -140,6 +143,35 @@ def run_line(line: str, fails: bool = False) -> str:
     python, *words = shlex.split(line)
     assert python == 'python'
     return run(*words, fails=fails)
+
+
+@pytest.mark.slow
+def test_line_of_the_readme_uses_what_the_quick_start_left(
+        trained, options, tmp_path):
+    work_dir, _ = trained
+    line, = re.findall(
+        r'^python tools/infer\.py work_dirs/actiondiff_demo .*$',
+        (ROOT / 'README.md').read_text('utf-8'), re.M)
+    for ours, theirs in ((work_dir, 'work_dirs/actiondiff_demo'),
+                         (options[1].partition('=')[2], 'data/demo'),
+                         (tmp_path / 'test_0001.srt', 'test_0001.srt')):
+        line = line.replace(theirs, str(ours))
+    assert 'of 1 videos' in run_line(line)
+    assert (tmp_path / 'test_0001.srt').is_file()
+
+
+@pytest.mark.slow
+def test_submission_is_what_was_evaluated(trained, options, tmp_path):
+    work_dir, output = trained
+    path = tmp_path / 'submission.json'
+    command = ('tools/test.py', DEMO, work_dir / f'iter_{ITERS}.pth',
+               '--out-json', path, '--work-dir', tmp_path, *options)
+    assert mean_ap(run(*command)) == mean_ap(output)
+    assert 'exists: delete it' in run(*command, fails=True)
+    data_root = options[1].partition('=')[2]
+    table = run('tools/evaluate.py', '--detections', path, '--ann-file',
+                f'{data_root}/annotations.json', '--protocol', 'seconds')
+    assert mean_ap(output) in table
 
 
 @pytest.mark.slow
@@ -314,6 +346,8 @@ def test_new_training_sets_an_earlier_one_aside(tmp_path):
         for name in ('iter_60.pth', 'best_mAP_iter_60.pth'):
             write(tmp_path / name, number)
         (tmp_path / 'last_checkpoint').touch()
+        (tmp_path / 'predictions.npz').touch()
+        (tmp_path / '20260102_030405').mkdir()
         config.touch()
     with cli.work_folder(Config(dict(work_dir=str(tmp_path), resume=True))):
         assert (tmp_path / 'iter_60.pth').exists()
@@ -325,8 +359,8 @@ def test_new_training_sets_an_earlier_one_aside(tmp_path):
     for number in (1, 2):
         folder = tmp_path / f'earlier_{number}'
         assert sorted(path.name for path in folder.iterdir()) == [
-            'best_mAP_iter_60.pth', 'iter_60.pth', 'last_checkpoint',
-            config.name
+            '20260102_030405', 'best_mAP_iter_60.pth', 'iter_60.pth',
+            'last_checkpoint', 'predictions.npz', config.name
         ]
         assert torch.load(folder / 'iter_60.pth')['w'][0] == number
 
@@ -426,6 +460,9 @@ def test_outputs_are_checked_before_the_work(tmp_path, path, expected):
     (['--dump', 'x.pkl'], r'x\.pkl: .*--dump FILE\.npz'),
     (['--dump', 'setup.cfg/x.npz'], 'cannot be written'),
     (['--seeds', '0'], '--seeds must be >= 1, got 0'),
+    (['--out-json', 'setup.cfg/x.json'], 'cannot be written'),
+    (['--out-json', 'x.csv'], r'name x\.csv\.json'),
+    (['--out-json', 'x.json', '--seeds', '2'], 'write one run'),
 ])
 def test_test_refuses_at_once(monkeypatch, capsys, options, expected):
     tool = str(ROOT / 'tools' / 'test.py')
@@ -434,6 +471,14 @@ def test_test_refuses_at_once(monkeypatch, capsys, options, expected):
     with pytest.raises(SystemExit) as caught:
         runpy.run_path(tool, run_name='__main__')
     assert re.search(expected, f'{caught.value} {capsys.readouterr().err}')
+
+
+def test_training_stands_without_its_report(tmp_path, capsys):
+    tool = runpy.run_path(str(ROOT / 'tools' / 'train.py'))
+    tool['report'](tmp_path / 'nowhere')
+    line, = capsys.readouterr().err.splitlines()
+    assert line.startswith('WARNING: no report was written')
+    assert 'no such folder' in line
 
 
 def test_errors_of_ours_end_with_their_message():
@@ -445,7 +490,9 @@ def test_errors_of_ours_end_with_their_message():
 @pytest.mark.parametrize('mistake, expected', [
     (lambda: HOOKS.build(dict(type='EMAHok')),
      "type='EMAHok' is no hook; the closest is EMAHook"),
-    (lambda: HOOKS.build(dict(type='LoggerHook', momentun=1)), 'momentun'),
+    (lambda: HOOKS.build(dict(type='LoggerHook', intervall=1)),
+     "unexpected keyword argument 'intervall'; did you mean interval\\?"),
+    (lambda: HOOKS.build(dict(type='LoggerHook', momentun=1)), "'momentun'$"),
     (lambda: Config.fromfile('no.py'), 'no.py'),
     (lambda: open('no/file'), 'no/file: No such file'),
 ])

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+import warnings
 from argparse import Namespace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -287,3 +288,13 @@ def test_missing_package_says_what_to_type(missing):
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
     assert missing in last and 'pip install' in last
+
+
+def test_advice_to_install_otherwise_is_hidden():
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter('always')
+        _compat.apply()
+        warnings.warn('pkg_resources is deprecated as an API. See https:')
+        for name in ('MultiScaleDeformableAttention', 'another'):
+            warnings.warn(f'Fail to import ``{name}`` from ``mmcv.ops``')
+    assert ['another' in str(item.message) for item in seen] == [True]

@@ -124,7 +124,7 @@ def test_metric_writes_each_video_once(tmp_path):
     path = tmp_path / 'a.npz'
     evaluator = Evaluator(DumpPredictions(str(path)))
     evaluator.dataset_meta = dict(classes=('x', 'y', 'z'))
-    evaluator.process([sample('a', 5), sample('b', 6)])
+    evaluator.process([sample('b', 6), sample('a', 5)])
     evaluator.process([sample('a', 5)])  # what a sampler has repeated
     assert evaluator.evaluate(3) == {}
     assert [s['video_name'] for s in load_dump(path)] == ['a', 'b']

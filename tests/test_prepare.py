@@ -18,12 +18,12 @@ import numpy as np
 import pytest
 import torch
 
-from mmaction_actiondiff.annotations import (Annotations, Video,
+from mmaction_actiondiff.annotations import (Annotations, SnippetGrid, Video,
                                              read_annotations)
 from mmaction_actiondiff.cli import command
 from mmaction_actiondiff.datasets import WTALDataset
-from mmaction_actiondiff.prepare import (DataSet, features, prepare, shrec21,
-                                         train_command)
+from mmaction_actiondiff.prepare import (DataSet, features, hapt, prepare,
+                                         shrec21, train_command)
 from mmaction_actiondiff.prepare.shrec21 import snippet_features
 
 TOOLS = Path(__file__).resolve().parents[1] / 'tools' / 'prepare'
@@ -32,6 +32,7 @@ thumos14 = importlib.import_module('thumos14')
 activitynet = importlib.import_module('activitynet')
 custom = importlib.import_module('custom')
 shrec21_tool = importlib.import_module('shrec21')
+hapt_tool = importlib.import_module('hapt')
 
 BUNDLE = 'thumos14/Thumos14reduced-Annotations'
 
@@ -745,6 +746,39 @@ def test_windows_longer_than_the_stride(tmp_path, where, capsys):
     assert 'each lacks about 3 snippets' in advice and 'fps, not' not in advice
 
 
+def test_sidecars_say_duration_and_network(tmp_path, capsys):
+    made_by = dict(checkpoint_sha256='a' * 64, modality='RGB')
+    path = small_set(tmp_path, {n: feature(64, 3) for n in 'abc'})
+    content = load(path)
+    for name, record in content['database'].items():
+        del record['duration']
+        (tmp_path / f'source/{name}.json').write_text(
+            json.dumps(
+                dict(
+                    made_by,
+                    stride=16,
+                    fps=25,
+                    duration=64.3 if name == 'a' else 90.,
+                    modality='Flow' if name == 'c' else 'RGB')))
+    path.write_text(json.dumps(content))
+    out = tmp_path / 'out'
+    assert call(
+        custom, annotations=path, features=tmp_path / 'source', out=out) == 1
+    found = read_annotations(out / 'annotations.json')
+    assert {
+        n: v.duration
+        for n, v in found.videos.items()
+    } == dict(
+        a=64.3, b=90.)
+    assert found.recognizers == [made_by]
+    kinds = findings(out)
+    assert list(kinds['length mismatch']['videos']) == ['b']
+    refused, = kinds['unusable feature']['videos'].items()
+    assert refused[0] == 'c' and 'modality Flow instead of' in refused[1]
+    dataset = WTALDataset(str(out), 'training', rate_tolerance=None)
+    assert dataset.metainfo['recognizers'] == [made_by]
+
+
 def test_contradicting_grids(tmp_path, capsys):
     path = small_set(tmp_path, dict(a=feature(64, 3)))
     path.write_text(json.dumps(dict(load(path), seconds_per_snippet=0.5)))
@@ -954,6 +988,115 @@ def test_malformed_recordings(shared_data, tmp_path, rows, annotations, words):
     paths = dict(training=(tmp_path, tmp_path / 'gestures'))
     with pytest.raises(ValueError, match=words):
         shrec21.read(paths, tmp_path / 'out')
+
+
+# ------------------------------------------------------------ HAPT
+
+
+def write_raw(folder: Path, key: str, samples: np.ndarray) -> None:
+    """The files of both sensors."""
+    folder.mkdir(exist_ok=True)
+    np.savetxt(folder / f'acc_{key}.txt', samples[:, :3])
+    np.savetxt(folder / f'gyro_{key}.txt', samples[:, 3:])
+
+
+def test_statistics_of_a_snippet():
+    samples = np.random.default_rng(0).normal(size=(55, 6))
+    found = hapt.snippet_features(samples).reshape(2, 6, 8)
+    part = samples[25:50]
+    signals = [
+        *part.T,
+        np.sqrt((part[:, :3]**2).sum(1)),
+        np.sqrt((part[:, 3:]**2).sum(1))
+    ]
+    for i, x in enumerate(signals):
+        assert found[1, :, i] == pytest.approx([
+            x.mean(),
+            np.sqrt(((x - x.mean())**2).mean()),
+            min(x),
+            max(x),
+            sum(abs(x[j + 1] - x[j]) for j in range(24)) / 24, x[24] - x[0]
+        ])
+
+
+def test_features_are_of_this_kind(shared_data):
+    """What holds for the statistics of any signals holds for the given."""
+    folder = shared_data / 'hapt/features'
+    given = np.concatenate([
+        np.load(path).astype(float).reshape(-1, 6, 8)
+        for path in sorted(folder.glob('exp0*.npy'))
+    ])
+    mean, std, low, high, step, change = given.transpose(1, 0, 2)
+    assert (low - .01 <= mean).all() and (mean <= high + .01).all()
+    # nowhere more than 24 steps within the snippet, and somewhere all of them
+    moved = np.abs(change) > .3
+    ratio = np.abs(change[moved]) / (24 * step[moved])
+    assert .999 < ratio.max() < 1.001
+    for axes, magnitude in ((slice(0, 3), 6), (slice(3, 6), 7)):
+        power = (mean**2 + std**2)[:, axes].sum(1)
+        assert (mean**2 + std**2)[:, magnitude] == pytest.approx(
+            power, rel=.01, abs=.01)
+
+
+def test_clips_from_raw_files(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    raw, out = tmp_path / 'RawData', tmp_path / 'out'
+    # 40 s, 40 s without an instance, 40 s, and 20 s; 40 s and 19.98 s
+    long, short = rng.normal(size=(7010, 6)), rng.normal(size=(2999, 6))
+    write_raw(raw, 'exp01_user01', long)
+    write_raw(raw, 'exp03_user02', short)
+    (raw / 'labels.txt').write_text(
+        '1 1 5 250 1232\n1 1 7 1233 1392\n1 1 4 1393 2024\n'
+        '1 1 12 5000 6500\n3 2 1 1 2999\n')
+    assert not call(hapt_tool, raw=raw, out=out)
+    found = read_annotations(out / 'annotations.json')
+    assert list(found.classes) == list(hapt.CLASSES)
+    assert found.grid == SnippetGrid(.5)
+    records = {
+        name: (v.subset, v.duration,
+               list(zip(v.segment_labels,
+                        v.segments.round(6).tolist())))
+        for name, v in found.videos.items()
+    }
+    assert records == {
+        # 24 samples of SITTING are in the second clip: too few
+        'exp01_user01_c00': ('training', 40., [('STANDING', [4.98, 24.64]),
+                                               ('STAND_TO_SIT', [24.64,
+                                                                 27.84]),
+                                               ('SITTING', [27.84, 40.])]),
+        'exp01_user01_c02': ('training', 40., [('LIE_TO_STAND', [19.98,
+                                                                 40.])]),
+        'exp01_user01_c03': ('training', 20.2, [('LIE_TO_STAND', [0., 10.])]),
+        'exp03_user02_c00': ('test', 40., [('WALKING', [0., 40.])]),
+    }
+    array = np.load(out / 'features/exp01_user01_c03.npy')
+    assert array.shape == (40, 48) and array.dtype == np.float16
+    np.testing.assert_array_equal(
+        array,
+        hapt.snippet_features(long[6000:]).astype(np.float16))
+    assert 'published: 382 videos' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('change, words', [
+    (lambda raw: (raw / 'gyro_exp01_user01.txt').unlink(), 'gyro_exp01'),
+    (lambda raw: (raw / 'gyro_exp01_user01.txt').write_text('1 2 3\n' * 30),
+     '60 samples, the gyroscope has 30'),
+    (lambda raw: (raw / 'acc_exp01_user01.txt').write_text('1 2\n' * 60),
+     'expected 25 or more rows of 3 finite numbers'),
+    (lambda raw: (raw / 'labels.txt').write_text('1 1 13 1 9\n'),
+     'labels.txt, line 1: expected EXPERIMENT PERSON ACTIVITY'),
+    (lambda raw: (raw / 'labels.txt').write_text('2 1 1 1 9\n'),
+     'experiment 1 of person 1 has a recording or labels'),
+    (lambda raw: (raw / 'labels.txt').unlink(), 'labels.txt'),
+])
+def test_malformed_raw_files(tmp_path, capsys, change, words):
+    raw = tmp_path / 'RawData'
+    write_raw(raw, 'exp01_user01', np.zeros((60, 6)))
+    (raw / 'labels.txt').write_text('1 1 1 1 60\n')
+    change(raw)
+    assert call(hapt_tool, raw=raw, out=tmp_path / 'out') == 1
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / 'out').exists()
 
 
 # ------------------------------------------------------------ text files

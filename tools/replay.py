@@ -19,12 +19,12 @@ import argparse
 import time
 from typing import Any, Callable
 
-import mmengine
 import torch
 from mmaction.registry import TASK_UTILS
 from mmengine.evaluator import Evaluator
 
 from mmaction_actiondiff import cli
+from mmaction_actiondiff.apis import writers
 
 _READ = ('model.proposal_generator', 'test_evaluator')
 
@@ -79,21 +79,6 @@ def replay(sample: dict, generator: Callable) -> dict:
     return dict(sample, pred_instances=instances)
 
 
-def to_activitynet(samples: list, classes: list) -> dict:
-    """Detections in the format of the ActivityNet challenge."""
-    results = {}
-    for sample in samples:
-        fields = [
-            sample['pred_instances'][key].tolist()
-            for key in ('segments', 'labels', 'scores')
-        ]
-        results[sample['video_name']] = [
-            dict(label=classes[label], segment=segment, score=score)
-            for segment, label, score in zip(*fields)
-        ]
-    return dict(version='VERSION 1.3', results=results, external_data={})
-
-
 def main() -> None:
     args = parse_args()
     with cli.command():
@@ -117,7 +102,7 @@ def main() -> None:
         seconds = time.perf_counter() - start
         print(f'{len(samples)} videos: proposals took {seconds:.2f} s')
         if args.out:
-            mmengine.dump(to_activitynet(samples, classes), args.out)
+            writers.write_samples(args.out, samples, classes)
         for name, value in evaluator.offline_evaluate(samples).items():
             print(f'{name:<24}{value:8.2f}')
 

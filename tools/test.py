@@ -9,8 +9,11 @@ from __future__ import annotations
 import argparse
 
 from mmengine.dist import is_main_process
+from mmengine.runner import Runner
 
 from mmaction_actiondiff import cli, dumps
+from mmaction_actiondiff.apis import writers
+from mmaction_actiondiff.hooks import network
 
 
 def parse_args() -> argparse.Namespace:
@@ -23,6 +26,11 @@ def parse_args() -> argparse.Namespace:
         help='write the predictions and the scores behind them to this file, '
         'for tools/replay.py and tools/visualize.py')
     parser.add_argument(
+        '--out-json',
+        metavar='FILE.json',
+        help="write the segments to this file, in ActivityNet's schema of "
+        'submissions, which tools/evaluate.py reads')
+    parser.add_argument(
         '--seeds',
         type=int,
         default=1,
@@ -32,9 +40,21 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.seeds < 1:
         parser.error(f'--seeds must be >= 1, got {args.seeds}')
-    if args.dump and args.seeds > 1:
-        parser.error('--dump writes one run: leave out --seeds')
+    if (args.dump or args.out_json) and args.seeds > 1:
+        parser.error('--dump and --out-json write one run: leave out --seeds')
+    if args.out_json and not args.out_json.endswith('.json'):
+        parser.error(f'--out-json writes json: name {args.out_json}.json')
     return args
+
+
+def write_segments(runner: Runner, path: str) -> None:
+    """Let the test write its segments to a json file."""
+    model = network(runner)
+    if not hasattr(model, 'dump_snippets'):
+        raise cli.UsageError(
+            f'{type(model).__name__} proposes segments without a class: leave '
+            'out --out-json')
+    cli.add_metric(runner, dumps.DumpPredictions(path, writers.write_samples))
 
 
 def main() -> None:
@@ -43,6 +63,8 @@ def main() -> None:
         if args.dump:
             dumps.check_name(args.dump)
             cli.check_output(args.dump, overwrite=False)
+        if args.out_json:
+            cli.check_output(args.out_json, overwrite=False)
         cfg = cli.load_config(args)
         cli.set_test_dir(cfg)
         cfg.load_from = args.checkpoint
@@ -50,6 +72,8 @@ def main() -> None:
         runner = cli.build_runner(cfg)
         if args.dump:
             cli.dump_predictions(runner, args.dump)
+        if args.out_json:
+            write_segments(runner, args.out_json)
         if args.seeds == 1:
             runner.test()
             return

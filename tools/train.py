@@ -1,5 +1,9 @@
 # Copyright (c) mmaction_actiondiff contributors. All rights reserved.
-"""Train a model and evaluate it on the validation data."""
+"""Train a model, evaluate it on the validation data, and report.
+
+The folder of the run, WORK_DIR, gets the checkpoints, the logs, and
+report.html, a page with the results and the curves of the losses.
+"""
 from __future__ import annotations
 
 import argparse
@@ -8,6 +12,7 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 
 from mmaction_actiondiff import cli
+from mmaction_actiondiff.report import write_report
 
 
 def parse_args() -> argparse.Namespace:
@@ -66,6 +71,15 @@ def configure(args: argparse.Namespace) -> Config:
     return cfg
 
 
+def report(work_dir: str) -> None:
+    """Write the page about the run; the training stands without it."""
+    try:
+        write_report(work_dir, with_videos=False)
+    except Exception as error:
+        cli.warn(f'no report was written ({type(error).__name__}: {error}); '
+                 'tools/report.py makes it again')
+
+
 def main() -> None:
     args = parse_args()
     with cli.command('Interrupted. The same command with --resume goes on '
@@ -75,6 +89,7 @@ def main() -> None:
             runner = cli.build_runner(cfg)
             runner.train()
             if is_main_process():
+                report(runner.work_dir)
                 runner.logger.info(cli.where_next(runner))
 
 

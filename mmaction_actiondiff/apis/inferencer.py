@@ -28,10 +28,12 @@ from rich.progress import track
 from mmaction_actiondiff.annotations import SnippetGrid
 from mmaction_actiondiff.cli import latest_checkpoint
 from mmaction_actiondiff.features import (VIDEO_SUFFIXES, FeatureExtractor,
-                                          list_files, read_sidecar)
+                                          list_files)
 from mmaction_actiondiff.safe_npy import open_feature
+from mmaction_actiondiff.sidecar import Sidecar, recognizer_difference
 from mmaction_actiondiff.visualization import draw_video, file_name, to_image
 
+from . import writers
 from .checkpoint import config_from_text
 
 Input = Union[str, os.PathLike, np.ndarray]
@@ -96,6 +98,7 @@ class ActionDiffInferencer(BaseInferencer):
         self.classes = tuple(dataset['classes'])
         self.extractor = extractor
         self.show_progress = show_progress
+        self.recognizers = dataset.get('recognizers') or []
         self.grid = SnippetGrid.read({
             key: dataset.get(key)
             for key in ('seconds_per_snippet', 'snippet_offset')
@@ -215,15 +218,9 @@ class ActionDiffInferencer(BaseInferencer):
             errors=errors or {})
 
     def _plain(self, sample: Any) -> dict[str, Any]:
-        found = sample.pred_instances
         return dict(
-            video_name=sample.video_name,
+            writers.from_sample(sample.to_dict(), self.classes),
             duration=sample.duration,
-            segments=[
-                dict(label=self.classes[label], score=score, segment=segment)
-                for label, score, segment in zip(found.labels.tolist(
-                ), found.scores.tolist(), found.segments.tolist())
-            ],
             video_scores=dict(zip(self.classes, sample.pred_score.tolist())))
 
     def _inputs_to_list(self, inputs: Any) -> list:
@@ -269,7 +266,7 @@ class ActionDiffInferencer(BaseInferencer):
             dict(
                 seconds_per_snippet=seconds_per_snippet,
                 snippet_offset=snippet_offset))
-        own, duration = None, None
+        sidecar = Sidecar()
         if isinstance(item, (torch.Tensor, np.ndarray)):
             feature = np.asarray(item)
             path = name = 'array_' + hashlib.sha256(
@@ -282,10 +279,10 @@ class ActionDiffInferencer(BaseInferencer):
             path, name = os.fspath(item), Path(item).stem
             if Path(path).suffix.lower() in VIDEO_SUFFIXES:
                 feature, info = self._extract(path)
-                own, duration = SnippetGrid.read(info), info['duration']
+                sidecar = Sidecar.of(info)
             elif path.endswith('.npy'):
                 feature = open_feature(path)
-                own, duration = read_sidecar(path)
+                sidecar = Sidecar.read(path)
             elif not os.path.exists(path):
                 raise FileNotFoundError(f'{path}: no such file or folder')
             else:
@@ -302,7 +299,8 @@ class ActionDiffInferencer(BaseInferencer):
             raise ValueError(
                 f'{path}: the model takes features (T, {self.channels}), '
                 f'found {feature.shape}{advice}')
-        grid = own or grid or self.grid
+        self._check_recognizer(path, sidecar)
+        grid = sidecar.grid or grid or self.grid
         if grid is None:
             raise ValueError(
                 f'{path}: nothing says how many seconds a snippet covers: '
@@ -324,11 +322,26 @@ class ActionDiffInferencer(BaseInferencer):
             in_channels=self.channels,
             seconds_per_snippet=grid.seconds,
             snippet_offset=grid.offset,
-            duration=duration or len(feature) * grid.seconds + 2 * grid.offset,
+            duration=sidecar.duration
+            or len(feature) * grid.seconds + 2 * grid.offset,
             labels=[],
             segments=np.zeros((0, 2)),
             segment_labels=np.zeros(0, dtype=np.int64),
             ambiguous=np.zeros((0, 2)))
+
+    def _check_recognizer(self, path: str, sidecar: Sidecar) -> None:
+        """Refuse features of another network than the model was trained on.
+
+        A file of several streams has no one recognizer.
+        """
+        if sidecar.recognizer and len(self.recognizers) == 1:
+            difference = recognizer_difference(sidecar.recognizer,
+                                               self.recognizers[0])
+            if difference:
+                raise ValueError(
+                    f'{path}: these features are of another network than '
+                    f'those of the training: {difference}. Extract them with '
+                    'that one, or train a model on these')
 
     def _extract(self, path: str) -> tuple[np.ndarray, dict[str, Any]]:
         if self.extractor is None:

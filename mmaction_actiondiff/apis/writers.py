@@ -6,11 +6,35 @@ import csv
 import io
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 Predictions = Sequence[dict[str, Any]]
+
+
+def from_sample(sample: Mapping[str, Any],
+                classes: Sequence[str]) -> dict[str, Any]:
+    """A sample of a localizer in plain values.
+
+    Args:
+        sample (Mapping): ``video_name``, and ``pred_instances`` with
+            ``segments`` (P, 2) in seconds, ``labels`` and ``scores`` (P).
+        classes (Sequence[str]): Names of the classes.
+
+    Returns:
+        dict: ``video_name``, and ``segments``, a list of dicts ``label``,
+        ``score``, ``segment`` ([start, end]), in the order of the sample.
+    """
+    fields = (
+        sample['pred_instances'][key].tolist()
+        for key in ('labels', 'scores', 'segments'))
+    return dict(
+        video_name=sample['video_name'],
+        segments=[
+            dict(label=classes[label], score=score, segment=segment)
+            for label, score, segment in zip(*fields)
+        ])
 
 
 def select(prediction: dict[str, Any],
@@ -133,3 +157,9 @@ def write_predictions(path: str, predictions: Predictions) -> list[str]:
             _WRITERS[Path(path).suffix](part), encoding='utf-8')
         os.replace(f'{name}.part', name)
     return [name for name, _ in parts]
+
+
+def write_samples(path: str, samples: Sequence[Mapping[str, Any]],
+                  classes: Sequence[str]) -> None:
+    """Write the samples of a test, see :func:`write_predictions`."""
+    write_predictions(path, [from_sample(s, classes) for s in samples])

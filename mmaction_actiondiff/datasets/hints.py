@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 _LAYOUT = ('Expected layout: {root}/annotations.json (ActivityNet schema) and '
-           '{root}/features/NAME.npy, one (T, D) array per video.')
+           '{root}/features/NAME.npy, one (T, D) array per video; '
+           'tools/prepare/custom.py makes it of features of your own.')
 
 _I3D = (
     '{name}: download the two-stream I3D features (16 frames at 25 fps, 2048 '
@@ -28,7 +29,11 @@ _HINTS = {
              '    python tools/prepare/shrec21.py --out {root} \\\n'
              '        --training DIR/SEQUENCES DIR/ANNOTATIONS.txt \\\n'
              '        --test DIR/SEQUENCES DIR/ANNOTATIONS.txt\n'
-             'To keep the data elsewhere set ACTIONDIFF_SHREC21.'))
+             'To keep the data elsewhere set ACTIONDIFF_SHREC21.'),
+    hapt=('HAPT smartphone recordings: unpack the archive that UCI offers, '
+          'then run\n'
+          '    python tools/prepare/hapt.py --raw DIR/RawData --out {root}\n'
+          'To keep the data elsewhere set ACTIONDIFF_HAPT.'))
 
 
 def data_hint(dataset_name: str | None, data_root: str) -> str:

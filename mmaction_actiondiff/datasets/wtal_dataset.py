@@ -44,8 +44,9 @@ class WTALDataset(BaseDataset):
 
     ``metainfo`` says what a model and its checkpoint must agree with:
     ``classes``, ``dataset_name``, ``seconds_per_snippet`` and
-    ``snippet_offset`` (None where videos differ), ``in_channels`` and
-    ``stream_channels`` (None where the annotations do not say it).
+    ``snippet_offset`` (None where videos differ), ``in_channels``, and
+    ``stream_channels`` and ``recognizers`` (None where the annotations do not
+    say it).
 
     Args:
         data_root (str): Folder of the data set.
@@ -263,7 +264,8 @@ class WTALDataset(BaseDataset):
             dataset_name=self.dataset_name
             or osp.basename(osp.normpath(self.data_root)),
             in_channels=channels,
-            stream_channels=streams)
+            stream_channels=streams,
+            recognizers=annotations.recognizers)
         for key in ('seconds_per_snippet', 'snippet_offset'):
             values = {record[key] for record in records}
             self._metainfo[key] = values.pop() if len(values) == 1 else None

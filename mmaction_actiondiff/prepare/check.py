@@ -2,13 +2,13 @@
 """Verifies a folder in our layout."""
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from functools import partial
 from pathlib import Path
 
-import mmengine
 import numpy as np
+from rich.console import Console
+from rich.progress import track
 
 from mmaction_actiondiff.annotations import (Annotations, check_file_name,
                                              index_labels)
@@ -64,12 +64,11 @@ def check(root: Path,
         damage('feature without annotation', name,
                f'features/{name}.npy is of no video: renamed?')
     shapes = {}
-    for name in mmengine.track_iter_progress(list(files), file=sys.stderr):
+    for name in track(files, 'Features', console=Console(stderr=True)):
         try:
             shapes[name] = _inspect(files[name])
         except ValueError as error:
             damage('damaged feature', name, str(error))
-    print()
     channels = dataset.channels
     if shapes and channels is None:
         channels = Counter(s[1] for s in shapes.values()).most_common(1)[0][0]

@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from mmaction_actiondiff.annotations import (Annotations, SnippetGrid,
-                                             load_json, read_text)
+from mmaction_actiondiff.annotations import Annotations, read_text
 from mmaction_actiondiff.safe_npy import stream_feature_arrays
+from mmaction_actiondiff.sidecar import Sidecar
 
 # Receives the video's name, its streams (rgb, flow) or [joint], where a str
-# tells why there is no array, and the grid of a sidecar file.
-Sink = Callable[[str, list, SnippetGrid | None], None]
+# tells why there is no array, and the sidecar of each file.
+Sink = Callable[[str, list, list[Sidecar]], None]
 _STREAMS = ('rgb', 'flow')
 _SUFFIXES = ('.npy', '.npz', '.pt', '.pth', '.csv', '.h5', '.hdf5')
 
@@ -64,8 +64,8 @@ class FeatureFolder:
     ASM-Loc), ``NAME_rgb.npy`` with ``NAME_flow.npy`` (ACRNet), and
     ``NAME.npy`` (both streams joined); instead of ``.npy`` also ``.npz`` and
     ``.pt`` (one array, or ``rgb`` and ``flow``), ``.csv`` and ``.h5``.
-    ``NAME`` may be preceded by ``v_``. A ``NAME.json`` beside the file may
-    hold ``stride``, ``fps`` and ``window``.
+    ``NAME`` may be preceded by ``v_``. A ``NAME.json`` beside a file is its
+    sidecar, see :class:`Sidecar`.
 
     Args:
         root (Path): The folder.
@@ -123,28 +123,26 @@ class FeatureFolder:
             if key not in self.files:
                 continue
             unused.discard(key)
-            paths = list(self.files[key].values())
-            sidecar = paths[0].with_suffix('.json')
             try:
-                grid = SnippetGrid.read(
-                    load_json(sidecar)) if sidecar.is_file() else None
-                streams = self._streams(self.files[key])
+                paths = self._paths(self.files[key])
+                sidecars = [Sidecar.read(path) for path in paths]
+                streams = [a for path in paths for a in read_arrays(path)]
             except (ValueError, FileNotFoundError) as error:
-                sink(name, [str(error)], None)
+                sink(name, [str(error)], [])
             else:
-                sink(name, streams, grid)
+                sink(name, [a.T if self.transpose else a for a in streams],
+                     sidecars)
         return unused
 
-    def _streams(self, files: dict[str, Path]) -> list[np.ndarray]:
+    @staticmethod
+    def _paths(files: dict[str, Path]) -> list[Path]:
         for stream in _STREAMS:
             if 'joint' not in files and stream not in files:
                 raise ValueError(f'no {stream} features beside '
                                  f'{next(iter(files.values()))}')
-        paths = [files['joint']] if 'joint' in files else [
+        return [files['joint']] if 'joint' in files else [
             files[stream] for stream in _STREAMS
         ]
-        arrays = [array for path in paths for array in read_arrays(path)]
-        return [a.T if self.transpose else a for a in arrays]
 
 
 def read_arrays(path: Path) -> list[np.ndarray]:
@@ -253,7 +251,7 @@ class FeatureBundle:
                 raise mismatch
             if self.order[index] in wanted:
                 sink(self.order[index], [array.T if self.transpose else array],
-                     None)
+                     [])
 
         if stream_feature_arrays(self.path, receive) != len(self.order):
             raise mismatch

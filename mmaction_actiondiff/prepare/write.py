@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-import mmengine
 import numpy as np
+from rich.console import Console
+from rich.progress import Progress
 
-from mmaction_actiondiff.annotations import (Annotations, SnippetGrid,
-                                             check_file_name, index_labels,
-                                             quote)
+from mmaction_actiondiff.annotations import (Annotations, check_file_name,
+                                             index_labels, quote)
 from mmaction_actiondiff.safe_npy import open_feature
+from mmaction_actiondiff.sidecar import Sidecar, recognizer_difference
 
 from .features import open_features
 from .report import DataSet, Report
@@ -60,11 +60,10 @@ def prepare(annotations: Annotations,
                      f'{annotations.path}: {name}')
     _unify(annotations, dataset, report)
     lengths: dict[str, int] = {}
-    streams = annotations.stream_channels
     if features is not None:
         writer = FeatureWriter(root, dataset, report, dtype)
-        lengths, streams = _write_features(annotations, features, writer,
-                                           transpose, report)
+        lengths = _write_features(annotations, features, writer, transpose,
+                                  report)
     measured = set()
     grids = {n: video.grid or dataset.grid for n, video in videos.items()}
     for name, video in videos.items():
@@ -96,8 +95,9 @@ def prepare(annotations: Annotations,
             }
             for name, video in videos.items()
         })
-    if streams:
-        content['stream_channels'] = streams
+    for key in ('stream_channels', 'recognizers'):
+        if getattr(annotations, key):
+            content[key] = getattr(annotations, key)
     _write_json(root / 'annotations.json', content)
     _write_json(
         root / 'report.json',
@@ -153,20 +153,23 @@ def _unify(annotations: Annotations, dataset: DataSet, report: Report) -> None:
 
 def _write_features(annotations: Annotations, features: Path,
                     writer: FeatureWriter, transpose: bool,
-                    report: Report) -> tuple[dict[str, int], list[int] | None]:
-    """T by name, and the channels of the streams if there are several."""
+                    report: Report) -> dict[str, int]:
+    """T by name; what the files say goes into the annotations."""
     videos = annotations.videos
     source = open_features(features, annotations, transpose)
-    writer.start(len(videos))
-    unused = source.send(list(videos), writer)
-    print(f'\n{len(writer.lengths)} features in {writer.folder}, '
+    writer.progress.update(writer.task, total=len(videos))
+    with writer.progress:
+        unused = source.send(list(videos), writer)
+    print(f'{len(writer.lengths)} features in {writer.folder}, '
           f'{writer.skipped} of them were finished before')
     for name in sorted(unused):
         report.add('feature without annotation', name, '', 'not copied')
     refused = report.findings.get('unusable feature', {}).get('videos', {})
     for name in list(videos):
         if name in writer.lengths:
-            videos[name].grid = writer.grids.get(name, videos[name].grid)
+            sidecar, video = writer.sidecars[name], videos[name]
+            video.grid = sidecar.grid or video.grid
+            video.duration = video.duration or sidecar.duration
             continue
         if name not in refused:
             report.add('video without feature', name, videos[name].subset,
@@ -178,8 +181,10 @@ def _write_features(annotations: Annotations, features: Path,
             f'{annotations.path}; the folder has {quote(sorted(unused))}' +
             (f', unusable are {quote(list(refused.items())[0])}'
              if refused else ''))
-    return (writer.lengths, writer.stream_channels
-            or annotations.stream_channels)
+    annotations.stream_channels = (
+        writer.stream_channels or annotations.stream_channels)
+    annotations.recognizers = writer.recognizers or annotations.recognizers
+    return writer.lengths
 
 
 class FeatureWriter:
@@ -199,28 +204,26 @@ class FeatureWriter:
         self.report = report
         self.dtype = dtype
         self.lengths: dict[str, int] = {}
-        self.grids: dict[str, SnippetGrid] = {}
+        self.sidecars: dict[str, Sidecar] = {}
         self.stream_channels: list[int] | None = None
+        self.recognizers: list[dict] | None = None
         self.skipped = 0
-        self.progress = mmengine.ProgressBar(start=False, file=sys.stderr)
-
-    def start(self, total: int) -> None:
-        """Starts the progress bar over ``total`` videos."""
-        self.progress.task_num = total
-        self.progress.start()
+        self.progress = Progress(console=Console(stderr=True))
+        self.task = self.progress.add_task('Features')
 
     def __call__(self, name: str, streams: list,
-                 grid: SnippetGrid | None) -> None:
+                 sidecars: list[Sidecar]) -> None:
         """Writes the streams of a video side by side.
 
         Args:
             name (str): Video name.
             streams (list): Arrays ``(T, D_i)``, or a str saying why there is
                 none.
-            grid (SnippetGrid, optional): What a sidecar file says.
+            sidecars (list[Sidecar]): Of the files, in the same order.
         """
         try:
             array = self._join(name, streams)
+            sidecar = self._join_sidecars(sidecars)
         except ValueError as error:
             self.report.add(
                 'unusable feature',
@@ -231,9 +234,25 @@ class FeatureWriter:
         else:
             self._write(name, array)
             self.lengths[name] = len(array)
-            if grid:
-                self.grids[name] = grid
-        self.progress.update()
+            self.sidecars[name] = sidecar
+        self.progress.advance(self.task)
+
+    def _join_sidecars(self, sidecars: list[Sidecar]) -> Sidecar:
+        """What holds for all streams of a video."""
+        grids = [s.grid for s in sidecars if s.grid]
+        if any(not grid.agrees(grids[0]) for grid in grids):
+            raise ValueError(f'streams of different snippets: {grids}')
+        made_by = [s.recognizer for s in sidecars if s.recognizer]
+        if made_by and len(made_by) == len(sidecars):
+            self.recognizers = self.recognizers or made_by
+            for found, expected in zip(made_by, self.recognizers):
+                difference = recognizer_difference(found, expected)
+                if difference:
+                    raise ValueError('its features are of another network '
+                                     f'than others: {difference}')
+        durations = [s.duration for s in sidecars if s.duration]
+        return Sidecar(grids[0] if grids else None,
+                       durations[0] if durations else None)
 
     def _join(self, name: str, streams: list) -> np.ndarray:
         for stream in streams:

@@ -15,8 +15,8 @@ from mmengine.registry import init_default_scope
 
 from mmaction_actiondiff.annotations import SnippetGrid
 from mmaction_actiondiff.apis import ActionDiffInferencer
-from mmaction_actiondiff.features import (FeatureExtractor, Frames, _flow,
-                                          read_sidecar)
+from mmaction_actiondiff.features import FeatureExtractor, Frames, _flow
+from mmaction_actiondiff.sidecar import Sidecar
 
 from .conftest import CHANNELS, CLASSES
 
@@ -200,9 +200,10 @@ def test_written_once(recognizers, tmp_path):
     assert extract.write(video, tmp_path / 'out')
     assert sorted(
         p.name for p in (tmp_path / 'out').iterdir()) == ['v.json', 'v.npy']
-    grid, duration = read_sidecar(tmp_path / 'out' / 'v.npy')
-    assert grid == SnippetGrid(16 / FPS, (8 - 16) / 2 / FPS)
-    assert duration == 1.
+    sidecar = Sidecar.read(tmp_path / 'out' / 'v.npy')
+    assert sidecar.grid == SnippetGrid(16 / FPS, (8 - 16) / 2 / FPS)
+    assert sidecar.duration == 1.
+    assert len(sidecar.recognizer['checkpoint_sha256']) == 64
     assert not extract.write(video, tmp_path / 'out')
     other = FeatureExtractor(*recognizers['i3d'], stride=4, device='cpu')
     with pytest.raises(ValueError, match="made with {'stride': 16}"):
@@ -216,7 +217,7 @@ def test_written_once(recognizers, tmp_path):
 def test_bad_sidecars(tmp_path, text):
     (tmp_path / 'a.json').write_text(text)
     with pytest.raises(ValueError, match='a.json: expected what'):
-        read_sidecar(tmp_path / 'a.npy')
+        Sidecar.read(tmp_path / 'a.npy')
 
 
 def test_what_cannot_be_used_is_named(root, recognizers, tmp_path):

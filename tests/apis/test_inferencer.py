@@ -72,6 +72,29 @@ def test_sidecar_says_when_snippets_are(inferencer, features, tmp_path):
     assert starts <= {round(s['segment'][0], 6) for s in moved['segments']}
 
 
+def test_features_of_another_network(localizer, features, tmp_path):
+    """The check sum of the weights decides, not the names of the files."""
+    content = torch.load(localizer / 'iter_3.pth', weights_only=True)
+    made_by = dict(
+        checkpoint='i3d.pth', checkpoint_sha256='a' * 64, modality='RGB')
+    content['meta']['dataset_meta']['recognizers'] = [made_by]
+    torch.save(content, tmp_path / 'iter_4.pth')
+    inferencer = ActionDiffInferencer(
+        tmp_path / 'iter_4.pth', device='cpu', show_progress=False)
+    shutil.copy(features / 'b.npy', tmp_path)
+    for changed, message in ((dict(checkpoint='renamed.pth'), None),
+                             (dict(checkpoint_sha256='b' * 64),
+                              r'b\.npy: .* another network .*i3d\.pth, '
+                              'checkpoint_sha256 b+ instead of .* a+[.]'),
+                             (dict(modality='Flow'), 'modality Flow')):
+        (tmp_path / 'b.json').write_text(json.dumps({**made_by, **changed}))
+        if message:
+            with pytest.raises(ValueError, match=message):
+                inferencer(tmp_path / 'b.npy')
+        else:
+            assert inferencer(tmp_path / 'b.npy')['predictions']
+
+
 def test_seconds_may_be_given(inferencer, features):
     array = np.load(features / 'b.npy')
     found = inferencer(array, seconds_per_snippet=2., snippet_offset=1.)

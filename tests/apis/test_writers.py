@@ -5,6 +5,7 @@ import csv
 import io
 import json
 
+import numpy as np
 import pytest
 
 from mmaction_actiondiff.apis import writers
@@ -29,6 +30,19 @@ def test_json_is_a_submission(predictions, tmp_path):
     content = json.load(open(path))
     assert set(content) == {'version', 'results', 'external_data'}
     assert content['results'] == dict(a=predictions[0]['segments'], b=[])
+
+
+def test_samples_of_a_test(predictions, tmp_path):
+    sample = dict(
+        video_name='a',
+        pred_instances=dict(
+            segments=np.array([[3661.5, 3700.0004], [0., 1.9996]]),
+            labels=np.array([1, 0]),
+            scores=np.array([.9, .2])))
+    path = str(tmp_path / 'r.json')
+    writers.write_samples(path, [sample], ('x --> <i>', 'run, far'))
+    assert json.load(
+        open(path))['results'] == dict(a=predictions[0]['segments'])
 
 
 def test_csv_has_a_line_per_segment(predictions):
