@@ -10,7 +10,7 @@ __version__ = '0.2.0'
 
 try:
     from . import _compat  # before anything of MMAction2
-    from . import (datasets, evaluation, hooks, models, proposals,
+    from . import (datasets, evaluation, hooks, models, optim, proposals,
                    visualization_hook)
 except (ModuleNotFoundError, AssertionError) as error:
     # MMAction2 asserts the version of MMCV.

@@ -113,6 +113,23 @@ def restore_trapz() -> None:
         setattr(np, 'trapz', np.trapezoid)
 
 
+def leave_broken_multimodal_out() -> None:
+    """Let MMAction2 do without its VindLU, which transformers 5 breaks.
+
+    MMAction2 asks for no more than transformers >= 4.28, then imports what
+    later versions lack. Its own placeholders stand in for the models.
+    """
+    from mmaction.utils import dependency
+
+    if dependency.WITH_MULTIMODAL:
+        try:
+            from transformers.modeling_utils import (  # noqa: F401
+                apply_chunking_to_forward, find_pruneable_heads_and_indices,
+                prune_linear_layer)
+        except ImportError:
+            dependency.WITH_MULTIMODAL = False
+
+
 def _load(path: str, map_location: Any, name: str) -> Any:
     """Unpickle tensors and plain containers, of a file called ``name``."""
     try:
@@ -266,6 +283,7 @@ def apply() -> None:
     """Apply every cure."""
     hide_advice()
     install_stand_ins()
+    leave_broken_multimodal_out()
     restore_trapz()
     load_checkpoints_safely()
     legalize_metric_names()

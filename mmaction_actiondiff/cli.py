@@ -176,6 +176,9 @@ def build_runner(cfg: Config) -> Runner:
             raise ValueError(
                 f'{checkpoint} is damaged, or was not written to its end; '
                 f'take {other or "another one"}')
+    if cfg.get('train_dataloader') and torch.cuda.is_available():
+        # the copy to the GPU then runs beside its computations
+        cfg.train_dataloader.setdefault('pin_memory', True)
     if cfg.launcher != 'none' and get_device() == 'cpu':
         # MMEngine would choose a GPU for every process; it leaves an
         # initialised process group alone.

@@ -8,7 +8,7 @@ import os
 import random
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -385,6 +385,17 @@ def _mean(loss: Any) -> float:
         sum(torch.as_tensor(part).detach().float().mean() for part in parts))
 
 
+def _all_finite(values: Iterable[Any]) -> bool:
+    """Whether tensors and numbers are, with one wait for the device."""
+    device = next((x.device for x in values if isinstance(x, torch.Tensor)),
+                  None)
+    flat = [
+        torch.as_tensor(x, dtype=torch.float32, device=device).flatten()
+        for x in values
+    ]
+    return not flat or bool(torch.cat(flat).isfinite().all())
+
+
 @HOOKS.register_module()
 class StopAtNonFiniteHook(Hook):
     """Stops a training at its first loss or gradient that is not finite.
@@ -415,7 +426,7 @@ class StopAtNonFiniteHook(Hook):
                 parameter.grad.sum() for group in optimizer.param_groups
                 for parameter in group['params'] if parameter.grad is not None
             ]
-            if sums and not torch.stack(sums).isfinite().all():
+            if not _all_finite(sums):
                 finite = all(
                     math.isfinite(_mean(x)) for x in self.losses.values())
                 self._stop(runner,
@@ -442,8 +453,7 @@ class StopAtNonFiniteHook(Hook):
                          data_batch=None,
                          outputs=None) -> None:
         """Checks the losses, also of a step that only gathers gradients."""
-        losses = [torch.as_tensor(x) for x in (outputs or {}).values()]
-        if not all(bool(loss.isfinite().all()) for loss in losses):
+        if not _all_finite((outputs or {}).values()):
             self._stop(runner, 'the loss is')
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:

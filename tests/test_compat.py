@@ -116,6 +116,33 @@ def test_missing_pkg_resources(monkeypatch):
         importlib.import_module('pkg_resources')
 
 
+@pytest.mark.parametrize('complete', [False, True])
+def test_transformers_without_what_vindlu_imports(tmp_path, complete):
+    """MMAction2 as it is would import VindLU, which fails."""
+    info = tmp_path / 'transformers-5.0.0.dist-info'
+    info.mkdir()
+    (info / 'METADATA').write_text(
+        'Metadata-Version: 2.1\nName: transformers\nVersion: 5.0.0\n')
+    package = tmp_path / 'transformers'
+    package.mkdir()
+    (package / '__init__.py').touch()
+    (package / 'modeling_utils.py').write_text(
+        'apply_chunking_to_forward = find_pruneable_heads_and_indices = 0\n'
+        'prune_linear_layer = 0\n' if complete else '')
+    script = ('import mmaction_actiondiff._compat\n'
+              'from mmaction.utils.dependency import WITH_MULTIMODAL\n'
+              f'assert WITH_MULTIMODAL is {complete}\n')
+    if not complete:
+        script += 'import mmaction.models'
+    done = subprocess.run(
+        [sys.executable, '-c', script],
+        env=os.environ
+        | dict(PYTHONPATH=os.pathsep.join([str(tmp_path), *sys.path])),
+        capture_output=True,
+        text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_missing_trapz(monkeypatch):
     kept = getattr(np, 'trapz', np.trapezoid)
     monkeypatch.delattr(np, 'trapz', raising=False)

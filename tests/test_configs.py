@@ -110,10 +110,11 @@ def test_the_diffusion_branch_does_not_decay(data):
     # With the base's decay the denoiser learns hardly anything.
     cfg = Config.fromfile(ROOT / f'configs/actiondiff_{data}.py')
     model = MODELS.build(cfg.model)
+    groups = build_optim_wrapper(model, cfg.optim_wrapper).param_groups
+    assert len(groups) <= 3  # not one for each parameter; MMEngine adds one
     decay = {
         parameter: group['weight_decay']
-        for group in build_optim_wrapper(model, cfg.optim_wrapper).param_groups
-        for parameter in group['params']
+        for group in groups for parameter in group['params']
     }
     for name, parameter in model.named_parameters():
         free = name.startswith(('diffusion_head', 'condition'))

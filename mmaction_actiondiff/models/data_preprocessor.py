@@ -12,10 +12,13 @@ class WTALDataPreprocessor(BaseDataPreprocessor):
     """Moves a batch to the device, as float32, padded to one length.
 
     The data samples stay where they are: reading a label back from a GPU
-    would wait for it.
+    would wait for it. Nor is the copy of pinned memory waited for.
     Zeros are appended to each video up to the longest of the batch; its own
     snippets are the first ``num_snippets`` (metainfo of its data sample).
     """
+
+    def __init__(self) -> None:
+        super().__init__(non_blocking=True)
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """``inputs``, N tensors (D, T_i) -> float32 (N, D, max T_i), with

@@ -216,7 +216,7 @@ class WeakLocalizer(BaseModel):
         label = torch.zeros(len(data_samples), self.num_classes)
         for row, sample in zip(label, data_samples):
             row[sample.gt_label.cpu()] = 1
-        return label.to(inputs)
+        return label.to(inputs, non_blocking=True)
 
 
 def valid_snippets(inputs: Tensor, data_samples: DataSamples | None) -> Tensor:
@@ -225,7 +225,7 @@ def valid_snippets(inputs: Tensor, data_samples: DataSamples | None) -> Tensor:
     if data_samples is None:
         return inputs.new_ones(num_videos, 1, longest, dtype=torch.bool)
     length = torch.tensor(
-        [sample.get('num_snippets', longest) for sample in data_samples],
-        device=inputs.device)
+        [sample.get('num_snippets', longest) for sample in data_samples]).to(
+            inputs.device, non_blocking=True)
     positions = torch.arange(longest, device=inputs.device)
     return (positions < length.unsqueeze(1)).unsqueeze(1)

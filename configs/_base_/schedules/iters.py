@@ -5,6 +5,7 @@ val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
     type='OptimWrapper',
+    constructor='GroupedOptimWrapperConstructor',
     optimizer=dict(type='Adam', lr=5e-5, weight_decay=1e-3),
     # Adam divides small gradients by their size, but adds the decay to them
     # before: at the base's strength the denoiser learns hardly anything.
