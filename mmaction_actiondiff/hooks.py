@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmaction.registry import HOOKS
-from mmengine.dist import get_rank
+from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import HistoryBuffer
 from mmengine.model import is_model_wrapper
@@ -23,6 +23,9 @@ from mmengine.runner import BaseLoop
 from .annotations import quote
 
 _PLAIN = (bool, int, float, str, bytes, type(None))
+# Values of every log entry that are kept: MMEngine copies all of them at every
+# iteration, and keeps a million.
+_LOG_LENGTH = 10_000
 
 
 def _to_plain(value: Any) -> Any:
@@ -57,7 +60,9 @@ class PlainCheckpointHook(Hook):
     MMEngine pickles its log history (:class:`HistoryBuffer`, NumPy arrays),
     which torch >= 2.6 refuses to load. Here the message hub is written as
     plain containers and tensors, and turned back after loading. Checkpoints
-    in MMEngine's own format are left as they are when loaded.
+    in MMEngine's own format are left as they are when loaded. Of the log, the
+    last 10,000 values are kept, so that neither memory nor checkpoints grow
+    with the length of a training.
 
     Raises:
         TypeError: On saving, if something else in the message hub or in the
@@ -69,14 +74,13 @@ class PlainCheckpointHook(Hook):
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         hub = checkpoint['message_hub']
-        hub['log_scalars'] = {
-            key:
-            dict(
-                history=torch.from_numpy(buffer.data[0]),
-                counts=torch.from_numpy(buffer.data[1]),
-                max_length=buffer.max_length)
-            for key, buffer in hub['log_scalars'].items()
-        }
+        for key, buffer in hub['log_scalars'].items():
+            runner.message_hub.get_scalar(key).max_length = _LOG_LENGTH
+            history, counts = (
+                torch.from_numpy(values[-_LOG_LENGTH:].copy())
+                for values in buffer.data)
+            hub['log_scalars'][key] = dict(
+                history=history, counts=counts, max_length=_LOG_LENGTH)
         for part in ('message_hub', 'meta', 'param_schedulers'):
             if part in checkpoint:
                 checkpoint[part] = _to_plain(checkpoint[part])
@@ -131,7 +135,9 @@ class WTALCheckpointHook(CheckpointHook):
     """MMEngine's, with a best checkpoint that follows the protocol.
 
     The best checkpoint is replaced wherever its folder has been moved to,
-    and its name has no character that NTFS, exFAT or SMB refuse.
+    and its name has no character that NTFS, exFAT or SMB refuse. A checkpoint
+    between two steps of an optimizer that gathers gradients
+    (``accumulative_counts``) holds those gathered so far.
 
     Args:
         save_best (str | list[str] | None): Key of the metric that decides.
@@ -143,7 +149,8 @@ class WTALCheckpointHook(CheckpointHook):
     Raises:
         ValueError: If there is no such metric: before the training where
             the metrics of the validation say what they give (``names()``),
-            else at the first validation.
+            else at the first validation. If several processes resume from
+            between two steps.
         TypeError: If nothing reads an argument.
     """
 
@@ -180,6 +187,33 @@ class WTALCheckpointHook(CheckpointHook):
         metrics = evaluator.metrics if evaluator else []
         if metrics and all(hasattr(metric, 'names') for metric in metrics):
             self._check_best([n for m in metrics for n in m.names()])
+
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Adds the gradients that wait for a step, if there are any."""
+        gradients = {
+            name: parameter.grad
+            for name, parameter in network(runner).named_parameters()
+            if parameter.grad is not None
+        }
+        if gradients:
+            checkpoint['gradients'] = gradients
+
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Restores them in a training that is resumed."""
+        gradients = checkpoint.get('gradients', {})
+        if not runner._resume or not gradients:
+            return
+        if get_world_size() > 1:
+            raise ValueError(
+                f'{runner._load_from} was written between two steps of the '
+                'optimizer (accumulative_counts), when every process had '
+                'gradients of its own: several processes cannot go on from '
+                'it exactly. Take another checkpoint, and for '
+                'default_hooks.checkpoint.interval a multiple of '
+                'accumulative_counts')
+        for name, parameter in network(runner).named_parameters():
+            if name in gradients:
+                parameter.grad = gradients[name].to(parameter)
 
     def _check_best(self, known: list[str]) -> None:
         names = ['auto', *map(self._file_name, known)]

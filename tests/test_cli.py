@@ -21,6 +21,7 @@ from mmaction.registry import HOOKS
 from mmengine.config import Config
 
 from mmaction_actiondiff import cli
+from mmaction_actiondiff.dumps import load_dump
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = 'configs/actiondiff_demo.py'
@@ -204,16 +205,42 @@ def test_upstreams_own_tool_trains_the_same(trained, options, tmp_path):
                         trained[0] / f'iter_{ITERS}.pth')
 
 
+TORCHRUN = ('-m', 'torch.distributed.run', '--standalone', '--nproc_per_node',
+            2)
+
+
 @pytest.mark.slow
 def test_two_processes_on_cpus(options, tmp_path):
-    torchrun = ('-m', 'torch.distributed.run', '--standalone',
-                '--nproc_per_node', 2)
     last = tmp_path / f'iter_{ITERS}.pth'
-    output = run(*torchrun, 'tools/train.py', DEMO, '--launcher', 'pytorch',
+    output = run(*TORCHRUN, 'tools/train.py', DEMO, '--launcher', 'pytorch',
                  '--work-dir', tmp_path, *options)
     # Tested by one process, the same weights get the same number.
     alone = run('tools/test.py', DEMO, last, '--work-dir', tmp_path, *options)
     assert mean_ap(alone) == mean_ap(output)
+
+
+@pytest.mark.slow
+def test_predictions_are_a_function_of_video_and_weights(
+        trained, options, tmp_path):
+    """Not of batch, order, workers or ranks; to the last bit."""
+
+    def predict(number, *settings, start=(), words=()):
+        dump = tmp_path / f'{number}.npz'
+        run(*start, 'tools/test.py', DEMO, trained[0] / f'iter_{ITERS}.pth',
+            *words, '--work-dir', tmp_path, '--dump', dump, *options,
+            *(f'test_dataloader.{setting}' for setting in settings))
+        return {sample['video_name']: sample for sample in load_dump(dump)}
+
+    expected = predict(0)
+    assert len(expected) == 50
+    np.testing.assert_equal(
+        predict(1, 'batch_size=7', 'num_workers=2',
+                'sampler.type=DefaultSampler', 'sampler.shuffle=True'),
+        expected)
+    np.testing.assert_equal(
+        predict(
+            2, 'batch_size=1', start=TORCHRUN,
+            words=('--launcher', 'pytorch')), expected)
 
 
 @pytest.mark.slow
