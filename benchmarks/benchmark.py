@@ -78,6 +78,16 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return args
 
 
+def check_outputs(args: argparse.Namespace) -> None:
+    """Refuse folders of reports that cannot be written.
+
+    Raises:
+        ValueError: It names the folder.
+    """
+    for folder in filter(None, (args.work_dir, args.publish)):
+        cli.check_output(f'{folder}/NAME.md')
+
+
 def made_by(args: argparse.Namespace, *words: str) -> str:
     """A command with all options that decide what its report says."""
     line = ['python', *words, '--seeds', *map(str, args.seeds)]
@@ -148,6 +158,7 @@ def write_report(plan: Plan, args: argparse.Namespace) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     with cli.command():
+        check_outputs(args)
         bench = load_plan(args.config)
         plan = Plan(bench, args.work_dir, args.seeds, args.entries,
                     args.cfg_options)

@@ -24,6 +24,7 @@ from . import ROOT
 from .benchmark import at_least
 
 MIB = 2**20
+_DATA = dict(num_snippets=[6, 12], num_train=8, num_test=2)
 
 
 class Watch(Hook):
@@ -77,7 +78,7 @@ def main() -> None:
                     **{
                         f'{phase}_dataloader.dataset.planted.{key}': value
                         for phase in ('train', 'val', 'test')
-                        for key, value in (('num_snippets', [6, 12]), ('num_train', 8), ('num_test', 2))
+                        for key, value in _DATA.items()
                     },
                     'model.base_branch.embed_channels': 4,
                     'model.base_branch.attention_channels': 2,

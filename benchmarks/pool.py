@@ -17,10 +17,10 @@ from typing import Iterable, Iterator
 import numpy as np
 
 from mmaction_actiondiff import cli
+from mmaction_actiondiff.files import write_text
 
 from . import ROOT, BenchmarkError
 from .plan import Run
-from .report import write
 
 _MARKER = 'run.json'
 
@@ -171,9 +171,9 @@ def execute(pool: Pool, run: Run) -> dict:
         if run.trained and command[0] != 'benchmarks/measure.py':
             if memory.is_file():
                 peak = max(peak, json.loads(memory.read_text('utf-8')))
-            write(memory, json.dumps(peak))
+            write_text(memory, json.dumps(peak))
     result = collect(run)
-    write(run.folder / 'result.json', json.dumps(result, indent=1))
+    write_text(run.folder / 'result.json', json.dumps(result, indent=1))
     return result
 
 
@@ -193,9 +193,9 @@ def prepare(run: Run) -> None:
                 'that of this run): move them away, or choose another '
                 '--work-dir')
     folder.mkdir(parents=True, exist_ok=True)
-    write(marker, json.dumps(run_is))
+    write_text(marker, json.dumps(run_is))
     for part, cfg in run.configs.items():
-        write(folder / f'{part}.py', cfg.pretty_text)
+        write_text(folder / f'{part}.py', cfg.pretty_text)
 
 
 def collect(run: Run) -> dict:

@@ -22,6 +22,8 @@ from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 from torch.utils.benchmark import Timer
 
+from mmaction_actiondiff import cli
+
 from . import ROOT
 from .benchmark import at_least
 from .measure import machine, versions
@@ -209,17 +211,19 @@ def main(argv: Sequence[str] | None = None) -> None:
         action='store_true',
         help='small shapes: checks the tool, measures nothing of interest')
     args = parser.parse_args(argv)
-    init_default_scope('mmaction')
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    size = TINY if args.tiny else FULL
-    result = dict(
-        machine=machine(),
-        versions=versions(),
-        parts=dict(
-            step=measure_step(size, args.rounds),
-            inference=measure_inference(size, args.rounds)))
-    save(args.out, result, to_markdown(result))
+    with cli.command():
+        cli.check_output(f'{args.out}.md')
+        init_default_scope('mmaction')
+        if args.threads:
+            torch.set_num_threads(args.threads)
+        size = TINY if args.tiny else FULL
+        result = dict(
+            machine=machine(),
+            versions=versions(),
+            parts=dict(
+                step=measure_step(size, args.rounds),
+                inference=measure_inference(size, args.rounds)))
+        save(args.out, result, to_markdown(result))
 
 
 if __name__ == '__main__':

@@ -9,7 +9,6 @@ import re
 import shlex
 import subprocess
 import sys
-import tempfile
 import traceback
 import zipfile
 import zlib
@@ -32,6 +31,7 @@ from mmengine.runner import Runner
 
 from . import settings
 from .dumps import DumpPredictions, load_classes, load_dump
+from .files import check_output
 from .hooks import network
 
 _PACKAGE = str(Path(__file__).parent)
@@ -273,6 +273,7 @@ def work_folder(cfg: Config) -> Iterator[None]:
         yield
         return
     check_output(os.path.join(cfg.work_dir, 'train.lock'))
+    os.makedirs(cfg.work_dir, exist_ok=True)
     lock = FileLock(os.path.join(cfg.work_dir, 'train.lock'))
     try:
         lock.acquire(timeout=_LOCK_SECONDS)
@@ -453,27 +454,6 @@ def set_test_dir(cfg: Config) -> None:
     training would replace the config that made the checkpoint.
     """
     cfg.work_dir = os.path.join(cfg.work_dir, 'test')
-
-
-def check_output(path: str, overwrite: bool = True) -> None:
-    """Refuse a file that cannot be written, before the work that fills it.
-
-    Raises:
-        ValueError: If the file is a folder or its folder cannot be written,
-            or if it exists and may not be overwritten.
-    """
-    folder = os.path.dirname(path) or '.'
-    try:
-        os.makedirs(folder, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise ValueError(
-            f'{path} cannot be written: {error.strerror or error}') from error
-    if os.path.isdir(path):
-        raise ValueError(f'{path} is a folder; name a file')
-    if os.path.exists(path) and not overwrite:
-        raise ValueError(f'{path} exists: delete it, or name another file')
 
 
 def dump_predictions(runner: Runner, path: str) -> None:

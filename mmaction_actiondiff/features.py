@@ -26,6 +26,7 @@ from mmengine.runner import load_checkpoint
 from torch import Tensor
 
 from .annotations import SnippetGrid
+from .files import whole_file, write_text
 
 VIDEO_SUFFIXES = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg',
                   '.webm', '.wmv')
@@ -284,7 +285,8 @@ class FeatureExtractor:
             bool: False if they were there already, made in the same way.
 
         Raises:
-            ValueError: If they were there, made in another way.
+            ValueError: If they were there, made in another way, or cannot be
+                written.
         """
         target = Path(folder, Path(path).stem + '.npy')
         sidecar = sidecar_path(target)
@@ -292,13 +294,9 @@ class FeatureExtractor:
             self._compare(sidecar, Path(path).name)
             return False
         feature, info = self(path)
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        part = target.with_suffix('.part')
-        with open(part, 'wb') as file:
+        with whole_file(target) as file:
             np.save(file, feature)
-        os.replace(part, target)
-        part.write_text(json.dumps(info, indent=1), encoding='utf-8')
-        os.replace(part, sidecar)
+        write_text(sidecar, json.dumps(info, indent=1))
         return True
 
     def _compare(self, sidecar: Path, video: str) -> None:

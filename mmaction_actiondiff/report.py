@@ -21,6 +21,7 @@ from matplotlib.ticker import MaxNLocator
 
 from .dumps import load_classes, load_dump
 from .evaluation import Instances, average_precision, temporal_iou
+from .files import write_text
 
 _COLORS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#8c6d00', '#56b4e9',
            '#000000')
@@ -172,12 +173,12 @@ def write_report(work_dir: str | os.PathLike,
         _details('Environment', _environment(folder))
     ]
     path = Path(out or folder / 'report.html')
-    path.write_text(
+    write_text(
+        path,
         _PAGE.format(
             title=escape(title),
             summary=_summary(train, val),
-            body=''.join(parts)),
-        encoding='utf-8')
+            body=''.join(parts)))
     return path
 
 

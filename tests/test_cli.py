@@ -446,7 +446,7 @@ def test_outputs_are_checked_before_the_work(tmp_path, path, expected):
     assert (tmp_path / 'file').read_text() == 'kept'
     cli.check_output(str(tmp_path / 'new' / 'out.npz'), overwrite=False)
     cli.check_output(str(tmp_path / 'file'))
-    assert not list((tmp_path / 'new').iterdir())
+    assert not (tmp_path / 'new').exists()
 
 
 @pytest.mark.parametrize('options, expected', [

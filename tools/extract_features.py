@@ -62,12 +62,13 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = vars(parse_args())
     with cli.command():
+        folder = args.pop('out')
+        cli.check_output(f'{folder}/NAME.npy')
         videos: list[str] = []
         for path in args.pop('videos'):
             videos += list_files(
                 path, VIDEO_SUFFIXES) if os.path.isdir(path) else [path]
         cli.refuse_same_names(videos)
-        folder = args.pop('out')
         extractor = FeatureExtractor(
             args.pop('config'), args.pop('checkpoint'), **args)
         made, errors = 0, []

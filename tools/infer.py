@@ -77,6 +77,11 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     with cli.command():
+        writers.check_output(args.out, 1)
+        cli.check_output(f"{args.out.partition('{video}')[0]}NAME"
+                         if '{video}' in args.out else args.out)
+        if args.pictures:
+            cli.check_output(f'{args.pictures}/NAME.png')
         extractor = args.recognizer and FeatureExtractor(
             *args.recognizer,
             device=args.device,
@@ -86,10 +91,6 @@ def main() -> None:
             *args.model, device=args.device, extractor=extractor)
         inputs = inferencer._inputs_to_list(args.inputs)
         writers.check_output(args.out, len(inputs))
-        if '{video}' not in args.out:
-            cli.check_output(args.out)
-        if args.pictures:
-            cli.check_output(f'{args.pictures}/NAME.png')
         cli.refuse_same_names(inputs)
         results = inferencer(
             inputs,

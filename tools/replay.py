@@ -16,15 +16,16 @@ The classes that get proposals in a video are the network's choice
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from typing import Any, Callable
 
-import mmengine
 import torch
 from mmaction.registry import TASK_UTILS
 from mmengine.evaluator import Evaluator
 
 from mmaction_actiondiff import cli
+from mmaction_actiondiff.files import write_text
 
 _READ = ('model.proposal_generator', 'test_evaluator')
 
@@ -117,7 +118,7 @@ def main() -> None:
         seconds = time.perf_counter() - start
         print(f'{len(samples)} videos: proposals took {seconds:.2f} s')
         if args.out:
-            mmengine.dump(to_activitynet(samples, classes), args.out)
+            write_text(args.out, json.dumps(to_activitynet(samples, classes)))
         for name, value in evaluator.offline_evaluate(samples).items():
             print(f'{name:<24}{value:8.2f}')
 

@@ -28,6 +28,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     with cli.command():
+        if args.out:
+            cli.check_output(args.out)
         print(write_report(args.work_dir, args.dump, args.out))
 
 

@@ -29,6 +29,7 @@ from mmaction_actiondiff.annotations import SnippetGrid
 from mmaction_actiondiff.cli import latest_checkpoint
 from mmaction_actiondiff.features import (VIDEO_SUFFIXES, FeatureExtractor,
                                           list_files, read_sidecar)
+from mmaction_actiondiff.files import whole_file
 from mmaction_actiondiff.safe_npy import open_feature
 from mmaction_actiondiff.visualization import draw_video, file_name, to_image
 
@@ -192,8 +193,8 @@ class ActionDiffInferencer(BaseInferencer):
             figure = draw_video(sample.to_dict(), self.classes)
             if out_dir:
                 path = Path(out_dir, f'{file_name(sample.video_name)}.png')
-                path.parent.mkdir(parents=True, exist_ok=True)
-                figure.savefig(path)
+                with whole_file(path) as file:
+                    figure.savefig(file)
                 paths.append(str(path))
             if show:
                 self.visualizer = self.visualizer or Visualizer()

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mmaction_actiondiff.annotations import Annotations, read_annotations
+from mmaction_actiondiff.files import check_output
 
 from .check import check
 from .report import DataSet
@@ -82,6 +83,8 @@ def run(parser: argparse.ArgumentParser,
             # names of videos that the terminal cannot show
             stream.reconfigure(errors='backslashreplace')
     problems: dict[str, str] = {}
+    if args.out and not args.check:
+        check_output(str(args.out / 'annotations.json'))
     if args.check:
         annotations = read_annotations(args.check / 'annotations.json',
                                        problems)

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmaction_actiondiff.files import whole_file
+
 # Convolutions, theirs -> ours; each has a weight and most a bias. None: one
 # that they keep and never use.
 _ATTENTION = {'0': 'conv1', '3': 'conv2', '5': 'score'}
@@ -76,8 +78,9 @@ def convert_checkpoint(method: str, source: str | Path,
         raise ValueError(f'{target} exists already: choose another --out, or '
                          'delete it')
     state = convert_state_dict(method, load_checkpoint(source))
-    torch.save(
-        dict(state_dict=state, meta=dict(converted_from=method)), target)
+    with whole_file(target) as file:
+        torch.save(
+            dict(state_dict=state, meta=dict(converted_from=method)), file)
     return len(state)
 
 
