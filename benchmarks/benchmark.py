@@ -28,25 +28,16 @@ from .pool import Pool, locked
 from .report import chart, markdown, save, summarise
 
 
-def at_least(least: int):
-    """A type of argparse: an integer that is not below ``least``."""
-
-    def whole(text: str) -> int:
-        value = int(text)
-        if value < least:
-            raise argparse.ArgumentTypeError(f'must be >= {least}')
-        return value
-
-    return whole
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What every command that runs plans has."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
-        '--seeds', type=at_least(0), nargs='+', default=[0, 1, 2])
+        '--seeds', type=cli.at_least(0), nargs='+', default=[0, 1, 2])
     parser.add_argument(
-        '--jobs', type=at_least(1), default=1, help='runs at the same time')
+        '--jobs',
+        type=cli.at_least(1),
+        default=1,
+        help='runs at the same time')
     parser.add_argument(
         '--work-dir',
         default='work_dirs/benchmark',

@@ -21,7 +21,6 @@ from mmengine.hooks import Hook
 from mmaction_actiondiff import cli
 
 from . import ROOT
-from .benchmark import at_least
 
 MIB = 2**20
 _DATA = dict(num_snippets=[6, 12], num_train=8, num_test=2)
@@ -62,7 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--iterations', type=at_least(100), default=50_000)
+    parser.add_argument('--iterations', type=cli.at_least(100), default=50_000)
     args = parser.parse_args()
     total = args.iterations
     with cli.command(), tempfile.TemporaryDirectory() as folder:

@@ -25,7 +25,6 @@ from torch.utils.benchmark import Timer
 from mmaction_actiondiff import cli
 
 from . import ROOT
-from .benchmark import at_least
 from .measure import machine, versions
 from .report import save, table
 
@@ -204,8 +203,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--out', default='work_dirs/speed')
     parser.add_argument(
-        '--threads', type=at_least(1), help='of torch on the CPU')
-    parser.add_argument('--rounds', type=at_least(1), default=5)
+        '--threads', type=cli.at_least(1), help='of torch on the CPU')
+    parser.add_argument('--rounds', type=cli.at_least(1), default=5)
     parser.add_argument(
         '--tiny',
         action='store_true',

@@ -12,9 +12,9 @@ import sys
 import traceback
 import zipfile
 import zlib
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 import mmaction.registry
@@ -39,6 +39,9 @@ _PACKAGE = str(Path(__file__).parent)
 _MMENGINE = tuple(
     os.path.join(os.path.dirname(mmengine.__file__), part)
     for part in ('config', 'registry'))
+# What is raised here on purpose explains itself.
+_RAISING = (_PACKAGE, str(Path(torch.__file__).parent / 'optim'),
+            str(Path(torch.__file__).parent / 'utils' / 'data'))
 _EXPECTED = (OSError, TypeError, ValueError, KeyError, ModuleNotFoundError)
 
 _CHECKPOINT = re.compile(r'(?:iter|epoch)_(\d+)\.pth')
@@ -64,6 +67,36 @@ class VideoNameParser(ArgumentParser):
                 for known in self._option_string_actions):
             return super()._parse_optional(arg_string)
         return None
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """A type of argparse: an integer that is not below ``least``."""
+
+    def whole(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise ArgumentTypeError(f'must be >= {least}, got {text}')
+        return value
+
+    return whole
+
+
+def share(text: str) -> float:
+    """A type of argparse: a number in [0, 1]."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise ArgumentTypeError(f'must lie in [0, 1], got {text}')
+    return value
+
+
+def device(text: str) -> str:
+    """A type of argparse: a device that torch can use here."""
+    try:
+        torch.zeros((), device=text)
+    except (RuntimeError, AssertionError) as error:
+        raise ArgumentTypeError(
+            f'{text} cannot be used: {str(error).splitlines()[0]}') from error
+    return text
 
 
 class ConfigOptions(DictAction):
@@ -134,7 +167,9 @@ def load_config(args: Namespace) -> Config:
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     try:
         cfg = Config.fromfile(args.config)
-    except (SyntaxError, NameError, AttributeError, KeyError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # a config is a program
         raise ValueError(f'the config {args.config} cannot be read: '
                          f'{type(error).__name__}: {error}') from error
     settings.apply_inherited(cfg)
@@ -296,11 +331,11 @@ def work_folder(cfg: Config) -> Iterator[None]:
 def command(interrupted: str = 'interrupted') -> Iterator[None]:
     """Run a tool: end with the message alone where an error explains itself.
 
-    These are the errors that a ``raise`` statement of this package has
-    brought, in this process or in a worker of a data loader; those of files
-    that cannot be read or written; and those of MMEngine about a type, an
-    argument or a config. All others keep their traceback. ``interrupted`` is
-    what to say after Ctrl-C.
+    These are the errors that a ``raise`` statement of this package, or of
+    torch's optimizers and loaders, has brought, in this process or in a
+    worker of a data loader; those of files that cannot be read or written;
+    and those of MMEngine about a type, an argument or a config. All others
+    keep their traceback. ``interrupted`` is what to say after Ctrl-C.
     """
     try:
         yield
@@ -354,8 +389,8 @@ def _unknown_type(name: str, kind: str) -> str:
 
 
 def _explains(text: str, filename: str, line: str | None) -> bool:
-    if filename.startswith(_PACKAGE):
-        return (line or '').startswith('raise ')
+    if filename.startswith(_RAISING) and (line or '').startswith('raise '):
+        return True
     return filename.startswith(_MMENGINE) or (
         'unexpected keyword argument' in text
         and filename.startswith(os.path.dirname(mmengine.__file__)))

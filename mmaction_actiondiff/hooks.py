@@ -233,6 +233,22 @@ class WTALCheckpointHook(CheckpointHook):
         super().after_val_epoch(runner, named)
 
 
+def check_content(checkpoint: Any, source: Any) -> None:
+    """Refuse a file that holds anything but a checkpoint.
+
+    Raises:
+        ValueError: If it is no dict with a state dict of tensors.
+    """
+    state = checkpoint
+    if isinstance(checkpoint, Mapping):
+        state = checkpoint.get('state_dict', checkpoint)
+    if not isinstance(state, Mapping) or not all(
+            isinstance(value, torch.Tensor) for value in state.values()):
+        raise ValueError(f'{source}: expected a checkpoint, a dict with '
+                         "'state_dict' of tensors, found another "
+                         f'{type(checkpoint).__name__}')
+
+
 def _known(metainfo: Mapping[str, Any] | None) -> dict[str, Any]:
     """What a model is trained for, among other metainfo of ``WTALDataset``;
     None means that it is not known."""
@@ -335,6 +351,7 @@ class CheckFitHook(Hook):
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         """Compares the checkpoint with model and data."""
+        check_content(checkpoint, runner._load_from)
         starts = isinstance(runner._train_loop,
                             BaseLoop) and not runner._resume
         self._compare_weights(runner, checkpoint, starts)

@@ -29,6 +29,18 @@ _CLOSED = dict(
     auto_scale_lr={'enable', 'base_batch_size'},
     env_cfg={'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'})
 
+# The least values of whole numbers, and the settings that have them.
+_LEAST = dict(
+    max_iters=1,
+    max_epochs=1,
+    val_interval=1,
+    interval=1,
+    batch_size=1,
+    num_workers=0,
+    accumulative_counts=1)
+_COUNTED = ('train_cfg', 'train_dataloader', 'val_dataloader',
+            'test_dataloader', 'optim_wrapper', 'default_hooks')
+
 
 def _walk(node: Any, place: str = '') -> Iterator[tuple[Any, str, str]]:
     """Every dict in ``node`` with each of its keys and its place."""
@@ -206,6 +218,17 @@ def check(cfg: Config) -> None:
     if seed is not None and not (isinstance(seed, int) and 0 <= seed < 2**32):
         raise ValueError('randomness.seed must be an integer from 0 to '
                          f'{2**32 - 1}, got {seed!r}')
+    for node, key, path in _walk(cfg._cfg_dict):
+        if path.partition('.')[0] not in _COUNTED or node[key] is None:
+            continue
+        least, value = _LEAST.get(key), node[key]
+        if least is not None and not (isinstance(value, int)
+                                      and value >= least) and value != -1:
+            raise ValueError(f'{path} must be a whole number >= {least}, got '
+                             f'{value!r}')
+        if key == 'lr' and not (isinstance(value,
+                                           (int, float)) and value >= 0):
+            raise ValueError(f'{path} must be a number >= 0, got {value!r}')
     last = (cfg.get('train_cfg') or {}).get('max_iters')
     schedulers = cfg.get('param_scheduler') or []
     for number, item in enumerate(

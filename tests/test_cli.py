@@ -452,7 +452,7 @@ def test_outputs_are_checked_before_the_work(tmp_path, path, expected):
 @pytest.mark.parametrize('options, expected', [
     (['--dump', 'x.pkl'], r'x\.pkl: .*--dump FILE\.npz'),
     (['--dump', 'setup.cfg/x.npz'], 'cannot be written'),
-    (['--seeds', '0'], '--seeds must be >= 1, got 0'),
+    (['--seeds', '0'], '--seeds: must be >= 1, got 0'),
 ])
 def test_test_refuses_at_once(monkeypatch, capsys, options, expected):
     tool = str(ROOT / 'tools' / 'test.py')

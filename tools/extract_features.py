@@ -55,7 +55,8 @@ def parse_args() -> argparse.Namespace:
         help='resample videos to this rate (default: as they are)')
     parser.add_argument(
         '--batch-size', type=int, default=8, help='windows at once')
-    parser.add_argument('--device', help='cpu, cuda, cuda:1, ...')
+    parser.add_argument(
+        '--device', type=cli.device, help='cpu, cuda, cuda:1, ...')
     return parser.parse_args()
 
 

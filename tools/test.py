@@ -24,14 +24,12 @@ def parse_args() -> argparse.Namespace:
         'for tools/replay.py and tools/visualize.py')
     parser.add_argument(
         '--seeds',
-        type=int,
+        type=cli.at_least(1),
         default=1,
         help='test with this many seeds of the diffusion sampler, and report '
         'the mean and the standard deviation of every number')
     cli.add_common_arguments(parser)
     args = parser.parse_args()
-    if args.seeds < 1:
-        parser.error(f'--seeds must be >= 1, got {args.seeds}')
     if args.dump and args.seeds > 1:
         parser.error('--dump writes one run: leave out --seeds')
     return args

@@ -27,11 +27,9 @@ def parse_args() -> argparse.Namespace:
         cfg_options={}, work_dir=None, launcher='none', local_rank=0)
     which = parser.add_mutually_exclusive_group()
     which.add_argument('--videos', nargs='+', help='draw these videos only')
-    which.add_argument('--num', type=int, help='draw the first NUM videos')
-    args = parser.parse_args()
-    if args.num is not None and args.num < 1:
-        parser.error(f'--num must be >= 1, got {args.num}')
-    return args
+    which.add_argument(
+        '--num', type=cli.at_least(1), help='draw the first NUM videos')
+    return parser.parse_args()
 
 
 def main() -> None:

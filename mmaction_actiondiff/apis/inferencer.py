@@ -30,6 +30,7 @@ from mmaction_actiondiff.cli import latest_checkpoint
 from mmaction_actiondiff.features import (VIDEO_SUFFIXES, FeatureExtractor,
                                           list_files, read_sidecar)
 from mmaction_actiondiff.files import whole_file
+from mmaction_actiondiff.hooks import check_content
 from mmaction_actiondiff.safe_npy import open_feature
 from mmaction_actiondiff.visualization import draw_video, file_name, to_image
 
@@ -75,6 +76,7 @@ class ActionDiffInferencer(BaseInferencer):
         except (EOFError, RuntimeError, pickle.UnpicklingError) as error:
             raise ValueError(f'{weights}: not a complete checkpoint '
                              f'({error})') from None
+        check_content(content, weights)
         meta = content.get('meta', {})
         dataset = meta.get('dataset_meta') or {}
         if not dataset.get('classes'):

@@ -77,7 +77,11 @@ def convert_checkpoint(method: str, source: str | Path,
     if Path(target).exists():
         raise ValueError(f'{target} exists already: choose another --out, or '
                          'delete it')
-    state = convert_state_dict(method, load_checkpoint(source))
+    state = load_checkpoint(source)
+    try:
+        state = convert_state_dict(method, state)
+    except ValueError as error:
+        raise ValueError(f'{source}: {error}') from error
     with whole_file(target) as file:
         torch.save(
             dict(state_dict=state, meta=dict(converted_from=method)), file)

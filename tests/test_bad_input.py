@@ -1,0 +1,457 @@
+"""Bad input, through the real command lines: each ends with an exit status
+that is not 0 and words that name the mistake, without a traceback.
+
+A case is a command, what was done to a folder that was in order, and what
+must be said. The commands run in this process, in a copy of that folder.
+"""
+from __future__ import annotations
+
+import json
+import re
+import runpy
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIG = f"""
+_base_ = {str(ROOT / 'configs' / 'actiondiff_custom.py')!r}
+data_root = 'data'
+stream_channels = [4]
+model = dict(
+    base_branch=dict(embed_channels=4),
+    condition=dict(condition_channels=4),
+    diffusion_head=dict(
+        num_inference_steps=1, denoiser=dict(channels=8)))
+train_dataloader = dict(
+    batch_size=2, num_workers=0, persistent_workers=False)
+val_dataloader = dict(num_workers=0, persistent_workers=False)
+test_dataloader = val_dataloader
+train_cfg = dict(max_iters=2, val_interval=2)
+default_hooks = dict(checkpoint=dict(interval=1))
+param_scheduler = []
+log_level = 'ERROR'
+"""
+TRAIN = 'tools/train.py mine.py --work-dir run'
+TEST = 'tools/test.py mine.py run/iter_2.pth --work-dir run'
+INFER = 'tools/infer.py run data/features --out out.json'
+EVALUATE = ('tools/evaluate.py --detections detections.json '
+            '--ann-file data/annotations.json --protocol seconds')
+PREPARE = ('tools/prepare/custom.py --annotations data/annotations.json '
+           '--features data/features --seconds-per-snippet 0.5 --out out')
+
+
+def feature(seed: int, shape=(20, 4)) -> np.ndarray:
+    return np.random.default_rng(seed).random(shape, dtype=np.float32)
+
+
+def lay_out(folder: Path) -> None:
+    """Eight videos of 10 s, two classes; a config; detections."""
+    (folder / 'data' / 'features').mkdir(parents=True)
+    database = {}
+    for i in range(8):
+        np.save(folder / f'data/features/v{i}.npy', feature(i))
+        database[f'v{i}'] = dict(
+            subset='training' if i < 4 else 'test',
+            duration=10.,
+            annotations=[dict(label=('jump', 'run')[i % 2], segment=[2., 5.])])
+    content = dict(
+        classes=['jump', 'run'], seconds_per_snippet=0.5, database=database)
+    (folder / 'data/annotations.json').write_text(json.dumps(content))
+    (folder / 'mine.py').write_text(CONFIG)
+    found = [dict(label='jump', segment=[2., 5.], score=.9)]
+    (folder / 'detections.json').write_text(
+        json.dumps(dict(results=dict(v6=found))))
+    (folder / 'file').write_text('kept')
+
+
+def tool(monkeypatch, command: str) -> None:
+    """Run a command as if in a process of its own."""
+    words = shlex.split(command)
+    monkeypatch.setattr(sys, 'argv', words)
+    runpy.run_path(str(ROOT / words[0]), run_name='__main__')
+
+
+@pytest.fixture(scope='module')
+def sound(tmp_path_factory) -> Path:
+    """A folder in order: the data, and a run with its predictions."""
+    folder = tmp_path_factory.mktemp('sound')
+    lay_out(folder)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.chdir(folder)
+        tool(monkeypatch, TRAIN)
+        tool(monkeypatch, TEST + ' --dump run/dump.npz')
+        tool(monkeypatch, INFER)
+        for command in (EVALUATE, PREPARE):
+            with pytest.raises(SystemExit) if 'prepare' in command else \
+                    pytest.MonkeyPatch.context():
+                tool(monkeypatch, command)
+    shutil.rmtree(folder / 'out')
+    (folder / 'out.json').unlink()
+    return folder
+
+
+# -- What is done to the folder -----------------------------------------------
+
+
+def none() -> None:
+    """Nothing: the command itself is wrong."""
+
+
+def content(path, change):
+    """Change a json file."""
+
+    def do() -> None:
+        value = json.loads(Path(path).read_text('utf-8'))
+        Path(path).write_text(json.dumps(change(value) or value))
+
+    return do
+
+
+def annotations(change):
+    return content('data/annotations.json', change)
+
+
+def video(**fields):
+    """Set fields of the record of v1, a training video, and v6, a test's."""
+
+    def change(value: dict) -> None:
+        for name in ('v1', 'v6'):
+            value['database'][name].update(fields)
+
+    return annotations(change)
+
+
+def segment(*values):
+    return video(annotations=[dict(label='run', segment=list(values))])
+
+
+def renamed(name):
+    """Another name for v1."""
+    return annotations(lambda value: value['database'].update(
+        {name: value['database'].pop('v1')}))
+
+
+def detection(**fields):
+    return content('detections.json',
+                   lambda value: value['results']['v6'][0].update(fields))
+
+
+def text(path, value='', encoding='utf-8'):
+    return lambda: Path(path).write_bytes(value.encode(encoding))
+
+
+def cut(path):
+    """Only the first half of a file."""
+
+    def do() -> None:
+        whole = Path(path).read_bytes()
+        Path(path).write_bytes(whole[:len(whole) // 2])
+
+    return do
+
+
+def gone(path):
+
+    def do() -> None:
+        if Path(path).is_dir():
+            shutil.rmtree(path)
+        else:
+            Path(path).unlink()
+
+    return do
+
+
+def array(value, path='data/features/v1.npy'):
+    return lambda: np.save(path, value)
+
+
+def config(lines):
+    return text('mine.py', CONFIG + lines)
+
+
+def checkpoint(change, path='run/iter_2.pth'):
+
+    def do() -> None:
+        value = torch.load(path, weights_only=True)
+        torch.save(change(value) or value, path)
+
+    return do
+
+
+def weights(change):
+    return checkpoint(lambda value: dict(
+        value,
+        state_dict={
+            key: change(key, x)
+            for key, x in value['state_dict'].items()
+        }))
+
+
+def together(*changes):
+    return lambda: [change() for change in changes] and None
+
+
+NAN = feature(1)
+NAN[7, 2] = np.nan
+HUGE = feature(1).astype(np.float64)
+HUGE[3, 0] = 1e300
+DEEP = '[' * 100_000
+OTHER = 'model.base_branch.embed_channels=6'
+
+CASES = [
+    # -- configs and options
+    ('tools/train.py no.py', none, r'no\.py does not exist'),
+    ('tools/train.py data', none, 'data does not exist|is a folder'),
+    (TRAIN, text('mine.py', 'x = ('), r'mine\.py cannot be read'),
+    (TRAIN, text('mine.py', '\ufeffx = "\xe9"', 'utf-16'), r'mine\.py'),
+    (TRAIN, text('mine.py', "_base_ = './none.py'"), r'none\.py'),
+    (TRAIN, config('x = 1 / 0'), r'mine\.py cannot be read: ZeroDivision'),
+    (TRAIN, config('import nothing'), r'mine\.py cannot be read'),
+    (TRAIN, config("model = dict(type='ActionDif')"), 'is ActionDiff'),
+    (TRAIN, config('model = dict(fusion=dict(wieght=1))'), 'wieght'),
+    (TRAIN, config('modle = dict()'), 'modle.*the closest name is model'),
+    (TRAIN + ' --cfg-options seed', none, 'takes KEY=VALUE'),
+    (TRAIN + ' --cfg-options seed=3', none, 'set randomness.seed'),
+    (TRAIN + ' --seed -1', none, 'randomness.seed must be'),
+    (TRAIN + ' --seed x', none, 'invalid int value'),
+    (TRAIN + ' --epochs 3', none, 'unrecognized arguments: --epochs'),
+    (TRAIN + ' --launcher slurm', none, 'only `--launcher pytorch`'),
+    (TRAIN + ' --cfg-options train_cfg.max_iters=0', none, 'max_iters'),
+    (TRAIN + ' --cfg-options train_cfg.max_iters=-2', none, 'max_iters'),
+    (TRAIN + ' --cfg-options train_cfg.max_iters=x', none, 'max_iters'),
+    (TRAIN + ' --cfg-options train_cfg.val_interval=0', none, 'val_interval'),
+    (TRAIN + ' --cfg-options train_dataloader.batch_size=0', none,
+     'batch_size'),
+    (TRAIN + ' --cfg-options train_dataloader.num_workers=-1', none,
+     'num_workers'),
+    (TRAIN + ' --cfg-options default_hooks.checkpoint.interval=0', none,
+     'interval'),
+    (TRAIN + ' --cfg-options default_hooks.checkpoint.save_best=mAP', none,
+     'save_best names a metric'),
+    (TRAIN + ' --cfg-options val_evaluator.protocol=best', none, 'protocol'),
+    (TRAIN + ' --cfg-options optim_wrapper.optimizer.lr=fast', none, 'fast'),
+    (TRAIN + ' --cfg-options optim_wrapper.optimizer.lr=-1', none, 'lr must'),
+    (TRAIN + ' --cfg-options optim_wrapper.optimizer.weight_decay=-1', none,
+     'weight_decay'),
+    (TRAIN + ' --cfg-options optim_wrapper.accumulative_counts=0', none,
+     'accumulative_counts must'),
+    (TRAIN + ' --cfg-options model.warmup=2', none, 'warmup must lie in'),
+    (TRAIN + ' --cfg-options num_classes=3', none, 'num_classes=3.*2 classes'),
+    (TRAIN + ' --cfg-options stream_channels=[5]', none,
+     r'stream_channels=\[5\]'),
+    # -- annotations
+    (TRAIN + ' --cfg-options data_root=none', none, 'none/annotations.json'),
+    (TRAIN, gone('data/annotations.json'), 'no such annotation file'),
+    (TRAIN, text('data/annotations.json'), r'annotations\.json'),
+    (TRAIN, cut('data/annotations.json'), r'annotations\.json'),
+    (TRAIN, text('data/annotations.json', DEEP), r'annotations\.json'),
+    (TRAIN, text('data/annotations.json', '{"a": "\xe9"}',
+                 'latin-1'), r'annotations\.json.*UTF-8'),
+    (TRAIN, text('data/annotations.json', '[]'), r'annotations\.json'),
+    (TRAIN, annotations(lambda x: dict(database={})), r'annotations\.json'),
+    (TRAIN, annotations(lambda x: x.update(classes=['jump', 'jump'])), 'jump'),
+    (TRAIN, annotations(lambda x: x.update(classes=['jump'])), "'run'"),
+    (TRAIN, annotations(lambda x: x.update(seconds_per_snippet=-1)),
+     'seconds_per_snippet'),
+    (TRAIN, segment(2), 'v1'),
+    (TRAIN, segment(2, 3, 4), 'v1'),
+    (TRAIN, segment(5, 2), r'v1.*\[5.*not 0 <= start <= end'),
+    (TRAIN, segment(2, 99), 'v1.*within the video'),
+    (TRAIN, segment(2, float('nan')), 'v1'),
+    (TRAIN, segment('a', 'b'), 'v1'),
+    (TRAIN, video(duration=-1), 'v1.*duration'),
+    (TRAIN, video(duration=0), 'v1.*duration'),
+    (TRAIN, video(duration=None), 'v1.*duration'),
+    (TRAIN, video(annotations=[]), 'training videos without a label.*v1'),
+    (TRAIN, video(annotations=[dict(label='fly', segment=[1, 2])]), 'fly'),
+    (TRAIN, video(annotations=[dict(segment=[1, 2])]), 'v1.*label'),
+    (TRAIN, video(labels='run'), 'v1.*labels'),
+    (TRAIN, video(subset=7), 'v1.*subset'),
+    (TRAIN, renamed('../v1'), r'\.\./v1'),
+    (TRAIN, renamed('x' * 300), 'xxx'),
+    (TRAIN,
+     annotations(
+         lambda x: [r.update(subset='other')
+                    for r in x['database'].values()] and None),
+     "no videos in subset \\['training'\\]"),
+    # -- features
+    (TRAIN, gone('data/features'), 'no feature file'),
+    (TRAIN, gone('data/features/v1.npy'), 'no feature file.*v1'),
+    (TRAIN, cut('data/features/v1.npy'), r'v1\.npy'),
+    (TRAIN, text('data/features/v1.npy', 'x'), r'v1\.npy'),
+    (TRAIN, array(feature(1, (20, 5))), r'v1\.npy'),
+    (TRAIN, array(feature(1, (4, 20))), r'v1\.npy'),
+    (TRAIN, array(feature(1, (0, 4))), r'v1\.npy'),
+    (TRAIN, array(feature(1, (1, 20, 4))), r'v1\.npy'),
+    (TRAIN, array(NAN), r'v1\.npy'),
+    (TRAIN, array(HUGE), r'v1\.npy'),
+    (TRAIN, array(np.ones((20, 4), int)), r'v1\.npy.*int64'),
+    (TRAIN, array(np.array([None])), r'v1\.npy.*pickled'),
+    (TRAIN + ' --cfg-options train_dataloader.num_workers=1', array(NAN),
+     r'v1\.npy'),
+    # -- checkpoints
+    (TRAIN + ' --resume no.pth', none, r'no\.pth does not exist'),
+    (TRAIN + ' --resume run/iter_2.pth', cut('run/iter_2.pth'), 'damaged'),
+    (TRAIN + ' --resume run/iter_1.pth',
+     checkpoint(lambda x: x['state_dict'].popitem() and None,
+                'run/iter_1.pth'), 'iter_1.pth does not fit ActionDiff'),
+    (TRAIN + ' --cfg-options load_from=no.pth', none, r'no\.pth does not'),
+    ('tools/test.py mine.py no.pth', none, r'no\.pth does not exist'),
+    ('tools/test.py mine.py run', none, 'run'),
+    (TEST, text('run/iter_2.pth', 'x'), r'iter_2\.pth'),
+    (TEST, text('run/iter_2.pth'), r'iter_2\.pth'),
+    (TEST, cut('run/iter_2.pth'), 'damaged.*take run/iter_1.pth'),
+    (TEST, weights(lambda key, x: x * float('nan')), 'not finite'),
+    (TEST, weights(lambda key, x: x[:1]), 'of another shape'),
+    (TEST, checkpoint(lambda x: dict(x, state_dict={})), 'does not fit'),
+    (TEST, checkpoint(lambda x: [1, 2]), r'iter_2\.pth.*another list'),
+    (TEST, weights(lambda key, x: 'x'), r'iter_2\.pth.*of tensors'),
+    (INFER, checkpoint(lambda x: [1, 2]), r'iter_2\.pth.*another list'),
+    (TEST + f' --cfg-options {OTHER}', none, 'does not fit ActionDiff'),
+    (TEST, annotations(lambda x: x['classes'].reverse()), 'other classes'),
+    (TEST, annotations(lambda x: x.update(seconds_per_snippet=.4)),
+     'seconds_per_snippet|clock|ratio'),
+    (TEST + ' --seeds 0', none, '--seeds: must be >= 1'),
+    (TEST + ' --seeds 2 --dump d.npz', none, 'leave out --seeds'),
+    (TEST + ' --dump d.pkl', none, 'd.pkl'),
+    (TEST + ' --dump run/dump.npz', none, 'dump.npz exists'),
+    # -- inference
+    ('tools/infer.py run --out out.json', none, 'at least one INPUT'),
+    ('tools/infer.py no data/features --out out.json', none, 'no: expected'),
+    ('tools/infer.py data data/features --out out.json', none,
+     'expected a checkpoint'),
+    ('tools/infer.py run data --out out.json', none, 'data: expected'),
+    ('tools/infer.py mine.py no.pth data/features --out out.json', none,
+     r'no\.pth'),
+    ('tools/infer.py file data/features --out out.json', none, 'file'),
+    ('tools/infer.py run no.npy --out out.json', none, r'no\.npy'),
+    ('tools/infer.py run file --out out.json', none, 'file'),
+    ('tools/infer.py run mine.py --out out.json', none, 'expected a feature'),
+    ('tools/infer.py run clip.mp4 --out out.json', text('clip.mp4', 'x'),
+     'clip.mp4 is a video: .*--recognizer'),
+    (INFER.replace('json', 'xml'), none, 'expected a name that ends in'),
+    (INFER.replace('json', 'srt'), none, 'put {video} into the name'),
+    (INFER, array(NAN), r'v1\.npy'),
+    (INFER, array(feature(1, (20, 5))), r'v1\.npy.*\(20, 5\)'),
+    (INFER, array(feature(1, (4, 20))), 'transpose it'),
+    (INFER, cut('data/features/v1.npy'), r'v1\.npy'),
+    (INFER, text('data/features/v1.json',
+                 '{"stride": 0, "fps": 25}'), r'v1\.json.*stride'),
+    (INFER, text('data/features/v1.json', 'x'), r'v1\.json'),
+    (INFER.replace(' --', ' data/features/v1.npy --'), none, 'same name'),
+    (INFER + ' --batch-size 0', none, '--batch-size: must be >= 1'),
+    (INFER + ' --seconds-per-snippet -1', none, 'seconds_per_snippet'),
+    (INFER + ' --seconds-per-snippet nan', none, 'seconds_per_snippet'),
+    (INFER + ' --max-segments -1', none, 'max-segments'),
+    (INFER + ' --min-score nan', none, 'min-score'),
+    (INFER + ' --device gpu', none, 'gpu'),
+    (INFER + ' --recognizer no.py no.pth', none, r'no\.py'),
+    (INFER + ' --stride 8', none, 'stride'),
+    # -- evaluation
+    (EVALUATE, gone('detections.json'), r'detections\.json'),
+    (EVALUATE, cut('detections.json'), r'detections\.json'),
+    (EVALUATE, text('detections.json', '{}'), r'detections\.json'),
+    (EVALUATE, text('detections.json', DEEP), r'detections\.json'),
+    (EVALUATE, text('detections.json',
+                    '{"results": {"v": []}}'), 'none of its 1 videos'),
+    (EVALUATE, detection(label='fly'), 'fly'),
+    (EVALUATE, detection(score='high'), 'v6.*score'),
+    (EVALUATE, detection(score=float('nan')), 'v6.*score'),
+    (EVALUATE, detection(segment=[5, 2]), 'v6'),
+    (EVALUATE, detection(segment=[1, 2, 3, 4]), 'v6'),
+    (EVALUATE, detection(segment=None), 'v6'),
+    (EVALUATE, gone('data/annotations.json'), r'annotations\.json'),
+    (EVALUATE + ' --subset validation', none, "subset 'validation'"),
+    (EVALUATE + ' --exclude v99', none, 'v99'),
+    (EVALUATE + ' --tiou-thrs 2', none, 'tiou_thrs must be'),
+    (EVALUATE + ' --averages 0.7', none, 'averages'),
+    (EVALUATE + ' --averages 0.7:0.1', none, 'averages'),
+    (EVALUATE + ' --seconds-per-snippet 0', none, 'seconds_per_snippet'),
+    (EVALUATE + ' --protocol mine', none, 'invalid choice'),
+    # -- predictions
+    ('tools/replay.py mine.py no.npz', none, r'no\.npz'),
+    ('tools/replay.py mine.py file', none, r'\.npz'),
+    ('tools/replay.py mine.py run/dump.npz', cut('run/dump.npz'), 'dump.npz'),
+    ('tools/replay.py mine.py run/dump.npz --cfg-options num_classes=3', none,
+     'changes nothing here'),
+    ('tools/replay.py mine.py run/dump.npz --cfg-options '
+     'model.proposal_generator.outer=1', none, 'outer'),
+    ('tools/replay.py mine.py run/dump.npz --out x.csv', none, 'writes json'),
+    ('tools/visualize.py no.npz', none, r'no\.npz'),
+    ('tools/visualize.py run/dump.npz --videos v99', none, 'v99'),
+    ('tools/visualize.py run/dump.npz --num 0', none, '--num: must be'),
+    ('tools/visualize.py run/dump.npz --config no.py', none, r'no\.py'),
+    ('tools/report.py no', none, 'no: no such folder'),
+    ('tools/report.py data', none, 'data: expected'),
+    ('tools/report.py run --dump no.npz', none, r'no\.npz'),
+    ('tools/report.py run', text('run/x.npz', 'x'), r'x\.npz'),
+    # -- other tools
+    ('tools/export.py run out.pt2 --num-snippets 0', none, 'num.snippets'),
+    ('tools/export.py no out.pt2 --num-snippets 9', none, 'no: expected'),
+    ('tools/convert_checkpoint.py co2net no.pth --out o.pth', none,
+     r'no\.pth'),
+    ('tools/convert_checkpoint.py co2net file --out o.pth', none, 'file'),
+    ('tools/convert_checkpoint.py co2net run/iter_2.pth --out o.pth', none,
+     'iter_2.pth'),
+    ('tools/convert_checkpoint.py co2net run/iter_2.pth --out file', none,
+     'file exists'),
+    ('tools/extract_features.py no.py no.pth none.mp4 --out o', none,
+     r'no\.py|none\.mp4'),
+    ('tools/extract_features.py no.py no.pth data --out o', none,
+     'expected videos'),
+    ('tools/extract_features.py no.py no.pth clip.mp4 --out o --stride 0',
+     text('clip.mp4'), 'stride must be > 0'),
+    # -- preparation
+    (PREPARE.replace('--out out', ''), none, '--annotations and --out'),
+    (PREPARE.replace('data/annotations', 'no'), none, r'no\.json'),
+    (PREPARE.replace('data/features', 'none'), none, 'none'),
+    (PREPARE.replace('data/features', 'run/vis'), none, 'run/vis'),
+    (PREPARE.replace('0.5', '0'), none, 'seconds_per_snippet'),
+    (PREPARE.replace('0.5', 'nan'), none, 'seconds_per_snippet'),
+    (PREPARE + ' --channels 5', none, 'channels'),
+    (PREPARE + ' --channels -1', none, 'channels'),
+    (PREPARE + ' --length-tolerance -1', none, 'length-tolerance: must'),
+    (PREPARE, cut('data/annotations.json'), r'annotations\.json'),
+    (PREPARE, array(NAN), 'NaN or infinite'),
+    (PREPARE, array(np.ones((20, 4), int)), 'int64'),
+    (PREPARE, renamed('a/b'), 'a/b'),
+    ('tools/prepare/custom.py --check no', none, 'no/annotations.json'),
+    ('tools/prepare/custom.py --check data', array(NAN), 'NaN or infinite'),
+    ('tools/prepare/thumos14.py --annotations file --out out', none, 'file'),
+    ('tools/prepare/activitynet.py --annotations file --out out', none,
+     'file'),
+    ('tools/prepare/shrec21.py --training no no.txt --test no no.txt '
+     '--out out', none, 'no'),
+    # -- benchmarks
+    ('tools/benchmark.py no.py', none, r'no\.py does not exist'),
+    ('tools/benchmark.py mine.py --jobs 0', none, 'must be >= 1'),
+    ('tools/benchmark.py mine.py --seeds -1', none, 'must be >= 0'),
+    ('tools/benchmark.py mine.py --entries other', none, 'other'),
+    ('tools/benchmark.py mine.py --cfg-options sed=1', none, 'sed'),
+]
+
+
+@pytest.mark.parametrize('command, change, words', CASES)
+def test_mistake(sound, tmp_path, monkeypatch, capfd, command, change, words):
+    place = tmp_path / 'place'
+    shutil.copytree(sound, place)
+    monkeypatch.chdir(place)
+    change()
+    with pytest.raises(SystemExit) as caught:
+        tool(monkeypatch, command)
+    printed = capfd.readouterr()
+    said = printed.err + printed.out
+    if isinstance(caught.value.code, str):
+        said += caught.value.code
+        assert caught.value.code.startswith('Error: ')
+    assert caught.value.code not in (0, None)
+    assert re.search(words, said, re.DOTALL), said[-1000:]
+    assert 'Traceback' not in said
+    assert [path.name for path in tmp_path.iterdir()] == ['place']
+    assert (place / 'file').read_text() == 'kept'
