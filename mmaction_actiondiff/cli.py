@@ -248,7 +248,8 @@ def latest_checkpoint(work_dir: str | os.PathLike) -> str | None:
 
     It is the one that MMEngine's file ``last_checkpoint`` names, sought in
     ``work_dir``, wherever that has been copied from; if it is damaged or
-    away, the newest whole ``iter_N.pth`` or ``epoch_N.pth`` before it.
+    away, the newest whole ``iter_N.pth`` or ``epoch_N.pth`` before it, with a
+    warning.
     """
     numbers = {
         path: int(match[1])
@@ -264,6 +265,8 @@ def latest_checkpoint(work_dir: str | os.PathLike) -> str | None:
     for path in sorted(numbers, key=lambda path: -numbers[path]):
         if is_whole(path):
             return str(path)
+        warn(f'{path} is damaged, or was not written to its end: the one '
+             'before it is sought')
     return None
 
 

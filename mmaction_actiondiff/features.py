@@ -25,7 +25,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 from torch import Tensor
 
-from .annotations import SnippetGrid
+from .annotations import SnippetGrid, load_json
 from .files import whole_file, write_text
 
 VIDEO_SUFFIXES = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg',
@@ -58,9 +58,7 @@ def read_sidecar(
     if not path.is_file():
         return None, None
     try:
-        values = json.loads(path.read_text('utf-8'))
-        if not isinstance(values, dict):
-            raise ValueError(f'expected a json object, found {values!r:.50}')
+        values = load_json(path)
         duration = values.get('duration')
         if duration is not None and not float(duration) > 0:
             raise ValueError(f'duration must be > 0 s, got {duration}')
@@ -300,7 +298,7 @@ class FeatureExtractor:
         return True
 
     def _compare(self, sidecar: Path, video: str) -> None:
-        found = json.loads(sidecar.read_text('utf-8'))
+        found = load_json(sidecar)
         wanted = dict(self.settings, video=video)
         if self.fps:
             wanted['fps'] = self.fps

@@ -1,5 +1,6 @@
 """Bad input, through the real command lines: each ends with an exit status
-that is not 0 and words that name the mistake, without a traceback.
+that is not 0 and words that name the mistake, without a traceback. Nothing in
+a file runs, and an output that cannot be written is noticed first.
 
 A case is a command, what was done to a folder that was in order, and what
 must be said. The commands run in this process, in a copy of that folder.
@@ -7,6 +8,8 @@ must be said. The commands run in this process, in a copy of that folder.
 from __future__ import annotations
 
 import json
+import os
+import pickle
 import re
 import runpy
 import shlex
@@ -437,21 +440,211 @@ CASES = [
 ]
 
 
+@pytest.fixture
+def place(sound, tmp_path, monkeypatch) -> Path:
+    """The folder to spoil, in which the commands run."""
+    folder = tmp_path / 'place'
+    shutil.copytree(sound, folder)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def complaint(monkeypatch, capfd):
+    """``complaint(command)`` -> what a command that must fail says."""
+
+    def run(command: str) -> str:
+        with pytest.raises(SystemExit) as caught:
+            tool(monkeypatch, command)
+        printed = capfd.readouterr()
+        said = printed.err + printed.out
+        code = caught.value.code
+        assert code not in (0, None)
+        if isinstance(code, str):
+            assert code.startswith('Error: ')
+            said += code
+        assert 'Traceback' not in said
+        return said
+
+    return run
+
+
 @pytest.mark.parametrize('command, change, words', CASES)
-def test_mistake(sound, tmp_path, monkeypatch, capfd, command, change, words):
-    place = tmp_path / 'place'
-    shutil.copytree(sound, place)
-    monkeypatch.chdir(place)
+def test_mistake(place, complaint, command, change, words):
     change()
-    with pytest.raises(SystemExit) as caught:
-        tool(monkeypatch, command)
-    printed = capfd.readouterr()
-    said = printed.err + printed.out
-    if isinstance(caught.value.code, str):
-        said += caught.value.code
-        assert caught.value.code.startswith('Error: ')
-    assert caught.value.code not in (0, None)
+    said = complaint(command)
     assert re.search(words, said, re.DOTALL), said[-1000:]
-    assert 'Traceback' not in said
-    assert [path.name for path in tmp_path.iterdir()] == ['place']
+    assert [path.name for path in place.parent.iterdir()] == ['place']
     assert (place / 'file').read_text() == 'kept'
+
+
+def test_the_page_says_how_many():
+    page = (ROOT / 'docs/reliability.md').read_text('utf-8')
+    assert f'{len(CASES)} mistakes' in page
+    assert f'{len(BOMBS)} files' in page
+
+
+# -- Files that would run code ------------------------------------------------
+
+
+class Bomb:
+    """Makes the folder ``exploded`` where it is unpickled."""
+
+    def __reduce__(self):
+        return os.mkdir, ('exploded', )
+
+
+def bomb(path: str, form: str) -> None:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with open(path, 'wb') as file:
+        if form == 'pickle':
+            pickle.dump(Bomb(), file)
+        elif form == 'torch':
+            torch.save(dict(state_dict=dict(w=Bomb())), file)
+        elif form == 'npy':
+            np.save(file, np.array([Bomb()], object), allow_pickle=True)
+        else:
+            np.savez(file, index=np.array([Bomb()], object), rgb=Bomb())
+
+
+PAIR = ('tools/test.py mine.py run/iter_2.pth --work-dir run --cfg-options '
+        "test_evaluator.type=PairedDetectionMAP test_evaluator.video_scores=")
+MIXED = PREPARE.replace('data/features', 'mixed')
+BUNDLE = 'tools/prepare/thumos14.py --annotations Mine-Annotations --out out'
+RECOGNIZER = ('mmaction::recognition/tsn/tsn_imagenet-pretrained-r50_8xb32-'
+              '1x1x3-100e_kinetics400-rgb.py')
+BOMBS = [(command, path, form) for command, path, forms in (
+    (TRAIN, 'data/annotations.json', 'pickle'),
+    (TRAIN, 'data/features/v1.npy', 'pickle torch npy npz'),
+    (TRAIN + ' --resume', 'run/last_checkpoint', 'pickle'),
+    (TRAIN + ' --resume run/iter_1.pth', 'run/iter_1.pth', 'pickle torch npy'),
+    (TRAIN + ' --cfg-options load_from=x.pth', 'x.pth', 'pickle torch npy'),
+    (TEST, 'run/iter_2.pth', 'pickle torch npy npz'),
+    (PAIR + 'x.json', 'x.json', 'pickle'),
+    (PAIR + 'x.npz', 'x.npz', 'pickle torch npy npz'),
+    (PAIR + 'x.pkl', 'x.pkl', 'pickle'),
+    (INFER.replace('run', 'run/iter_2.pth'), 'run/iter_2.pth',
+     'pickle torch npy'),
+    (INFER, 'data/features/v1.npy', 'pickle torch npy npz'),
+    (INFER, 'data/features/v1.json', 'pickle'),
+    ('tools/infer.py run clip.mp4 --out o.json --recognizer '
+     f'{RECOGNIZER} x.pth', 'x.pth', 'pickle torch npy'),
+    (EVALUATE, 'detections.json', 'pickle'),
+    (EVALUATE, 'data/annotations.json', 'pickle'),
+    (EVALUATE.replace('data/annotations.json', 'Mine-Annotations'),
+     'Mine-Annotations/videoname.npy', 'pickle torch npy npz'),
+    ('tools/replay.py mine.py x.npz', 'x.npz', 'pickle torch npy npz'),
+    ('tools/replay.py mine.py x.pkl', 'x.pkl', 'pickle'),
+    ('tools/visualize.py x.npz', 'x.npz', 'pickle torch npy npz'),
+    ('tools/report.py run', 'run/x.npz', 'pickle torch npy npz'),
+    ('tools/export.py run/iter_2.pth o.pt2 --num-snippets 9', 'run/iter_2.pth',
+     'pickle torch npy'),
+    ('tools/convert_checkpoint.py co2net x.pth --out o.pth', 'x.pth',
+     'pickle torch npy'),
+    (f'tools/extract_features.py {RECOGNIZER} x.pth clip.mp4 --out o', 'x.pth',
+     'pickle torch npy'),
+    (PREPARE, 'data/annotations.json', 'pickle'),
+    (PREPARE, 'data/features/v1.npy', 'pickle torch npy npz'),
+    (PREPARE, 'data/features/v1.json', 'pickle'),
+    (MIXED, 'mixed/v1.npz', 'pickle torch npy npz'),
+    (MIXED, 'mixed/v1.pt', 'pickle torch npy npz'),
+    (MIXED, 'mixed/v1.pth', 'pickle torch'),
+    (MIXED, 'mixed/v1.h5', 'pickle'),
+    (MIXED, 'mixed/v1.csv', 'pickle'),
+    (BUNDLE, 'Mine-Annotations/videoname.npy', 'pickle torch npy npz'),
+    (BUNDLE, 'Mine-Annotations/gt.json', 'pickle'),
+    ('tools/prepare/custom.py --check data', 'data/features/v1.npy',
+     'pickle torch npy npz'),
+    ('tools/prepare/custom.py --check data', 'data/annotations.json',
+     'pickle'),
+) for form in forms.split()]
+
+
+@pytest.mark.parametrize('command, path, form', BOMBS)
+def test_nothing_in_a_file_runs(place, complaint, command, path, form):
+    (place / 'clip.mp4').touch()
+    bomb(path, form)
+    if path.endswith('last_checkpoint'):  # then there is nothing to resume
+        for checkpoint in place.glob('run/*.pth'):
+            bomb(str(checkpoint), 'torch')
+        with open(place / 'mine.py', 'a', encoding='utf-8') as file:
+            file.write('\ntrain_cfg = dict(max_iters=0)')
+    assert Path(path).name.rpartition('.')[0] in complaint(command)
+    assert not (place / 'exploded').exists()
+
+
+@pytest.mark.parametrize('form, load', [
+    ('pickle', lambda path: pickle.loads(Path(path).read_bytes())),
+    ('torch', lambda path: torch.load(path, weights_only=False)),
+    ('npy', lambda path: np.load(path, allow_pickle=True)),
+    ('npz', lambda path: np.load(path, allow_pickle=True)['index']),
+])
+def test_the_bombs_work(tmp_path, monkeypatch, form, load):
+    monkeypatch.chdir(tmp_path)
+    bomb('x', form)
+    load('x')
+    assert Path('exploded').is_dir()
+
+
+# -- Outputs ------------------------------------------------------------------
+
+# Their inputs do not exist: the output is looked at before.
+OUTPUTS = [
+    'tools/train.py mine.py --work-dir',
+    'tools/test.py mine.py run/iter_2.pth --work-dir',
+    'tools/test.py no.py no.pth --dump',
+    'tools/infer.py no no --out',
+    'tools/infer.py no no --out o.json --pictures',
+    'tools/extract_features.py no.py no.pth no.mp4 --out',
+    'tools/report.py no --out',
+    'tools/visualize.py no.npz --out',
+    'tools/replay.py no.py no.npz --out',
+    'tools/evaluate.py --detections no --ann-file no --json',
+    'tools/export.py --num-snippets 9 no',
+    'tools/convert_checkpoint.py co2net no.pth --out',
+    'tools/prepare/custom.py --annotations no --out',
+    'tools/prepare/thumos14.py --annotations no --out',
+    'tools/prepare/activitynet.py --annotations no --out',
+    'tools/prepare/shrec21.py --training no no --test no no --out',
+    'tools/benchmark.py no.py --work-dir',
+    'tools/benchmark.py no.py --publish',
+    'benchmarks/bsn.py no.py no.py --work-dir',
+    'benchmarks/measure.py no.py no.pth --out',
+    'benchmarks/measure.py no.py no.pth --out o.json --scores-out',
+    'benchmarks/mechanism.py no.py --runs a=no.npz --out',
+    'benchmarks/speed.py --out',
+    'benchmarks/transfer.py --work-dir',
+    'benchmarks/transfer.py --publish',
+]
+
+
+@pytest.mark.parametrize('command', OUTPUTS)
+@pytest.mark.parametrize('folder', ['file/x', '/proc/x'])
+def test_an_output_that_cannot_be_written(place, complaint, monkeypatch,
+                                          command, folder):
+    name = 'o.npz' if 'dump' in command else 'o.json'
+    if command.startswith('benchmarks'):
+        module = command.split()[0][:-3].replace('/', '.')
+        monkeypatch.setattr(
+            runpy, 'run_path',
+            lambda path, run_name: runpy.run_module(module, None, run_name))
+    said = complaint(f'{command} {folder}/{name}')
+    assert re.search(f'{folder}.*(cannot be written|Not a dir|No such)', said)
+    assert (place / 'file').read_text() == 'kept'
+
+
+def test_every_output_is_among_them():
+    """Of the options of the tools."""
+    options = re.compile(r"add_argument\(\s*'(--(?:out|dump|json|pictures|"
+                         r"publish|work-dir|scores-out))'")
+    for path in [*ROOT.glob('tools/*.py'), *ROOT.glob('benchmarks/*.py')]:
+        found = set(options.findall(path.read_text('utf-8')))
+        if path.stem in ('report', 'visualize'):
+            found.discard('--dump')  # which they read
+        name = path.relative_to(ROOT).as_posix()
+        if name == 'benchmarks/benchmark.py':
+            name = 'tools/benchmark.py'
+        tested = ' '.join(o for o in OUTPUTS if o.startswith(name))
+        assert all(option in tested for option in found), (name, found)
+    for path in ROOT.glob('tools/prepare/*.py'):
+        assert any(path.name in command for command in OUTPUTS)

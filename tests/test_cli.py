@@ -301,7 +301,7 @@ def write(path, value=1.):
     return str(path)
 
 
-def test_latest_checkpoint_is_the_newest_whole_one(tmp_path):
+def test_latest_checkpoint_is_the_newest_whole_one(tmp_path, capfd):
     assert cli.latest_checkpoint(tmp_path) is None
     for name in ('iter_9.pth', 'iter_10.pth', 'best_iter_11.pth'):
         write(tmp_path / name)
@@ -312,7 +312,10 @@ def test_latest_checkpoint_is_the_newest_whole_one(tmp_path):
     damaged[damaged.index(np.float32(1).tobytes() * 9) + 8] ^= 1
     (tmp_path / 'iter_13.pth').write_bytes(damaged)
     assert zipfile.is_zipfile(tmp_path / 'iter_13.pth')
+    assert not capfd.readouterr().err
     assert cli.latest_checkpoint(tmp_path) == str(tmp_path / 'iter_10.pth')
+    warned = capfd.readouterr().err
+    assert 'iter_13.pth is damaged' in warned and 'iter_12.pth' in warned
 
 
 def test_latest_checkpoint_is_that_of_the_last_run(tmp_path):

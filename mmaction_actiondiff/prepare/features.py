@@ -173,6 +173,13 @@ def _pick(content: Any) -> list:
     return [content[key] for key in content]
 
 
+def _read_npy(path: Path) -> list[np.ndarray]:
+    content = np.load(path, mmap_mode='r', allow_pickle=False)
+    if not isinstance(content, np.ndarray):
+        raise ValueError('expected an array, found an npz archive')
+    return [content]
+
+
 def _read_npz(path: Path) -> list[np.ndarray]:
     with np.load(path, allow_pickle=False) as content:
         return _pick(dict(content))
@@ -205,7 +212,7 @@ def _read_hdf5(path: Path) -> list[np.ndarray]:
 
 
 _READERS: dict[str, Callable[[Path], list[np.ndarray]]] = {
-    '.npy': lambda path: [np.load(path, mmap_mode='r', allow_pickle=False)],
+    '.npy': _read_npy,
     '.npz': _read_npz,
     '.pt': _read_torch,
     '.pth': _read_torch,
