@@ -64,7 +64,8 @@ class FeatureFolder:
     ASM-Loc), ``NAME_rgb.npy`` with ``NAME_flow.npy`` (ACRNet), and
     ``NAME.npy`` (both streams joined); instead of ``.npy`` also ``.npz`` and
     ``.pt`` (one array, or ``rgb`` and ``flow``), ``.csv`` and ``.h5``.
-    ``NAME`` may be preceded by ``v_``. A ``NAME.json`` beside the file may
+    ``NAME`` may be preceded by ``v_``; a folder that is itself called ``rgb``
+    or ``flow`` holds that stream alone. A ``NAME.json`` beside the file may
     hold ``stride``, ``fps`` and ``window``.
 
     Args:
@@ -76,6 +77,7 @@ class FeatureFolder:
     """
 
     def __init__(self, root: Path, transpose: bool = False) -> None:
+        self.root = root
         self.transpose = transpose
         self.files: dict[str, dict[str, Path]] = {}
         others: Counter[str] = Counter()
@@ -103,9 +105,8 @@ class FeatureFolder:
                 f'{root}: expected one file per video ({", ".join(_SUFFIXES)})'
                 f' in this folder, found {found or "nothing"}')
 
-    @staticmethod
-    def _split(path: Path) -> tuple[str, str]:
-        if path.parent.name in _STREAMS:
+    def _split(self, path: Path) -> tuple[str, str]:
+        if path.parent.name in _STREAMS and path.parent != self.root:
             return path.stem, path.parent.name
         name, _, last = path.stem.rpartition('_')
         return (name, last) if name and last in _STREAMS else (path.stem,
@@ -116,13 +117,17 @@ class FeatureFolder:
 
         Returns:
             set[str]: The names of the folder that were not asked for.
+
+        Raises:
+            ValueError: If all of them lack the same stream.
         """
-        unused = set(self.files)
-        for name in names:
-            key = name if name in self.files else f'v_{name}'
-            if key not in self.files:
-                continue
-            unused.discard(key)
+        keys = {
+            name: key
+            for name in names
+            for key in (name, f'v_{name}')[::-1] if key in self.files
+        }
+        self._require_both_streams(keys.values())
+        for name, key in keys.items():
             paths = list(self.files[key].values())
             sidecar = paths[0].with_suffix('.json')
             try:
@@ -133,18 +138,41 @@ class FeatureFolder:
                 sink(name, [str(error)], None)
             else:
                 sink(name, streams, grid)
-        return unused
+        return set(self.files) - set(keys.values())
+
+    def _require_both_streams(self, keys: Iterable[str]) -> None:
+        for here, absent in (_STREAMS, _STREAMS[::-1]):
+            videos = [self.files[key] for key in keys]
+            if videos and all(set(streams) == {here} for streams in videos):
+                path = videos[0][here]
+                alone = (f'--features {path.parent}' if path.parent.name
+                         == here else f'name them without _{here}')
+                raise ValueError(
+                    f'{self.root}: all {len(videos)} videos have {here} '
+                    f'features and none has {absent} features: expected '
+                    f'{_other_stream(path, here, absent)} beside {path}, and '
+                    f'so on. To use the {here} features alone: {alone}')
 
     def _streams(self, files: dict[str, Path]) -> list[np.ndarray]:
-        for stream in _STREAMS:
-            if 'joint' not in files and stream not in files:
-                raise ValueError(f'no {stream} features beside '
-                                 f'{next(iter(files.values()))}')
+        for here, absent in (_STREAMS, _STREAMS[::-1]):
+            if 'joint' not in files and absent not in files:
+                path = files[here]
+                raise ValueError(
+                    f'it has {here} features ({path}) and no {absent} '
+                    f'features: expected {_other_stream(path, here, absent)}')
         paths = [files['joint']] if 'joint' in files else [
             files[stream] for stream in _STREAMS
         ]
         arrays = [array for path in paths for array in read_arrays(path)]
         return [a.T if self.transpose else a for a in arrays]
+
+
+def _other_stream(path: Path, here: str, absent: str) -> Path:
+    """Where the other half of a video's features is to lie."""
+    if path.parent.name == here:
+        return path.parent.parent / absent / path.name
+    return path.with_name(
+        f'{path.stem.removesuffix(here)}{absent}{path.suffix}')
 
 
 def read_arrays(path: Path) -> list[np.ndarray]:
