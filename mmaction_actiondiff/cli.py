@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import multiprocessing
 import os
 import re
 import shlex
@@ -23,7 +24,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from filelock import FileLock, Timeout
-from mmaction.registry import RUNNERS
+from mmaction.registry import OPTIMIZERS, RUNNERS
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.registry import Registry, init_default_scope
@@ -40,8 +41,13 @@ _MMENGINE = tuple(
     os.path.join(os.path.dirname(mmengine.__file__), part)
     for part in ('config', 'registry'))
 # What is raised here on purpose explains itself.
-_RAISING = (_PACKAGE, str(Path(torch.__file__).parent / 'optim'),
-            str(Path(torch.__file__).parent / 'utils' / 'data'))
+_RAISING = (_PACKAGE, os.path.join(torch.__path__[0], 'optim'),
+            os.path.join(torch.__path__[0], 'utils', 'data'),
+            os.path.join(mmengine.__path__[0], 'runner', 'runner.py'),
+            os.path.dirname(multiprocessing.__file__))
+# What a launcher tells each of its processes.
+_LAUNCHED = dict(
+    pytorch='RANK', slurm='SLURM_PROCID', mpi='OMPI_COMM_WORLD_RANK')
 _EXPECTED = (OSError, TypeError, ValueError, KeyError, ModuleNotFoundError)
 
 _CHECKPOINT = re.compile(r'(?:iter|epoch)_(\d+)\.pth')
@@ -109,8 +115,9 @@ class ConfigOptions(DictAction):
     def __call__(self, parser, namespace, values, option_string=None) -> None:
         pairs = [value.partition('=') for value in values]
         for key, equals, _ in pairs:
-            if not equals:
-                parser.error(f'--cfg-options takes KEY=VALUE, got {key!r}')
+            if not equals or not all(key.split('.')):
+                parser.error(
+                    f'--cfg-options takes KEY=VALUE, got {key + equals!r}')
         paths = {
             key: text
             for key, _, text in pairs if _PATHS.search(key) and text != 'None'
@@ -172,6 +179,9 @@ def load_config(args: Namespace) -> Config:
     except Exception as error:  # a config is a program
         raise ValueError(f'the config {args.config} cannot be read: '
                          f'{type(error).__name__}: {error}') from error
+    refuse_options(args, 'launcher')
+    if args.work_dir is not None:
+        refuse_options(args, 'work_dir')
     settings.apply_inherited(cfg)
     if cfg.get('auto_scale_lr') and cfg.get('train_dataloader'):
         # What the learning rate of the config is meant for.
@@ -190,12 +200,25 @@ def load_config(args: Namespace) -> Config:
     return cfg
 
 
+def refuse_options(args: Namespace, *names: str) -> None:
+    """Refuse ``--cfg-options`` that the arguments of a tool replace.
+
+    Raises:
+        ValueError: It names the option.
+    """
+    for name in names:
+        if name in args.cfg_options:
+            raise ValueError(f'--cfg-options {name}=... changes nothing here: '
+                             'the arguments of the tool say it, see --help')
+
+
 def build_runner(cfg: Config) -> Runner:
     """Build the runner, on CPUs also for a distributed run.
 
     Raises:
         FileNotFoundError: If the checkpoint to load does not exist.
-        ValueError: If a CPU run is to be distributed other than by torchrun.
+        ValueError: If a CPU run is to be distributed other than by torchrun,
+            a launcher has started no process, or the config is of no run.
     """
     checkpoint = cfg.get('load_from')
     if checkpoint and '://' not in checkpoint:
@@ -209,6 +232,19 @@ def build_runner(cfg: Config) -> Runner:
             raise ValueError(
                 f'{checkpoint} is damaged, or was not written to its end; '
                 f'take {other or "another one"}')
+    if 'model' not in cfg:
+        raise ValueError(f'{cfg.filename} is no config of a run: it has no '
+                         'model')
+    variable = _LAUNCHED.get(cfg.launcher)
+    if variable and variable not in os.environ:
+        raise ValueError(
+            f'--launcher {cfg.launcher} is for the processes that '
+            f'it starts: {variable} is not set; tools/dist_train.sh and '
+            'tools/slurm_train.sh start them')
+    kind = ((cfg.get('optim_wrapper') or {}).get('optimizer')
+            or {}).get('type')
+    if isinstance(kind, str) and OPTIMIZERS.get(kind) is None:
+        raise ValueError(_unknown_type(kind, 'optimizer'))
     if cfg.launcher != 'none' and get_device() == 'cpu':
         # MMEngine would choose a GPU for every process; it leaves an
         # initialised process group alone.
@@ -334,11 +370,12 @@ def work_folder(cfg: Config) -> Iterator[None]:
 def command(interrupted: str = 'interrupted') -> Iterator[None]:
     """Run a tool: end with the message alone where an error explains itself.
 
-    These are the errors that a ``raise`` statement of this package, or of
-    torch's optimizers and loaders, has brought, in this process or in a
-    worker of a data loader; those of files that cannot be read or written;
-    and those of MMEngine about a type, an argument or a config. All others
-    keep their traceback. ``interrupted`` is what to say after Ctrl-C.
+    These are the errors that a ``raise`` statement of this package, of
+    MMEngine's runner, or of torch's optimizers and loaders has brought, in
+    this process or in a worker of a data loader; those of files that cannot
+    be read or written; and those about a type, an argument or a config, also
+    where a part that is built from a config does not take its arguments. All
+    others keep their traceback. ``interrupted`` is what to say after Ctrl-C.
     """
     try:
         yield
@@ -364,14 +401,20 @@ def _explanation(error: BaseException) -> str | None:
     if unknown:
         return _unknown_type(unknown[1], unknown[2])
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    if isinstance(error, UsageError) or _explains(text, frame.filename,
-                                                  frame.line):
+    if isinstance(error,
+                  UsageError) or (frame.name != 'call_hook' and _explains(
+                      text, frame.filename, frame.line)):
         return text
+    if isinstance(error, (TypeError, ValueError)):
+        calls = [call for call, _ in traceback.walk_tb(error.__traceback__)]
+        for call in reversed(calls):
+            if call.f_code.co_name == 'build_from_cfg':
+                return f"{call.f_locals.get('obj_type')}: {text}"
     # torch hands on the error of a worker as the text of its traceback.
-    frames = re.findall(r'^  File "(.+)", line \d+, in .+\n    (.*)$', text,
+    worker = re.findall(r'^  File "(.+)", line \d+, in .+\n    (.*)$', text,
                         re.MULTILINE)
-    if 'in DataLoader worker process' in text and frames and _explains(
-            text, *frames[-1]):
+    if 'in DataLoader worker process' in text and worker and _explains(
+            text, *worker[-1]):
         return re.split(rf'^{type(error).__name__}: ', text, 0,
                         re.MULTILINE)[-1].strip()
     return None
@@ -386,7 +429,7 @@ def _unknown_type(name: str, kind: str) -> str:
         for part in (registry, registry.parent) if part is not None
         for name in part.module_dict
     }
-    closest = difflib.get_close_matches(name, known, n=1, cutoff=0)
+    closest = difflib.get_close_matches(name, known - {name}, n=1, cutoff=0)
     return (f"type='{name}' is no {kind}" +
             (f'; the closest is {closest[0]}' if closest else ''))
 
@@ -518,9 +561,10 @@ def read_dump(path: str,
             another number of classes.
     """
     samples, classes = load_dump(path), load_classes(path)
-    if cfg is not None and len(classes) != cfg.model.num_classes:
+    number = None if cfg is None else cfg.model.get('num_classes')
+    if cfg is not None and len(classes) != number:
         raise ValueError(f'{path} has {len(classes)} classes, the model of '
-                         f'{cfg.filename} has {cfg.model.num_classes}')
+                         f'{cfg.filename} has {number}')
     return samples, classes
 
 

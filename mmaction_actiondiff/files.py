@@ -6,7 +6,7 @@ import contextlib
 import os
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -43,14 +43,17 @@ def write_text(path: str | os.PathLike, text: str) -> None:
         file.write(text.encode('utf-8'))
 
 
-def check_output(path: str, overwrite: bool = True) -> None:
+def check_output(path: str,
+                 overwrite: bool = True,
+                 inputs: Sequence = ()) -> None:
     """Refuse a file that cannot be written, before the work that fills it.
 
     Nothing is written.
 
     Raises:
         ValueError: If the file is a folder or its folder cannot be written,
-            or if it exists and may not be overwritten.
+            or if it exists and may not be overwritten, or is one of the
+            ``inputs``, which are paths.
     """
     folder = Path(path).absolute().parent
     while not folder.exists():
@@ -63,5 +66,9 @@ def check_output(path: str, overwrite: bool = True) -> None:
             f'{path} cannot be written: {error.strerror or error}') from error
     if os.path.isdir(path):
         raise ValueError(f'{path} is a folder; name a file')
+    for source in inputs:
+        if os.path.realpath(path) == os.path.realpath(source):
+            raise ValueError(f'{path} is read, and would be overwritten: name '
+                             'another file')
     if os.path.exists(path) and not overwrite:
         raise ValueError(f'{path} exists: delete it, or name another file')

@@ -233,11 +233,12 @@ class WTALCheckpointHook(CheckpointHook):
         super().after_val_epoch(runner, named)
 
 
-def check_content(checkpoint: Any, source: Any) -> None:
+def check_content(checkpoint: Any, source: Any, resume: bool = False) -> None:
     """Refuse a file that holds anything but a checkpoint.
 
     Raises:
-        ValueError: If it is no dict with a state dict of tensors.
+        ValueError: If it is no dict with a state dict of tensors, or
+            ``resume`` and it lacks what a training goes on from.
     """
     state = checkpoint
     if isinstance(checkpoint, Mapping):
@@ -247,6 +248,16 @@ def check_content(checkpoint: Any, source: Any) -> None:
         raise ValueError(f'{source}: expected a checkpoint, a dict with '
                          "'state_dict' of tensors, found another "
                          f'{type(checkpoint).__name__}')
+    meta = checkpoint.get('meta') or {}
+    facts = meta.get('dataset_meta') if isinstance(meta, Mapping) else meta
+    if not isinstance(facts or {}, Mapping):
+        raise ValueError(f"{source}: 'meta' and its 'dataset_meta' must be "
+                         f'dicts, found {facts!r:.100}')
+    if resume and not ({'optimizer', 'message_hub'} <= set(checkpoint)
+                       and isinstance(meta.get('iter'), int)):
+        raise ValueError(
+            f'{source} lacks an optimizer, a message_hub or meta.iter: a '
+            'training may start from it (load_from), not be resumed')
 
 
 def _known(metainfo: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -351,12 +362,40 @@ class CheckFitHook(Hook):
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         """Compares the checkpoint with model and data."""
-        check_content(checkpoint, runner._load_from)
+        check_content(checkpoint, runner._load_from, runner._resume)
+        if runner._resume:
+            self._compare_optimizers(runner, checkpoint)
         starts = isinstance(runner._train_loop,
                             BaseLoop) and not runner._resume
         self._compare_weights(runner, checkpoint, starts)
         if not starts:
             self._compare_facts(runner, checkpoint.get('meta') or {})
+
+    @staticmethod
+    def _compare_optimizers(runner, checkpoint: dict) -> None:
+        """A resumed optimizer takes its settings from the checkpoint."""
+        done, last = checkpoint['meta']['iter'], runner.max_iters
+        if done > last:
+            raise ValueError(
+                f'{runner._load_from} is of iteration {done}, beyond '
+                f'train_cfg.max_iters={last}: there is nothing to train')
+        groups = checkpoint['optimizer'].get('param_groups')
+        if groups is None or not hasattr(runner.optim_wrapper, 'param_groups'):
+            return
+        for own, old in zip(runner.optim_wrapper.param_groups, groups):
+            other = [
+                f'{key}={own[key]}, there {old[key]}'
+                for key in own.keys() & old.keys()
+                if isinstance(own[key], (float, tuple)) and key not in (
+                    'lr', 'initial_lr') and own[key] != old[key]
+            ]
+            if own.keys() - old.keys() and old.keys() - own.keys():
+                other.append('it is of another type')
+            if other:
+                raise ValueError(
+                    'the optimizer of the config is not that of '
+                    f'{runner._load_from}: {_few(other)}. A training may '
+                    'start from it (load_from), not be resumed')
 
     @staticmethod
     def _compare_weights(runner, checkpoint: dict, starts: bool) -> None:

@@ -117,6 +117,9 @@ def read_scalars(work_dir: Path) -> tuple[list[dict], list[dict]]:
                 row = json.loads(line)
             except ValueError:
                 continue  # the last line of a run that was killed
+            if not isinstance(row, dict):
+                raise ValueError(f'{path}: expected the log of a training, '
+                                 f'found {line:.100}')
             if 'loss' in row:
                 step = int(row['step'])
                 train[step] = row
@@ -304,6 +307,14 @@ def _curves(train: Sequence[dict], val: Sequence[dict]) -> str:
 def _videos(samples: Sequence[dict], classes: Sequence[str],
             source: str) -> list[str]:
     for sample in samples:
+        lacking = {
+            'gt_instances', 'pred_instances', 'pred_snippets', 'duration',
+            'seconds_per_snippet'
+        } - sample.keys()
+        if lacking - {'pred_snippets'}:
+            raise ValueError(f"{source}: {sample['video_name']} has no "
+                             f'{sorted(lacking)}; write the dump again with '
+                             'tools/test.py --dump')
         for name in ('gt_instances', 'pred_instances'):
             sample[name] = {
                 key: np.asarray(value)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import logging
 import re
 import symtable
 from collections.abc import Iterator
@@ -214,6 +215,12 @@ def check(cfg: Config) -> None:
                 name, {*hooks} - {name}, n=1, cutoff=0)
             raise ValueError(f'default_hooks.{name} has no type' + (
                 f'; the closest name is {close[0]}' if close else ''))
+    if not isinstance(cfg.get('resume', False), bool):
+        raise ValueError(f'resume must be True or False, got {cfg.resume!r}')
+    level = cfg.get('log_level', 'INFO')
+    if not isinstance(logging.getLevelName(level), int):
+        raise ValueError("log_level must be 'DEBUG', 'INFO', 'WARNING', "
+                         f"'ERROR' or 'CRITICAL', got {level!r}")
     seed = (cfg.get('randomness') or {}).get('seed')
     if seed is not None and not (isinstance(seed, int) and 0 <= seed < 2**32):
         raise ValueError('randomness.seed must be an integer from 0 to '

@@ -41,6 +41,7 @@ def main() -> None:
         if args.dump:
             dumps.check_name(args.dump)
             cli.check_output(args.dump, overwrite=False)
+        cli.refuse_options(args, 'load_from', 'resume')
         cfg = cli.load_config(args)
         cli.set_test_dir(cfg)
         cfg.load_from = args.checkpoint

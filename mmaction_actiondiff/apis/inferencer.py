@@ -88,6 +88,8 @@ class ActionDiffInferencer(BaseInferencer):
             raise ValueError(f'{weights} holds no config; name one before it')
         cfg = Config.fromfile(config) if config else config_from_text(
             meta['cfg'], weights)
+        if 'model' not in cfg:
+            raise ValueError(f'{config or weights}: the config has no model')
         if cfg.model.get('num_classes') != len(dataset['classes']):
             raise ValueError(
                 f'{config or weights}: the model has '

@@ -97,7 +97,7 @@ def _detections(items: Sequence[dict], index: dict[str, int],
         rows = [(*map(float, item['segment']), float(item['score']))
                 for item in items]
         labels = [item['label'] for item in items]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(
             f'{where}: expected a list of {{"label", "segment": [start, end],'
             f' "score"}}, found {type(error).__name__}: {error}') from None

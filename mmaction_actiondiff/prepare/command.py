@@ -87,7 +87,8 @@ def run(parser: argparse.ArgumentParser,
             stream.reconfigure(errors='backslashreplace')
     problems: dict[str, str] = {}
     if args.out and not args.check:
-        check_output(str(args.out / 'annotations.json'))
+        check_output(
+            str(args.out / 'annotations.json'), inputs=[args.annotations])
     if args.check:
         annotations = read_annotations(args.check / 'annotations.json',
                                        problems)
