@@ -28,25 +28,16 @@ from .pool import Pool, locked
 from .report import chart, markdown, save, summarise
 
 
-def at_least(least: int):
-    """A type of argparse: an integer that is not below ``least``."""
-
-    def whole(text: str) -> int:
-        value = int(text)
-        if value < least:
-            raise argparse.ArgumentTypeError(f'must be >= {least}')
-        return value
-
-    return whole
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What every command that runs plans has."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
-        '--seeds', type=at_least(0), nargs='+', default=[0, 1, 2])
+        '--seeds', type=cli.at_least(0), nargs='+', default=[0, 1, 2])
     parser.add_argument(
-        '--jobs', type=at_least(1), default=1, help='runs at the same time')
+        '--jobs',
+        type=cli.at_least(1),
+        default=1,
+        help='runs at the same time')
     parser.add_argument(
         '--work-dir',
         default='work_dirs/benchmark',
@@ -76,6 +67,16 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     if args.data_root:
         args.cfg_options = dict(args.cfg_options, data_root=args.data_root)
     return args
+
+
+def check_outputs(args: argparse.Namespace) -> None:
+    """Refuse folders of reports that cannot be written.
+
+    Raises:
+        ValueError: It names the folder.
+    """
+    for folder in filter(None, (args.work_dir, args.publish)):
+        cli.check_output(f'{folder}/NAME.md')
 
 
 def made_by(args: argparse.Namespace, *words: str) -> str:
@@ -148,6 +149,7 @@ def write_report(plan: Plan, args: argparse.Namespace) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     with cli.command():
+        check_outputs(args)
         bench = load_plan(args.config)
         plan = Plan(bench, args.work_dir, args.seeds, args.entries,
                     args.cfg_options)

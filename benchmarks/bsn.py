@@ -89,6 +89,7 @@ def main() -> None:
     # The configs read it: files go from stage to stage through this folder.
     os.environ['ACTIONDIFF_BSN'] = args.work_dir
     with cli.command():
+        cli.check_output(f'{args.work_dir}/NAME')
         tem = cli.build_runner(load_config(args, 'tem'))
         tem.train()
         tem.test()

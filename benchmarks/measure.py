@@ -25,6 +25,7 @@ from mmengine.device import get_device
 import mmaction_actiondiff
 from mmaction_actiondiff import cli
 from mmaction_actiondiff.evaluation import make_protocol
+from mmaction_actiondiff.files import write_text
 
 
 def parse_args() -> argparse.Namespace:
@@ -146,6 +147,8 @@ def describe(name: str, dataset: Any) -> dict[str, Any]:
 def main() -> None:
     args = parse_args()
     with cli.command():
+        for path in filter(None, (args.out, args.scores_out)):
+            cli.check_output(path)
         cfg = cli.load_config(args)
         cfg.load_from = args.checkpoint
         cfg.resume = False
@@ -170,9 +173,8 @@ def main() -> None:
             result['protocol'] = describe(protocols[0],
                                           runner.test_dataloader.dataset)
         if args.scores_out and watch.scores:
-            Path(args.scores_out).write_text(
-                json.dumps(watch.scores), encoding='utf-8')
-        Path(args.out).write_text(json.dumps(result), encoding='utf-8')
+            write_text(args.scores_out, json.dumps(watch.scores))
+        write_text(args.out, json.dumps(result))
 
 
 if __name__ == '__main__':

@@ -236,8 +236,9 @@ def markdown(report: Mapping) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     with cli.command():
+        cli.check_output(f'{args.out}.md')
         report = summarise(args)
-    save(args.out, report, markdown(report))
+        save(args.out, report, markdown(report))
 
 
 if __name__ == '__main__':

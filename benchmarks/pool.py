@@ -17,10 +17,10 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from mmaction_actiondiff import cli
+from mmaction_actiondiff.files import write_text
 
 from . import ROOT, BenchmarkError
 from .plan import Run
-from .report import write
 
 
 @contextlib.contextmanager
@@ -167,9 +167,9 @@ def execute(pool: Pool, run: Run) -> dict:
             Path(command[command.index('--dump') + 1]).unlink(missing_ok=True)
         peak = pool.call(run, command)
         if run.trained and command[0] != 'benchmarks/measure.py':
-            write(memory, json.dumps(max(peak, _read(memory) or 0)))
+            write_text(memory, json.dumps(max(peak, _read(memory) or 0)))
     result = collect(run)
-    write(run.folder / 'result.json', json.dumps(result, indent=1))
+    write_text(run.folder / 'result.json', json.dumps(result, indent=1))
     return result
 
 
@@ -187,9 +187,9 @@ def prepare(run: Run) -> None:
             f'{run.folder} holds files of something else ({marker.name} is '
             'not that of this run): move them away, or choose another '
             '--work-dir')
-    write(marker, json.dumps(run_is))
+    write_text(marker, json.dumps(run_is))
     for part, cfg in run.configs.items():
-        write(run.folder / f'{part}.py', cfg.pretty_text)
+        write_text(run.folder / f'{part}.py', cfg.pretty_text)
 
 
 def collect(run: Run) -> dict:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from re import fullmatch
 from typing import Any, Iterable, Mapping, Sequence
 
 import numpy as np
 from mmengine.config import Config
+
+from mmaction_actiondiff.files import whole_file, write_text
 
 from .plan import FAMILIES
 
@@ -196,18 +197,10 @@ def compare(bench: Config, entries: Mapping[str, dict]) -> list[dict]:
     return differences
 
 
-def write(path: Path, text: str) -> None:
-    """Write a file as a whole or not at all."""
-    new = path.with_suffix(path.suffix + '.new')
-    new.write_text(text, encoding='utf-8')
-    os.replace(new, path)
-
-
 def save(path: str | Path, report: Mapping, text: str) -> None:
     """Write ``path.json`` and ``path.md``, and say so."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    write(Path(f'{path}.json'), json.dumps(report, indent=1) + '\n')
-    write(Path(f'{path}.md'), text)
+    write_text(f'{path}.json', json.dumps(report, indent=1) + '\n')
+    write_text(f'{path}.md', text)
     print(f'Report: {path}.md, .json')
 
 
@@ -375,4 +368,5 @@ def chart(bench: Config, report: Mapping, path: Path) -> None:
     axes.set_xlabel(f'{bench.main_metric} (%), mean ± std over the seeds')
     axes.set_title(f'{report["name"]}, protocol {report["protocol"]}')
     figure.legend(loc='outside lower center', ncols=4)
-    figure.savefig(path, dpi=120)
+    with whole_file(path) as file:
+        figure.savefig(file, dpi=120)

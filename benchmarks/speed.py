@@ -23,8 +23,9 @@ from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 from torch.utils.benchmark import Timer
 
+from mmaction_actiondiff import cli
+
 from . import ROOT
-from .benchmark import at_least
 from .measure import machine, versions
 from .report import save, table
 
@@ -197,24 +198,26 @@ def main(argv: Sequence[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--out', default='work_dirs/speed')
     parser.add_argument(
-        '--threads', type=at_least(1), help='of torch on the CPU')
-    parser.add_argument('--rounds', type=at_least(1), default=5)
+        '--threads', type=cli.at_least(1), help='of torch on the CPU')
+    parser.add_argument('--rounds', type=cli.at_least(1), default=5)
     parser.add_argument(
         '--tiny',
         action='store_true',
         help='small shapes: checks the tool, measures nothing of interest')
     args = parser.parse_args(argv)
-    init_default_scope('mmaction')
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    size = TINY if args.tiny else FULL
-    result = dict(
-        machine=machine(),
-        versions=versions(),
-        parts=dict(
-            step=measure_step(size, args.rounds),
-            inference=measure_inference(size, args.rounds)))
-    save(args.out, result, to_markdown(result))
+    with cli.command():
+        cli.check_output(f'{args.out}.md')
+        init_default_scope('mmaction')
+        if args.threads:
+            torch.set_num_threads(args.threads)
+        size = TINY if args.tiny else FULL
+        result = dict(
+            machine=machine(),
+            versions=versions(),
+            parts=dict(
+                step=measure_step(size, args.rounds),
+                inference=measure_inference(size, args.rounds)))
+        save(args.out, result, to_markdown(result))
 
 
 if __name__ == '__main__':

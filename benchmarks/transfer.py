@@ -20,7 +20,7 @@ import numpy as np
 from mmaction_actiondiff import cli
 
 from . import ROOT
-from .benchmark import add_arguments, made_by, run_plans
+from .benchmark import add_arguments, check_outputs, made_by, run_plans
 from .plan import Plan, load_plan
 from .pool import locked
 from .report import environment, merged, number, save, summarise, table
@@ -129,6 +129,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.set_defaults(seeds=[0, 1, 2, 3, 4])
     args = parser.parse_args(argv)
     with cli.command(), contextlib.ExitStack() as stack:
+        check_outputs(args)
         plans = make_plans(args)
         good = True
         if not args.report_only:

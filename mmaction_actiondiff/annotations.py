@@ -407,8 +407,15 @@ def load_json(path: str | os.PathLike) -> dict:
     text = read_text(path)
     try:
         content = json.loads(text, object_pairs_hook=_unique)
+        # \ud800 to \udfff, of which a pair is one character
+        if '\\ud' in text or '\\uD' in text:
+            json.dumps(content, ensure_ascii=False).encode('utf-8')
     except RecursionError:
         raise ValueError(f'{path}: the json is nested too deeply') from None
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f'{path}: expected text, found half a character, '
+            f'{ascii(error.object[error.start])}; correct it') from None
     except ValueError as error:
         raise ValueError(f'{path}: not a complete json file ({error}); '
                          'prepare or copy it again') from None

@@ -5,18 +5,18 @@ from __future__ import annotations
 import contextlib
 import difflib
 import inspect
+import multiprocessing
 import os
 import re
 import shlex
 import subprocess
 import sys
-import tempfile
 import traceback
 import zipfile
 import zlib
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 import mmaction.registry
@@ -25,7 +25,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from filelock import FileLock, Timeout
-from mmaction.registry import RUNNERS
+from mmaction.registry import OPTIMIZERS, RUNNERS
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.evaluator import BaseMetric
@@ -34,6 +34,7 @@ from mmengine.runner import Runner
 
 from . import settings
 from .dumps import DumpPredictions, load_classes, load_dump
+from .files import check_output
 from .hooks import network
 
 _PACKAGE = str(Path(__file__).parent)
@@ -41,6 +42,14 @@ _PACKAGE = str(Path(__file__).parent)
 _MMENGINE = tuple(
     os.path.join(os.path.dirname(mmengine.__file__), part)
     for part in ('config', 'registry'))
+# What is raised here on purpose explains itself.
+_RAISING = (_PACKAGE, os.path.join(torch.__path__[0], 'optim'),
+            os.path.join(torch.__path__[0], 'utils', 'data'),
+            os.path.join(mmengine.__path__[0], 'runner', 'runner.py'),
+            os.path.dirname(multiprocessing.__file__))
+# What a launcher tells each of its processes.
+_LAUNCHED = dict(
+    pytorch='RANK', slurm='SLURM_PROCID', mpi='OMPI_COMM_WORLD_RANK')
 _EXPECTED = (OSError, TypeError, ValueError, KeyError, ModuleNotFoundError)
 
 _CHECKPOINT = re.compile(r'(?:iter|epoch)_(\d+)\.pth')
@@ -68,6 +77,36 @@ class VideoNameParser(ArgumentParser):
         return None
 
 
+def at_least(least: int) -> Callable[[str], int]:
+    """A type of argparse: an integer that is not below ``least``."""
+
+    def whole(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise ArgumentTypeError(f'must be >= {least}, got {text}')
+        return value
+
+    return whole
+
+
+def share(text: str) -> float:
+    """A type of argparse: a number in [0, 1]."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise ArgumentTypeError(f'must lie in [0, 1], got {text}')
+    return value
+
+
+def device(text: str) -> str:
+    """A type of argparse: a device that torch can use here."""
+    try:
+        torch.zeros((), device=text)
+    except (RuntimeError, AssertionError) as error:
+        raise ArgumentTypeError(
+            f'{text} cannot be used: {str(error).splitlines()[0]}') from error
+    return text
+
+
 class ConfigOptions(DictAction):
     """``key=value``, where a value that is a path stays as it is.
 
@@ -78,8 +117,9 @@ class ConfigOptions(DictAction):
     def __call__(self, parser, namespace, values, option_string=None) -> None:
         pairs = [value.partition('=') for value in values]
         for key, equals, _ in pairs:
-            if not equals:
-                parser.error(f'--cfg-options takes KEY=VALUE, got {key!r}')
+            if not equals or not all(key.split('.')):
+                parser.error(
+                    f'--cfg-options takes KEY=VALUE, got {key + equals!r}')
         paths = {
             key: text
             for key, _, text in pairs if _PATHS.search(key) and text != 'None'
@@ -136,9 +176,14 @@ def load_config(args: Namespace) -> Config:
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     try:
         cfg = Config.fromfile(args.config)
-    except (SyntaxError, NameError, AttributeError, KeyError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # a config is a program
         raise ValueError(f'the config {args.config} cannot be read: '
                          f'{type(error).__name__}: {error}') from error
+    refuse_options(args, 'launcher')
+    if args.work_dir is not None:
+        refuse_options(args, 'work_dir')
     settings.apply_inherited(cfg)
     if cfg.get('auto_scale_lr') and cfg.get('train_dataloader'):
         # What the learning rate of the config is meant for.
@@ -157,12 +202,25 @@ def load_config(args: Namespace) -> Config:
     return cfg
 
 
+def refuse_options(args: Namespace, *names: str) -> None:
+    """Refuse ``--cfg-options`` that the arguments of a tool replace.
+
+    Raises:
+        ValueError: It names the option.
+    """
+    for name in names:
+        if name in args.cfg_options:
+            raise ValueError(f'--cfg-options {name}=... changes nothing here: '
+                             'the arguments of the tool say it, see --help')
+
+
 def build_runner(cfg: Config) -> Runner:
     """Build the runner, on CPUs also for a distributed run.
 
     Raises:
         FileNotFoundError: If the checkpoint to load does not exist.
-        ValueError: If a CPU run is to be distributed other than by torchrun.
+        ValueError: If a CPU run is to be distributed other than by torchrun,
+            a launcher has started no process, or the config is of no run.
     """
     checkpoint = cfg.get('load_from')
     if checkpoint and '://' not in checkpoint:
@@ -176,9 +234,22 @@ def build_runner(cfg: Config) -> Runner:
             raise ValueError(
                 f'{checkpoint} is damaged, or was not written to its end; '
                 f'take {other or "another one"}')
+    if 'model' not in cfg:
+        raise ValueError(f'{cfg.filename} is no config of a run: it has no '
+                         'model')
     if cfg.get('train_dataloader') and torch.cuda.is_available():
         # the copy to the GPU then runs beside its computations
         cfg.train_dataloader.setdefault('pin_memory', True)
+    variable = _LAUNCHED.get(cfg.launcher)
+    if variable and variable not in os.environ:
+        raise ValueError(
+            f'--launcher {cfg.launcher} is for the processes that '
+            f'it starts: {variable} is not set; tools/dist_train.sh and '
+            'tools/slurm_train.sh start them')
+    kind = ((cfg.get('optim_wrapper') or {}).get('optimizer')
+            or {}).get('type')
+    if isinstance(kind, str) and OPTIMIZERS.get(kind) is None:
+        raise ValueError(_unknown_type(kind, 'optimizer'))
     if cfg.launcher != 'none' and get_device() == 'cpu':
         # MMEngine would choose a GPU for every process; it leaves an
         # initialised process group alone.
@@ -218,7 +289,8 @@ def latest_checkpoint(work_dir: str | os.PathLike) -> str | None:
 
     It is the one that MMEngine's file ``last_checkpoint`` names, sought in
     ``work_dir``, wherever that has been copied from; if it is damaged or
-    away, the newest whole ``iter_N.pth`` or ``epoch_N.pth`` before it.
+    away, the newest whole ``iter_N.pth`` or ``epoch_N.pth`` before it, with a
+    warning.
     """
     numbers = {
         path: int(match[1])
@@ -234,6 +306,8 @@ def latest_checkpoint(work_dir: str | os.PathLike) -> str | None:
     for path in sorted(numbers, key=lambda path: -numbers[path]):
         if is_whole(path):
             return str(path)
+        warn(f'{path} is damaged, or was not written to its end: the one '
+             'before it is sought')
     return None
 
 
@@ -279,6 +353,7 @@ def work_folder(cfg: Config) -> Iterator[None]:
         yield
         return
     check_output(os.path.join(cfg.work_dir, 'train.lock'))
+    os.makedirs(cfg.work_dir, exist_ok=True)
     lock = FileLock(os.path.join(cfg.work_dir, 'train.lock'))
     try:
         lock.acquire(timeout=_LOCK_SECONDS)
@@ -301,11 +376,12 @@ def work_folder(cfg: Config) -> Iterator[None]:
 def command(interrupted: str = 'interrupted') -> Iterator[None]:
     """Run a tool: end with the message alone where an error explains itself.
 
-    These are the errors that a ``raise`` statement of this package has
-    brought, in this process or in a worker of a data loader; those of files
-    that cannot be read or written; and those of MMEngine about a type, an
-    argument or a config. All others keep their traceback. ``interrupted`` is
-    what to say after Ctrl-C.
+    These are the errors that a ``raise`` statement of this package, of
+    MMEngine's runner, or of torch's optimizers and loaders has brought, in
+    this process or in a worker of a data loader; those of files that cannot
+    be read or written; and those about a type, an argument or a config, also
+    where a part that is built from a config does not take its arguments. All
+    others keep their traceback. ``interrupted`` is what to say after Ctrl-C.
     """
     try:
         yield
@@ -336,14 +412,20 @@ def _explanation(error: BaseException) -> str | None:
     if argument:
         text += _similar_argument(argument[1], argument[2])
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    if isinstance(error, UsageError) or _explains(text, frame.filename,
-                                                  frame.line):
+    if isinstance(error,
+                  UsageError) or (frame.name != 'call_hook' and _explains(
+                      text, frame.filename, frame.line)):
         return text
+    if isinstance(error, (TypeError, ValueError)):
+        calls = [call for call, _ in traceback.walk_tb(error.__traceback__)]
+        for call in reversed(calls):
+            if call.f_code.co_name == 'build_from_cfg':
+                return f"{call.f_locals.get('obj_type')}: {text}"
     # torch hands on the error of a worker as the text of its traceback.
-    frames = re.findall(r'^  File "(.+)", line \d+, in .+\n    (.*)$', text,
+    worker = re.findall(r'^  File "(.+)", line \d+, in .+\n    (.*)$', text,
                         re.MULTILINE)
-    if 'in DataLoader worker process' in text and frames and _explains(
-            text, *frames[-1]):
+    if 'in DataLoader worker process' in text and worker and _explains(
+            text, *worker[-1]):
         return re.split(rf'^{type(error).__name__}: ', text, 0,
                         re.MULTILINE)[-1].strip()
     return None
@@ -358,7 +440,7 @@ def _unknown_type(name: str, kind: str) -> str:
         for part in (registry, registry.parent) if part is not None
         for name in part.module_dict
     }
-    closest = difflib.get_close_matches(name, known, n=1, cutoff=0)
+    closest = difflib.get_close_matches(name, known - {name}, n=1, cutoff=0)
     return (f"type='{name}' is no {kind}" +
             (f'; the closest is {closest[0]}' if closest else ''))
 
@@ -383,8 +465,8 @@ def _similar_argument(owner: str, name: str) -> str:
 
 
 def _explains(text: str, filename: str, line: str | None) -> bool:
-    if filename.startswith(_PACKAGE):
-        return (line or '').startswith('raise ')
+    if filename.startswith(_RAISING) and (line or '').startswith('raise '):
+        return True
     return filename.startswith(_MMENGINE) or (
         'unexpected keyword argument' in text
         and filename.startswith(os.path.dirname(mmengine.__file__)))
@@ -485,27 +567,6 @@ def set_test_dir(cfg: Config) -> None:
     cfg.work_dir = os.path.join(cfg.work_dir, 'test')
 
 
-def check_output(path: str, overwrite: bool = True) -> None:
-    """Refuse a file that cannot be written, before the work that fills it.
-
-    Raises:
-        ValueError: If the file is a folder or its folder cannot be written,
-            or if it exists and may not be overwritten.
-    """
-    folder = os.path.dirname(path) or '.'
-    try:
-        os.makedirs(folder, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise ValueError(
-            f'{path} cannot be written: {error.strerror or error}') from error
-    if os.path.isdir(path):
-        raise ValueError(f'{path} is a folder; name a file')
-    if os.path.exists(path) and not overwrite:
-        raise ValueError(f'{path} exists: delete it, or name another file')
-
-
 def dump_predictions(runner: Runner, path: str) -> None:
     """Let a test write its predictions, with the scores behind them."""
     add_metric(runner, DumpPredictions(path))
@@ -531,9 +592,10 @@ def read_dump(path: str,
             another number of classes.
     """
     samples, classes = load_dump(path), load_classes(path)
-    if cfg is not None and len(classes) != cfg.model.num_classes:
+    number = None if cfg is None else cfg.model.get('num_classes')
+    if cfg is not None and len(classes) != number:
         raise ValueError(f'{path} has {len(classes)} classes, the model of '
-                         f'{cfg.filename} has {cfg.model.num_classes}')
+                         f'{cfg.filename} has {number}')
     return samples, classes
 
 

@@ -12,12 +12,13 @@ import math
 import os
 import zipfile
 import zlib
-from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
 import numpy as np
 import torch
 from mmengine.evaluator import BaseMetric
+
+from .files import whole_file
 
 _VERSION = 1
 
@@ -67,7 +68,7 @@ def save_dump(path: str | os.PathLike, samples: Sequence[Mapping[str, Any]],
             labels.
 
     Raises:
-        ValueError: If ``path`` does not end in ``.npz``.
+        ValueError: If ``path`` does not end in ``.npz``, or cannot be written.
         TypeError: If a sample holds anything else.
     """
     check_name(path)
@@ -81,13 +82,8 @@ def save_dump(path: str | os.PathLike, samples: Sequence[Mapping[str, Any]],
         ])
     members = {kind: np.concatenate(part) for kind, part in parts.items()}
     text = json.dumps(index).encode()
-    temporary = f'{os.fspath(path)}.part'
-    try:
-        with open(temporary, 'wb') as file:
-            np.savez(file, index=np.frombuffer(text, np.uint8), **members)
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    with whole_file(path) as file:
+        np.savez(file, index=np.frombuffer(text, np.uint8), **members)
 
 
 def check_name(path: str | os.PathLike) -> None:

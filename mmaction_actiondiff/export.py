@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .files import whole_file
 from .models.localizer import WeakLocalizer
 
 _EXTRA = 'actiondiff.json'
@@ -90,7 +91,9 @@ def export_network(localizer: WeakLocalizer,
         needs_noise=network.needs_noise)
     with torch.no_grad():
         program = torch.export.export(network, tuple(example))
-    torch.export.save(program, path, extra_files={_EXTRA: json.dumps(facts)})
+    with whole_file(path) as file:
+        torch.export.save(
+            program, file, extra_files={_EXTRA: json.dumps(facts)})
 
 
 def load_network(path: str | os.PathLike) -> tuple[nn.Module, dict[str, Any]]:

@@ -25,6 +25,8 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 from torch import Tensor
 
+from .annotations import load_json
+from .files import whole_file, write_text
 from .sidecar import sidecar_path
 
 VIDEO_SUFFIXES = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg',
@@ -249,7 +251,8 @@ class FeatureExtractor:
             bool: False if they were there already, made in the same way.
 
         Raises:
-            ValueError: If they were there, made in another way.
+            ValueError: If they were there, made in another way, or cannot be
+                written.
         """
         target = Path(folder, Path(path).stem + '.npy')
         sidecar = sidecar_path(target)
@@ -257,17 +260,13 @@ class FeatureExtractor:
             self._compare(sidecar, Path(path).name)
             return False
         feature, info = self(path)
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        part = target.with_suffix('.part')
-        with open(part, 'wb') as file:
+        with whole_file(target) as file:
             np.save(file, feature)
-        os.replace(part, target)
-        part.write_text(json.dumps(info, indent=1), encoding='utf-8')
-        os.replace(part, sidecar)
+        write_text(sidecar, json.dumps(info, indent=1))
         return True
 
     def _compare(self, sidecar: Path, video: str) -> None:
-        found = json.loads(sidecar.read_text('utf-8'))
+        found = load_json(sidecar)
         wanted = dict(self.settings, video=video)
         if self.fps:
             wanted['fps'] = self.fps

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmaction.registry import HOOKS
-from mmengine.dist import get_rank
+from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import HistoryBuffer
 from mmengine.model import is_model_wrapper
@@ -23,6 +23,9 @@ from mmengine.runner import BaseLoop
 from .annotations import quote
 
 _PLAIN = (bool, int, float, str, bytes, type(None))
+# Values of every log entry that are kept: MMEngine copies all of them at every
+# iteration, and keeps a million.
+_LOG_LENGTH = 10_000
 
 
 def _to_plain(value: Any) -> Any:
@@ -57,7 +60,9 @@ class PlainCheckpointHook(Hook):
     MMEngine pickles its log history (:class:`HistoryBuffer`, NumPy arrays),
     which torch >= 2.6 refuses to load. Here the message hub is written as
     plain containers and tensors, and turned back after loading. Checkpoints
-    in MMEngine's own format are left as they are when loaded.
+    in MMEngine's own format are left as they are when loaded. Of the log, the
+    last 10,000 values are kept, so that neither memory nor checkpoints grow
+    with the length of a training.
 
     Raises:
         TypeError: On saving, if something else in the message hub or in the
@@ -69,14 +74,13 @@ class PlainCheckpointHook(Hook):
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         hub = checkpoint['message_hub']
-        hub['log_scalars'] = {
-            key:
-            dict(
-                history=torch.from_numpy(buffer.data[0]),
-                counts=torch.from_numpy(buffer.data[1]),
-                max_length=buffer.max_length)
-            for key, buffer in hub['log_scalars'].items()
-        }
+        for key, buffer in hub['log_scalars'].items():
+            runner.message_hub.get_scalar(key).max_length = _LOG_LENGTH
+            history, counts = (
+                torch.from_numpy(values[-_LOG_LENGTH:].copy())
+                for values in buffer.data)
+            hub['log_scalars'][key] = dict(
+                history=history, counts=counts, max_length=_LOG_LENGTH)
         for part in ('message_hub', 'meta', 'param_schedulers'):
             if part in checkpoint:
                 checkpoint[part] = _to_plain(checkpoint[part])
@@ -141,7 +145,9 @@ class WTALCheckpointHook(CheckpointHook):
     """MMEngine's, with a best checkpoint that follows the protocol.
 
     The best checkpoint is replaced wherever its folder has been moved to,
-    and its name has no character that NTFS, exFAT or SMB refuse.
+    and its name has no character that NTFS, exFAT or SMB refuse. A checkpoint
+    between two steps of an optimizer that gathers gradients
+    (``accumulative_counts``) holds those gathered so far.
 
     Args:
         save_best (str | list[str] | None): Key of the metric that decides.
@@ -153,7 +159,8 @@ class WTALCheckpointHook(CheckpointHook):
     Raises:
         ValueError: If there is no such metric: before the training where
             the metrics of the validation say what they give (``names()``),
-            else at the first validation.
+            else at the first validation. If several processes resume from
+            between two steps.
         TypeError: If nothing reads an argument.
     """
 
@@ -191,6 +198,33 @@ class WTALCheckpointHook(CheckpointHook):
         if metrics and all(hasattr(metric, 'names') for metric in metrics):
             self._check_best([n for m in metrics for n in m.names()])
 
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Adds the gradients that wait for a step, if there are any."""
+        gradients = {
+            name: parameter.grad
+            for name, parameter in network(runner).named_parameters()
+            if parameter.grad is not None
+        }
+        if gradients:
+            checkpoint['gradients'] = gradients
+
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Restores them in a training that is resumed."""
+        gradients = checkpoint.get('gradients', {})
+        if not runner._resume or not gradients:
+            return
+        if get_world_size() > 1:
+            raise ValueError(
+                f'{runner._load_from} was written between two steps of the '
+                'optimizer (accumulative_counts), when every process had '
+                'gradients of its own: several processes cannot go on from '
+                'it exactly. Take another checkpoint, and for '
+                'default_hooks.checkpoint.interval a multiple of '
+                'accumulative_counts')
+        for name, parameter in network(runner).named_parameters():
+            if name in gradients:
+                parameter.grad = gradients[name].to(parameter)
+
     def _check_best(self, known: list[str]) -> None:
         names = ['auto', *map(self._file_name, known)]
         if not set(self.save_best or []).issubset(names):
@@ -207,6 +241,33 @@ class WTALCheckpointHook(CheckpointHook):
         if metrics:
             self._check_best(list(metrics))
         super().after_val_epoch(runner, named)
+
+
+def check_content(checkpoint: Any, source: Any, resume: bool = False) -> None:
+    """Refuse a file that holds anything but a checkpoint.
+
+    Raises:
+        ValueError: If it is no dict with a state dict of tensors, or
+            ``resume`` and it lacks what a training goes on from.
+    """
+    state = checkpoint
+    if isinstance(checkpoint, Mapping):
+        state = checkpoint.get('state_dict', checkpoint)
+    if not isinstance(state, Mapping) or not all(
+            isinstance(value, torch.Tensor) for value in state.values()):
+        raise ValueError(f'{source}: expected a checkpoint, a dict with '
+                         "'state_dict' of tensors, found another "
+                         f'{type(checkpoint).__name__}')
+    meta = checkpoint.get('meta') or {}
+    facts = meta.get('dataset_meta') if isinstance(meta, Mapping) else meta
+    if not isinstance(facts or {}, Mapping):
+        raise ValueError(f"{source}: 'meta' and its 'dataset_meta' must be "
+                         f'dicts, found {facts!r:.100}')
+    if resume and not ({'optimizer', 'message_hub'} <= set(checkpoint)
+                       and isinstance(meta.get('iter'), int)):
+        raise ValueError(
+            f'{source} lacks an optimizer, a message_hub or meta.iter: a '
+            'training may start from it (load_from), not be resumed')
 
 
 def _known(metainfo: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -311,11 +372,40 @@ class CheckFitHook(Hook):
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         """Compares the checkpoint with model and data."""
+        check_content(checkpoint, runner._load_from, runner._resume)
+        if runner._resume:
+            self._compare_optimizers(runner, checkpoint)
         starts = isinstance(runner._train_loop,
                             BaseLoop) and not runner._resume
         self._compare_weights(runner, checkpoint, starts)
         if not starts:
             self._compare_facts(runner, checkpoint.get('meta') or {})
+
+    @staticmethod
+    def _compare_optimizers(runner, checkpoint: dict) -> None:
+        """A resumed optimizer takes its settings from the checkpoint."""
+        done, last = checkpoint['meta']['iter'], runner.max_iters
+        if done > last:
+            raise ValueError(
+                f'{runner._load_from} is of iteration {done}, beyond '
+                f'train_cfg.max_iters={last}: there is nothing to train')
+        groups = checkpoint['optimizer'].get('param_groups')
+        if groups is None or not hasattr(runner.optim_wrapper, 'param_groups'):
+            return
+        for own, old in zip(runner.optim_wrapper.param_groups, groups):
+            other = [
+                f'{key}={own[key]}, there {old[key]}'
+                for key in own.keys() & old.keys()
+                if isinstance(own[key], (float, tuple)) and key not in (
+                    'lr', 'initial_lr') and own[key] != old[key]
+            ]
+            if own.keys() - old.keys() and old.keys() - own.keys():
+                other.append('it is of another type')
+            if other:
+                raise ValueError(
+                    'the optimizer of the config is not that of '
+                    f'{runner._load_from}: {', '.join(other)}. A training may '
+                    'start from it (load_from), not be resumed')
 
     @staticmethod
     def _compare_weights(runner, checkpoint: dict, starts: bool) -> None:

@@ -21,6 +21,7 @@ from matplotlib.ticker import MaxNLocator
 
 from .dumps import load_classes, load_dump
 from .evaluation import Instances, average_precision, temporal_iou
+from .files import write_text
 
 _COLORS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#8c6d00', '#56b4e9',
            '#000000')
@@ -116,6 +117,9 @@ def read_scalars(work_dir: Path) -> tuple[list[dict], list[dict]]:
                 row = json.loads(line)
             except ValueError:
                 continue  # the last line of a run that was killed
+            if not isinstance(row, dict):
+                raise ValueError(f'{path}: expected the log of a training, '
+                                 f'found {line:.100}')
             if 'loss' in row:
                 step = int(row['step'])
                 train[step] = row
@@ -175,12 +179,12 @@ def write_report(work_dir: str | os.PathLike,
         _details('Environment', _environment(folder))
     ]
     path = Path(out or folder / 'report.html')
-    path.write_text(
+    write_text(
+        path,
         _PAGE.format(
             title=escape(title),
             summary=_summary(train, val),
-            body=''.join(parts)),
-        encoding='utf-8')
+            body=''.join(parts)))
     return path
 
 
@@ -306,6 +310,14 @@ def _curves(train: Sequence[dict], val: Sequence[dict]) -> str:
 def _videos(samples: Sequence[dict], classes: Sequence[str],
             source: str) -> list[str]:
     for sample in samples:
+        lacking = {
+            'gt_instances', 'pred_instances', 'pred_snippets', 'duration',
+            'seconds_per_snippet'
+        } - sample.keys()
+        if lacking - {'pred_snippets'}:
+            raise ValueError(f"{source}: {sample['video_name']} has no "
+                             f'{sorted(lacking)}; write the dump again with '
+                             'tools/test.py --dump')
         for name in ('gt_instances', 'pred_instances'):
             sample[name] = {
                 key: np.asarray(value)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import logging
 import re
 import symtable
 from collections.abc import Iterator
@@ -28,6 +29,18 @@ _RUNNER = {
 _CLOSED = dict(
     auto_scale_lr={'enable', 'base_batch_size'},
     env_cfg={'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'})
+
+# The least values of whole numbers, and the settings that have them.
+_LEAST = dict(
+    max_iters=1,
+    max_epochs=1,
+    val_interval=1,
+    interval=1,
+    batch_size=1,
+    num_workers=0,
+    accumulative_counts=1)
+_COUNTED = ('train_cfg', 'train_dataloader', 'val_dataloader',
+            'test_dataloader', 'optim_wrapper', 'default_hooks')
 
 
 def _walk(node: Any, place: str = '') -> Iterator[tuple[Any, str, str]]:
@@ -202,10 +215,27 @@ def check(cfg: Config) -> None:
                 name, {*hooks} - {name}, n=1, cutoff=0)
             raise ValueError(f'default_hooks.{name} has no type' + (
                 f'; the closest name is {close[0]}' if close else ''))
+    if not isinstance(cfg.get('resume', False), bool):
+        raise ValueError(f'resume must be True or False, got {cfg.resume!r}')
+    level = cfg.get('log_level', 'INFO')
+    if not isinstance(logging.getLevelName(level), int):
+        raise ValueError("log_level must be 'DEBUG', 'INFO', 'WARNING', "
+                         f"'ERROR' or 'CRITICAL', got {level!r}")
     seed = (cfg.get('randomness') or {}).get('seed')
     if seed is not None and not (isinstance(seed, int) and 0 <= seed < 2**32):
         raise ValueError('randomness.seed must be an integer from 0 to '
                          f'{2**32 - 1}, got {seed!r}')
+    for node, key, path in _walk(cfg._cfg_dict):
+        if path.partition('.')[0] not in _COUNTED or node[key] is None:
+            continue
+        least, value = _LEAST.get(key), node[key]
+        if least is not None and not (isinstance(value, int)
+                                      and value >= least) and value != -1:
+            raise ValueError(f'{path} must be a whole number >= {least}, got '
+                             f'{value!r}')
+        if key == 'lr' and not (isinstance(value,
+                                           (int, float)) and value >= 0):
+            raise ValueError(f'{path} must be a number >= 0, got {value!r}')
     last = (cfg.get('train_cfg') or {}).get('max_iters')
     schedulers = cfg.get('param_scheduler') or []
     for number, item in enumerate(

@@ -300,6 +300,33 @@ def test_one_benchmark_at_a_time(tmp_path):
         pass
 
 
+def test_two_benchmarks_in_a_folder(root, tmp_path, capsys):
+    """The second one leaves all as it is; one that is killed frees the
+    folder."""
+    other = subprocess.Popen([
+        sys.executable, '-c', 'import sys\n'
+        f'sys.path.insert(0, {str(root)!r})\n'
+        'from pathlib import Path\n'
+        'from benchmarks.pool import locked\n'
+        f'with locked(Path({str(tmp_path)!r}, "demo")):\n'
+        '    print("works", flush=True)\n    sys.stdin.read()'
+    ],
+                             stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE)
+    assert other.stdout.readline() == b'works\n'
+    command = [
+        str(root / 'configs/benchmarks/demo.py'), '--work-dir',
+        str(tmp_path)
+    ]
+    with pytest.raises(SystemExit, match='another benchmark works in'):
+        tool.main(command)
+    assert [path.name for path in tmp_path.rglob('*')] == ['demo', '.lock']
+    other.kill()
+    other.communicate()
+    with locked(tmp_path / 'demo'):
+        pass
+
+
 def write_script(path, text):
     path.write_text(text)
     return str(path)

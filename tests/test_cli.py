@@ -21,6 +21,7 @@ from mmaction.registry import HOOKS
 from mmengine.config import Config
 
 from mmaction_actiondiff import cli
+from mmaction_actiondiff.dumps import load_dump
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = 'configs/actiondiff_demo.py'
@@ -236,16 +237,42 @@ def test_upstreams_own_tool_trains_the_same(trained, options, tmp_path):
                         trained[0] / f'iter_{ITERS}.pth')
 
 
+TORCHRUN = ('-m', 'torch.distributed.run', '--standalone', '--nproc_per_node',
+            2)
+
+
 @pytest.mark.slow
 def test_two_processes_on_cpus(options, tmp_path):
-    torchrun = ('-m', 'torch.distributed.run', '--standalone',
-                '--nproc_per_node', 2)
     last = tmp_path / f'iter_{ITERS}.pth'
-    output = run(*torchrun, 'tools/train.py', DEMO, '--launcher', 'pytorch',
+    output = run(*TORCHRUN, 'tools/train.py', DEMO, '--launcher', 'pytorch',
                  '--work-dir', tmp_path, *options)
     # Tested by one process, the same weights get the same number.
     alone = run('tools/test.py', DEMO, last, '--work-dir', tmp_path, *options)
     assert mean_ap(alone) == mean_ap(output)
+
+
+@pytest.mark.slow
+def test_predictions_are_a_function_of_video_and_weights(
+        trained, options, tmp_path):
+    """Not of batch, order, workers or ranks; to the last bit."""
+
+    def predict(number, *settings, start=(), words=()):
+        dump = tmp_path / f'{number}.npz'
+        run(*start, 'tools/test.py', DEMO, trained[0] / f'iter_{ITERS}.pth',
+            *words, '--work-dir', tmp_path, '--dump', dump, *options,
+            *(f'test_dataloader.{setting}' for setting in settings))
+        return {sample['video_name']: sample for sample in load_dump(dump)}
+
+    expected = predict(0)
+    assert len(expected) == 50
+    np.testing.assert_equal(
+        predict(1, 'batch_size=7', 'num_workers=2',
+                'sampler.type=DefaultSampler', 'sampler.shuffle=True'),
+        expected)
+    np.testing.assert_equal(
+        predict(
+            2, 'batch_size=1', start=TORCHRUN,
+            words=('--launcher', 'pytorch')), expected)
 
 
 @pytest.mark.slow
@@ -306,7 +333,7 @@ def write(path, value=1.):
     return str(path)
 
 
-def test_latest_checkpoint_is_the_newest_whole_one(tmp_path):
+def test_latest_checkpoint_is_the_newest_whole_one(tmp_path, capfd):
     assert cli.latest_checkpoint(tmp_path) is None
     for name in ('iter_9.pth', 'iter_10.pth', 'best_iter_11.pth'):
         write(tmp_path / name)
@@ -317,7 +344,10 @@ def test_latest_checkpoint_is_the_newest_whole_one(tmp_path):
     damaged[damaged.index(np.float32(1).tobytes() * 9) + 8] ^= 1
     (tmp_path / 'iter_13.pth').write_bytes(damaged)
     assert zipfile.is_zipfile(tmp_path / 'iter_13.pth')
+    assert not capfd.readouterr().err
     assert cli.latest_checkpoint(tmp_path) == str(tmp_path / 'iter_10.pth')
+    warned = capfd.readouterr().err
+    assert 'iter_13.pth is damaged' in warned and 'iter_12.pth' in warned
 
 
 def test_latest_checkpoint_is_that_of_the_last_run(tmp_path):
@@ -453,13 +483,13 @@ def test_outputs_are_checked_before_the_work(tmp_path, path, expected):
     assert (tmp_path / 'file').read_text() == 'kept'
     cli.check_output(str(tmp_path / 'new' / 'out.npz'), overwrite=False)
     cli.check_output(str(tmp_path / 'file'))
-    assert not list((tmp_path / 'new').iterdir())
+    assert not (tmp_path / 'new').exists()
 
 
 @pytest.mark.parametrize('options, expected', [
     (['--dump', 'x.pkl'], r'x\.pkl: .*--dump FILE\.npz'),
     (['--dump', 'setup.cfg/x.npz'], 'cannot be written'),
-    (['--seeds', '0'], '--seeds must be >= 1, got 0'),
+    (['--seeds', '0'], '--seeds: must be >= 1, got 0'),
     (['--out-json', 'setup.cfg/x.json'], 'cannot be written'),
     (['--out-json', 'x.csv'], r'name x\.csv\.json'),
     (['--out-json', 'x.json', '--seeds', '2'], 'write one run'),

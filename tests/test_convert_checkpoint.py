@@ -95,4 +95,4 @@ def test_errors_name_the_problem(root, tmp_path, run):
     torch.save([1, 2], theirs)
     assert 'found list' in run('delu', theirs, '--out', target)
     target.write_text('')
-    assert 'exists already' in run('delu', theirs, '--out', target)
+    assert 'exists: delete it' in run('delu', theirs, '--out', target)

@@ -32,7 +32,7 @@ from mmengine.runner import BaseLoop, Runner
 from torch import nn
 from torch.utils.data import Dataset
 
-from mmaction_actiondiff import cli
+from mmaction_actiondiff import cli, hooks
 from mmaction_actiondiff.hooks import _to_plain
 from mmaction_actiondiff.models import ActionDiffLoss, CO2NetLoss
 
@@ -176,6 +176,14 @@ def test_history_comes_back(finished):
     assert hub.get_scalar('train/loss').current() == 2
 
 
+def test_the_log_does_not_grow_for_ever(tmp_path, monkeypatch):
+    monkeypatch.setattr(hooks, '_LOG_LENGTH', 3)
+    runner = build(tmp_path, 'short log')
+    runner.train()
+    assert len(runner.message_hub.get_scalar('train/loss').data[0]) == 3
+    assert len(learning_rates(tmp_path, 8)) == 3
+
+
 def test_resumed_equals_uninterrupted(finished, tmp_path):
     """Weights, their average, BatchNorm, AdamW, learning rates, accumulated
     gradients and every random number."""
@@ -191,6 +199,32 @@ def test_resumed_equals_uninterrupted(finished, tmp_path):
     assert found.keys() == expected.keys()
     for key, value in expected.items():
         assert torch.equal(found[key], value), key
+
+
+def test_resumed_between_two_steps(finished, tmp_path, monkeypatch):
+    """The optimizer steps at every second iteration."""
+    options = {'default_hooks.checkpoint.interval': 1}
+    build(tmp_path / 'whole', 'whole', **options, **{
+        'default_hooks.checkpoint.max_keep_ckpts': -1
+    }).train()
+    path = tmp_path / 'whole' / 'iter_5.pth'
+    assert 'gradients' in torch.load(path, weights_only=True)
+    assert 'gradients' not in torch.load(
+        finished / 'iter_8.pth', weights_only=True)
+
+    def resume(name):
+        runner = build(
+            tmp_path / name, name, resume=True, load_from=str(path), **options)
+        runner.train()
+
+    resume('resumed')
+    expected = weights(finished / 'iter_8.pth')
+    found = weights(tmp_path / 'resumed' / 'iter_8.pth')
+    for key, value in expected.items():
+        assert torch.equal(found[key], value), key
+    monkeypatch.setattr(hooks, 'get_world_size', lambda: 2)
+    with pytest.raises(ValueError, match='iter_5.pth was written between'):
+        resume('two')
 
 
 def test_random_numbers_depend_on_seed_and_iteration_only():

@@ -582,7 +582,8 @@ def test_unusable_features_are_refused_and_named(tmp_path, capsys):
     assert 'NaN' in refused['nan']
     assert '100000 does not fit into float16' in refused['large']
     assert 'transposed' in refused['turned']
-    assert 'no rgb features' in refused['alone']
+    assert 'no rgb features: expected ' in refused['alone']
+    assert refused['alone'].endswith('source/alone_rgb.npy')
     assert set(refused) == {
         'nan', 'large', 'cube', 'turned', 'none', 'ints', 'words', 'alone',
         'uneven'
@@ -898,6 +899,30 @@ def test_linked_streams(tmp_path):
     assert np.array_equal(np.load(tmp_path / 'out/features/a.npy'), array)
     content = load(tmp_path / 'out/annotations.json')
     assert content['stream_channels'] == [2, 2]
+
+
+@pytest.mark.parametrize('name, other', [
+    ('rgb/{}.npy', 'flow/a.npy'),
+    ('flow/{}.npy', 'rgb/a.npy'),
+    ('{}_flow.npy', 'a_rgb.npy'),
+])
+def test_one_stream_only(tmp_path, capsys, name, other):
+    path = small_set(tmp_path, dict(a=feature(64, 3), b=feature(64, 3)))
+    source = tmp_path / 'source'
+    for video in 'ab':
+        target = source / name.format(video)
+        target.parent.mkdir(exist_ok=True)
+        (source / f'{video}.npy').rename(target)
+    options = dict(annotations=path, out=tmp_path / 'out')
+    assert call(custom, features=source, **options) == 1
+    said = capsys.readouterr().err
+    assert f'{source}: all 2 videos have ' in said
+    assert f'expected {source / other} beside ' in said
+    assert not (tmp_path / 'out').exists()
+    if '/' in name:  # as the message says
+        assert f'alone: --features {target.parent}' in said
+        assert not call(custom, features=target.parent, **options)
+        assert np.load(tmp_path / 'out/features/a.npy').shape[1] == 3
 
 
 def test_unlabelled_videos(tmp_path):

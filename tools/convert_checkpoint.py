@@ -24,6 +24,7 @@ def main() -> None:
         metavar='FILE.pth',
         help='checkpoint to write; must not exist yet')
     args = parser.parse_args()
+    cli.check_output(args.out, overwrite=False)
     number = convert_checkpoint(args.method, args.file, args.out)
     print(f'{number} tensors of {args.method} written to {args.out}')
     if args.method == 'acrnet':

@@ -70,7 +70,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     if args.json:
-        check_output(args.json)
+        check_output(args.json, inputs=[args.detections, args.ann_file])
     parts = {
         key: getattr(args, key)
         for key in _PARTS if getattr(args, key) is not None

@@ -26,7 +26,7 @@ def parse_args() -> argparse.Namespace:
         'run; OUT is the file FILE.pt2')
     parser.add_argument(
         '--num-snippets',
-        type=int,
+        type=cli.at_least(1),
         required=True,
         help='length of the inputs; shorter videos are padded')
     args = parser.parse_args()

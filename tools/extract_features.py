@@ -55,19 +55,21 @@ def parse_args() -> argparse.Namespace:
         help='resample videos to this rate (default: as they are)')
     parser.add_argument(
         '--batch-size', type=int, default=8, help='windows at once')
-    parser.add_argument('--device', help='cpu, cuda, cuda:1, ...')
+    parser.add_argument(
+        '--device', type=cli.device, help='cpu, cuda, cuda:1, ...')
     return parser.parse_args()
 
 
 def main() -> None:
     args = vars(parse_args())
     with cli.command():
+        folder = args.pop('out')
+        cli.check_output(f'{folder}/NAME.npy')
         videos: list[str] = []
         for path in args.pop('videos'):
             videos += list_files(
                 path, VIDEO_SUFFIXES) if os.path.isdir(path) else [path]
         cli.refuse_same_names(videos)
-        folder = args.pop('out')
         extractor = FeatureExtractor(
             args.pop('config'), args.pop('checkpoint'), **args)
         made, errors = 0, []

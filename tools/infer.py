@@ -41,15 +41,22 @@ def parse_args() -> argparse.Namespace:
         'name makes a file of each video')
     parser.add_argument(
         '--min-score',
-        type=float,
+        type=cli.share,
         help='leave out segments below (default: 0, for subtitles '
         f'{_SUBTITLE_SCORE})')
     parser.add_argument(
-        '--max-segments', type=int, help='at most this many for each video')
+        '--max-segments',
+        type=cli.at_least(1),
+        help='at most this many for each video')
     parser.add_argument(
         '--pictures', metavar='DIR', help='draw a picture of each video')
-    parser.add_argument('--batch-size', type=int, default=1)
-    parser.add_argument('--device', help='cpu, cuda, cuda:1, ...')
+    parser.add_argument(
+        '--batch-size',
+        type=cli.at_least(1),
+        default=1,
+        help='videos read at once; no result depends on it')
+    parser.add_argument(
+        '--device', type=cli.device, help='cpu, cuda, cuda:1, ...')
     parser.add_argument(
         '--seconds-per-snippet',
         type=float,
@@ -64,32 +71,37 @@ def parse_args() -> argparse.Namespace:
         parser.add_argument(
             f'--{name.replace("_", "-")}',
             type=float if name == 'fps' else int,
-            default=16 if name == 'stride' else None,
             help='of --recognizer, see tools/extract_features.py')
     args = parser.parse_args()
     split = 2 if args.model[0].endswith('.py') else 1
     args.model, args.inputs = args.model[:split], args.model[split:]
     if not args.inputs:
         parser.error('name at least one INPUT after the model')
+    given = [name for name in _SAMPLING if getattr(args, name) is not None]
+    if given and not args.recognizer:
+        parser.error(f'--{given[0]} is of --recognizer, which is not given')
     return args
 
 
 def main() -> None:
     args = parse_args()
     with cli.command():
+        writers.check_output(args.out, 1)
+        cli.check_output(f"{args.out.partition('{video}')[0]}NAME"
+                         if '{video}' in args.out else args.out)
+        if args.pictures:
+            cli.check_output(f'{args.pictures}/NAME.png')
         extractor = args.recognizer and FeatureExtractor(
             *args.recognizer,
             device=args.device,
-            **{name: getattr(args, name)
-               for name in _SAMPLING})
+            **{
+                name: getattr(args, name)
+                for name in _SAMPLING if getattr(args, name) is not None
+            })
         inferencer = ActionDiffInferencer(
             *args.model, device=args.device, extractor=extractor)
         inputs = inferencer._inputs_to_list(args.inputs)
         writers.check_output(args.out, len(inputs))
-        if '{video}' not in args.out:
-            cli.check_output(args.out)
-        if args.pictures:
-            cli.check_output(f'{args.pictures}/NAME.png')
         cli.refuse_same_names(inputs)
         results = inferencer(
             inputs,

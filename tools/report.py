@@ -28,6 +28,11 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     with cli.command():
+        if args.out:
+            if not args.out.endswith('.html'):
+                raise cli.UsageError(f'{args.out}: expected a name that ends '
+                                     'in .html')
+            cli.check_output(args.out)
         print(write_report(args.work_dir, args.dump, args.out))
 
 

@@ -32,14 +32,12 @@ def parse_args() -> argparse.Namespace:
         'submissions, which tools/evaluate.py reads')
     parser.add_argument(
         '--seeds',
-        type=int,
+        type=cli.at_least(1),
         default=1,
         help='test with this many seeds of the diffusion sampler, and report '
         'the mean and the standard deviation of every number')
     cli.add_common_arguments(parser)
     args = parser.parse_args()
-    if args.seeds < 1:
-        parser.error(f'--seeds must be >= 1, got {args.seeds}')
     if (args.dump or args.out_json) and args.seeds > 1:
         parser.error('--dump and --out-json write one run: leave out --seeds')
     if args.out_json and not args.out_json.endswith('.json'):
@@ -65,6 +63,7 @@ def main() -> None:
             cli.check_output(args.dump, overwrite=False)
         if args.out_json:
             cli.check_output(args.out_json, overwrite=False)
+        cli.refuse_options(args, 'load_from', 'resume')
         cfg = cli.load_config(args)
         cli.set_test_dir(cfg)
         cfg.load_from = args.checkpoint

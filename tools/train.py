@@ -48,6 +48,8 @@ def parse_args() -> argparse.Namespace:
 
 def configure(args: argparse.Namespace) -> Config:
     """The config with all options applied."""
+    if args.resume is not None:
+        cli.refuse_options(args, 'load_from', 'resume')
     cfg = cli.load_config(args)
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None

@@ -10,6 +10,7 @@ import argparse
 from pathlib import Path
 
 from mmaction_actiondiff import cli
+from mmaction_actiondiff.files import whole_file
 from mmaction_actiondiff.visualization import draw_video, file_name
 
 
@@ -26,16 +27,17 @@ def parse_args() -> argparse.Namespace:
         cfg_options={}, work_dir=None, launcher='none', local_rank=0)
     which = parser.add_mutually_exclusive_group()
     which.add_argument('--videos', nargs='+', help='draw these videos only')
-    which.add_argument('--num', type=int, help='draw the first NUM videos')
-    args = parser.parse_args()
-    if args.num is not None and args.num < 1:
-        parser.error(f'--num must be >= 1, got {args.num}')
-    return args
+    which.add_argument(
+        '--num', type=cli.at_least(1), help='draw the first NUM videos')
+    return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
     with cli.command():
+        folder = Path(args.out or Path(args.dump).parent / 'pictures')
+        if args.out:
+            cli.check_output(f'{folder}/NAME.png')
         dumped, classes = cli.read_dump(
             args.dump,
             cli.load_config(args) if args.config else None)
@@ -46,11 +48,10 @@ def main() -> None:
             raise cli.UsageError(
                 f'{args.dump} has no videos {missing} but {len(samples)} '
                 f'others, such as {list(samples)[:5]}')
-        folder = Path(args.out or Path(args.dump).parent / 'pictures')
         for name in names:
             path = folder / f'{file_name(name)}.png'
-            cli.check_output(str(path))
-            draw_video(samples[name], classes).savefig(path)
+            with whole_file(path) as file:
+                draw_video(samples[name], classes).savefig(file)
             print(path)
 
 

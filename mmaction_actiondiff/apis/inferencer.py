@@ -29,6 +29,8 @@ from mmaction_actiondiff.annotations import SnippetGrid
 from mmaction_actiondiff.cli import latest_checkpoint
 from mmaction_actiondiff.features import (VIDEO_SUFFIXES, FeatureExtractor,
                                           list_files)
+from mmaction_actiondiff.files import whole_file
+from mmaction_actiondiff.hooks import check_content
 from mmaction_actiondiff.safe_npy import open_feature
 from mmaction_actiondiff.sidecar import Sidecar, recognizer_difference
 from mmaction_actiondiff.visualization import draw_video, file_name, to_image
@@ -76,6 +78,7 @@ class ActionDiffInferencer(BaseInferencer):
         except (EOFError, RuntimeError, pickle.UnpicklingError) as error:
             raise ValueError(f'{weights}: not a complete checkpoint '
                              f'({error})') from None
+        check_content(content, weights)
         meta = content.get('meta', {})
         dataset = meta.get('dataset_meta') or {}
         if not dataset.get('classes'):
@@ -87,6 +90,8 @@ class ActionDiffInferencer(BaseInferencer):
             raise ValueError(f'{weights} holds no config; name one before it')
         cfg = Config.fromfile(config) if config else config_from_text(
             meta['cfg'], weights)
+        if 'model' not in cfg:
+            raise ValueError(f'{config or weights}: the config has no model')
         if cfg.model.get('num_classes') != len(dataset['classes']):
             raise ValueError(
                 f'{config or weights}: the model has '
@@ -195,8 +200,8 @@ class ActionDiffInferencer(BaseInferencer):
             figure = draw_video(sample.to_dict(), self.classes)
             if out_dir:
                 path = Path(out_dir, f'{file_name(sample.video_name)}.png')
-                path.parent.mkdir(parents=True, exist_ok=True)
-                figure.savefig(path)
+                with whole_file(path) as file:
+                    figure.savefig(file)
                 paths.append(str(path))
             if show:
                 self.visualizer = self.visualizer or Visualizer()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from mmaction_actiondiff.files import write_text
 
 Predictions = Sequence[dict[str, Any]]
 
@@ -143,7 +144,7 @@ def write_predictions(path: str, predictions: Predictions) -> list[str]:
         list[str]: The files.
 
     Raises:
-        ValueError: See :func:`check_output`.
+        ValueError: See :func:`check_output`, or if one cannot be written.
     """
     check_output(path, len(predictions))
     if '{video}' in path:
@@ -152,10 +153,7 @@ def write_predictions(path: str, predictions: Predictions) -> list[str]:
     else:
         parts = [(path, list(predictions))]
     for name, part in parts:
-        Path(name).parent.mkdir(parents=True, exist_ok=True)
-        Path(f'{name}.part').write_text(
-            _WRITERS[Path(path).suffix](part), encoding='utf-8')
-        os.replace(f'{name}.part', name)
+        write_text(name, _WRITERS[Path(path).suffix](part))
     return [name for name, _ in parts]
 
 

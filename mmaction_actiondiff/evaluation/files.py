@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from mmaction_actiondiff.annotations import (SnippetGrid, canonical_subset,
                                              index_labels, load_json,
                                              read_annotations, require_object)
+from mmaction_actiondiff.files import write_text
 
 from .protocols import (Detections, EvaluationResult, GroundTruth, Protocol,
                         evaluate)
@@ -97,7 +97,7 @@ def _detections(items: Sequence[dict], index: dict[str, int],
         rows = [(*map(float, item['segment']), float(item['score']))
                 for item in items]
         labels = [item['label'] for item in items]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(
             f'{where}: expected a list of {{"label", "segment": [start, end],'
             f' "score"}}, found {type(error).__name__}: {error}') from None
@@ -138,6 +138,5 @@ def evaluate_files(
             f'in {annotations} (such as {next(iter(truth))})')
     result = evaluate(truth, predicted, len(classes), protocol)
     if json_file is not None:
-        Path(json_file).write_text(
-            json.dumps(result.to_dict(), indent=2) + '\n', encoding='utf-8')
+        write_text(json_file, json.dumps(result.to_dict(), indent=2) + '\n')
     return result

@@ -35,6 +35,14 @@ class BranchOutput(NamedTuple):
     stream_attentions: tuple[Tensor, ...] = ()
     branch_loss: Tensor | None = None
 
+    def float(self) -> BranchOutput:
+        """The same in float32."""
+        streams = tuple(x.float() for x in self.stream_attentions)
+        loss = self.branch_loss
+        return BranchOutput(self.feature.float(), self.cas.float(),
+                            self.attention.float(), streams,
+                            None if loss is None else loss.float())
+
 
 class Scores(NamedTuple):
     """What a localizer says of its videos; the fusion maps these to these.
@@ -97,6 +105,8 @@ class BaseBranch(nn.Module):
         self.stream_channels = tuple(stream_channels)
         self.embed_channels = embed_channels
         self.video_ratio = video_ratio
+        # Mixed precision ends here: what follows takes logarithms.
+        self.register_forward_hook(lambda _, __, output: output.float())
 
     def forward(self, inputs: Tensor, valid: Tensor) -> BranchOutput:
         """(N, D, T), (N, 1, T) bool -> :class:`BranchOutput`."""
@@ -161,5 +171,7 @@ def append_background(cas: Tensor, attention: Tensor) -> Tensor:
     ``logsumexp_C(cas) - logit(attention)``, hence ``softmax_K = [attention
     softmax_C(cas), 1 - attention]``: (N, C, T), (N, 1, T) -> (N, K, T).
     """
+    # in half precision 1 - 1e-6 is 1
+    cas, attention = cas.float(), attention.float()
     background = cas.logsumexp(1, keepdim=True) - attention.logit(eps=1e-6)
     return torch.cat([cas, background], 1)

@@ -171,25 +171,32 @@ class WeakLocalizer(BaseModel):
                 data_samples: DataSamples) -> DataSamples:
         """(N, D, T) -> data samples with ``pred_instances`` (seconds).
 
-        The proposals are the only place that knows seconds.
+        Each video goes through the networks alone and at its own length:
+        products of matrices of another size round otherwise, and the result
+        would depend on the batch. The proposals are the only place that knows
+        seconds.
         """
-        names = [sample.get('video_name', '') for sample in data_samples]
-        scores, classes, curves = self.localize(inputs, valid, names)
-        curves = dict(
-            score=scores.class_score, attention=scores.attention, **curves)
-        if scores.contrast is not None:
-            curves['contrast'] = scores.contrast
-        curves = {k: v.detach().float().cpu() for k, v in curves.items()}
-        video_score = scores.video_score.float().cpu()
         for i, sample in enumerate(data_samples):
             length = int(valid[i].sum())
-            own = {name: x[i, :, :length] for name, x in curves.items()}
-            chosen = classes[i].nonzero()[:, 0].cpu()
-            contrast = own.get('contrast')
+            own = inputs[i:i + 1, :, :length].clone(
+                memory_format=torch.contiguous_format)
+            scores, classes, curves = self.localize(
+                own, valid[i:i + 1, :, :length],
+                [sample.get('video_name', '')])
+            curves.update(score=scores.class_score, attention=scores.attention)
+            if scores.contrast is not None:
+                curves['contrast'] = scores.contrast
+            curves = {
+                k: v[0].detach().float().cpu()
+                for k, v in curves.items()
+            }
+            contrast = curves.get('contrast')
+            video_score = scores.video_score[0].float().cpu()
+            chosen = classes[0].nonzero()[:, 0].cpu()
             segments, labels, confidence = self.proposal_generator(
-                own['score'].numpy(),
-                own['attention'][0].numpy(),
-                video_score[i].numpy(),
+                curves['score'].numpy(),
+                curves['attention'][0].numpy(),
+                video_score.numpy(),
                 chosen.numpy(),
                 sample.seconds_per_snippet,
                 duration=sample.get('duration'),
@@ -199,14 +206,14 @@ class WeakLocalizer(BaseModel):
                 segments=torch.from_numpy(segments),
                 labels=torch.from_numpy(labels),
                 scores=torch.from_numpy(confidence))
-            sample.set_pred_score(video_score[i])
+            sample.set_pred_score(video_score)
             if self.dump_snippets:
                 sample.set_field(chosen, 'pred_classes', dtype=Tensor)
                 sample.pred_snippets = InstanceData(
                     **{
                         name: x[0] if 'attention' in
                         name else x.T.contiguous()
-                        for name, x in own.items()
+                        for name, x in curves.items()
                     })
         return data_samples
 

@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from mmaction_actiondiff.annotations import Annotations, read_annotations
+from mmaction_actiondiff.cli import at_least, share
+from mmaction_actiondiff.files import check_output
 
 from .check import check
 from .report import DataSet
@@ -29,7 +31,7 @@ def make_parser(description: str | None,
         help='verify an existing data root instead, changing nothing')
     add('--out', type=Path, help='data root to write')
     add('--length-tolerance',
-        type=float,
+        type=share,
         default=0.02,
         metavar='SHARE',
         help='tolerated share by which T may differ from floor(duration / '
@@ -52,7 +54,9 @@ def make_parser(description: str | None,
         help='default: as in the source, bit for bit (float64 becomes '
         'float32); float16 halves the size, at a relative error of 5e-4, '
         'and refuses values beyond 65504')
-    add('--channels', type=int, help='D, where it is not the usual one')
+    add('--channels',
+        type=at_least(1),
+        help='D, where it is not the usual one')
     add('--channels-first',
         action='store_true',
         help='the arrays of --features are (D, T)')
@@ -82,6 +86,9 @@ def run(parser: argparse.ArgumentParser,
             # names of videos that the terminal cannot show
             stream.reconfigure(errors='backslashreplace')
     problems: dict[str, str] = {}
+    if args.out and not args.check:
+        check_output(
+            str(args.out / 'annotations.json'), inputs=[args.annotations])
     if args.check:
         annotations = read_annotations(args.check / 'annotations.json',
                                        problems)

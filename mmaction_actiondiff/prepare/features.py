@@ -64,7 +64,8 @@ class FeatureFolder:
     ASM-Loc), ``NAME_rgb.npy`` with ``NAME_flow.npy`` (ACRNet), and
     ``NAME.npy`` (both streams joined); instead of ``.npy`` also ``.npz`` and
     ``.pt`` (one array, or ``rgb`` and ``flow``), ``.csv`` and ``.h5``.
-    ``NAME`` may be preceded by ``v_``. A ``NAME.json`` beside a file is its
+    ``NAME`` may be preceded by ``v_``; a folder that is itself called ``rgb``
+    or ``flow`` holds that stream alone. A ``NAME.json`` beside a file is its
     sidecar, see :class:`Sidecar`.
 
     Args:
@@ -76,6 +77,7 @@ class FeatureFolder:
     """
 
     def __init__(self, root: Path, transpose: bool = False) -> None:
+        self.root = root
         self.transpose = transpose
         self.files: dict[str, dict[str, Path]] = {}
         others: Counter[str] = Counter()
@@ -103,9 +105,8 @@ class FeatureFolder:
                 f'{root}: expected one file per video ({", ".join(_SUFFIXES)})'
                 f' in this folder, found {found or "nothing"}')
 
-    @staticmethod
-    def _split(path: Path) -> tuple[str, str]:
-        if path.parent.name in _STREAMS:
+    def _split(self, path: Path) -> tuple[str, str]:
+        if path.parent.name in _STREAMS and path.parent != self.root:
             return path.stem, path.parent.name
         name, _, last = path.stem.rpartition('_')
         return (name, last) if name and last in _STREAMS else (path.stem,
@@ -116,13 +117,17 @@ class FeatureFolder:
 
         Returns:
             set[str]: The names of the folder that were not asked for.
+
+        Raises:
+            ValueError: If all of them lack the same stream.
         """
-        unused = set(self.files)
-        for name in names:
-            key = name if name in self.files else f'v_{name}'
-            if key not in self.files:
-                continue
-            unused.discard(key)
+        keys = {
+            name: key
+            for name in names
+            for key in (name, f'v_{name}')[::-1] if key in self.files
+        }
+        self._require_both_streams(keys.values())
+        for name, key in keys.items():
             try:
                 paths = self._paths(self.files[key])
                 sidecars = [Sidecar.read(path) for path in paths]
@@ -132,17 +137,40 @@ class FeatureFolder:
             else:
                 sink(name, [a.T if self.transpose else a for a in streams],
                      sidecars)
-        return unused
+        return set(self.files) - set(keys.values())
+
+    def _require_both_streams(self, keys: Iterable[str]) -> None:
+        for here, absent in (_STREAMS, _STREAMS[::-1]):
+            videos = [self.files[key] for key in keys]
+            if videos and all(set(streams) == {here} for streams in videos):
+                path = videos[0][here]
+                alone = (f'--features {path.parent}' if path.parent.name
+                         == here else f'name them without _{here}')
+                raise ValueError(
+                    f'{self.root}: all {len(videos)} videos have {here} '
+                    f'features and none has {absent} features: expected '
+                    f'{_other_stream(path, here, absent)} beside {path}, and '
+                    f'so on. To use the {here} features alone: {alone}')
 
     @staticmethod
     def _paths(files: dict[str, Path]) -> list[Path]:
-        for stream in _STREAMS:
-            if 'joint' not in files and stream not in files:
-                raise ValueError(f'no {stream} features beside '
-                                 f'{next(iter(files.values()))}')
+        for here, absent in (_STREAMS, _STREAMS[::-1]):
+            if 'joint' not in files and absent not in files:
+                path = files[here]
+                raise ValueError(
+                    f'it has {here} features ({path}) and no {absent} '
+                    f'features: expected {_other_stream(path, here, absent)}')
         return [files['joint']] if 'joint' in files else [
             files[stream] for stream in _STREAMS
         ]
+
+
+def _other_stream(path: Path, here: str, absent: str) -> Path:
+    """Where the other half of a video's features is to lie."""
+    if path.parent.name == here:
+        return path.parent.parent / absent / path.name
+    return path.with_name(
+        f'{path.stem.removesuffix(here)}{absent}{path.suffix}')
 
 
 def read_arrays(path: Path) -> list[np.ndarray]:
@@ -169,6 +197,13 @@ def _pick(content: Any) -> list:
         raise ValueError('expected one array, or rgb and flow, found '
                          f'{sorted(content)[:5]}')
     return [content[key] for key in content]
+
+
+def _read_npy(path: Path) -> list[np.ndarray]:
+    content = np.load(path, mmap_mode='r', allow_pickle=False)
+    if not isinstance(content, np.ndarray):
+        raise ValueError('expected an array, found an npz archive')
+    return [content]
 
 
 def _read_npz(path: Path) -> list[np.ndarray]:
@@ -203,7 +238,7 @@ def _read_hdf5(path: Path) -> list[np.ndarray]:
 
 
 _READERS: dict[str, Callable[[Path], list[np.ndarray]]] = {
-    '.npy': lambda path: [np.load(path, mmap_mode='r', allow_pickle=False)],
+    '.npy': _read_npy,
     '.npz': _read_npz,
     '.pt': _read_torch,
     '.pth': _read_torch,

@@ -19,6 +19,7 @@ import numpy as np
 
 from mmaction_actiondiff.annotations import (Annotations, SnippetGrid, Video,
                                              read_text)
+from mmaction_actiondiff.files import whole_file
 
 from .report import DataSet
 
@@ -154,11 +155,11 @@ def read(paths: Mapping[str, tuple[Path, Path]], out: Path) -> Annotations:
     training = np.concatenate(
         [x for name, x in features.items() if name.startswith('training')])
     mean, scale = training.mean(0), training.std(0) + 1e-4
-    out.mkdir(parents=True, exist_ok=True)
     videos = {}
     for name, values in features.items():
         values = np.clip((values - mean) / scale, -5, 5)
-        np.save(out / f'{name}.npy', values.astype(np.float16))
+        with whole_file(out / f'{name}.npy') as file:
+            np.save(file, values.astype(np.float16))
         videos[name] = Video(
             name,
             name.rpartition('_')[0],

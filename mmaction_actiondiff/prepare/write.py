@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from rich.console import Console
@@ -14,6 +11,7 @@ from rich.progress import Progress
 
 from mmaction_actiondiff.annotations import (Annotations, check_file_name,
                                              index_labels, quote)
+from mmaction_actiondiff.files import whole_file, write_text
 from mmaction_actiondiff.safe_npy import open_feature
 from mmaction_actiondiff.sidecar import Sidecar, recognizer_difference
 
@@ -311,7 +309,8 @@ class FeatureWriter:
                 return
             self.report.add('replaced', name, 'it had other values',
                             'the files of an earlier run were written anew')
-        _write_whole(path, lambda file: np.save(file, array))
+        with whole_file(path) as file:
+            np.save(file, array)
 
 
 def _not_finite(streams: list, dtype: np.dtype) -> str:
@@ -325,22 +324,6 @@ def _not_finite(streams: list, dtype: np.dtype) -> str:
         (': use --dtype float32' if dtype == np.float16 else ''))
 
 
-def _write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Writes a file that is there whole or not at all."""
-    partial = path.with_name(f'{path.name}.part')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(partial, 'wb') as file:
-            write(file)
-        os.replace(partial, path)
-    except OSError as error:
-        raise ValueError(
-            f'{path}: cannot be written ({error.strerror or error}); what was '
-            'written before is whole: run again to go on') from None
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def _write_json(path: Path, content: dict, indent: int | None = None) -> None:
     text = json.dumps(content, indent=indent, ensure_ascii=False) + '\n'
-    _write_whole(path, lambda file: file.write(text.encode()))
+    write_text(path, text)

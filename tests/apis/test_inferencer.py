@@ -40,14 +40,7 @@ def test_batch_and_order_change_nothing(inferencer, features):
     alone = by_name(inferencer(features))
     paths = [features / f'{name}.npy' for name in 'cab']
     together = by_name(inferencer(paths, batch_size=3))
-    assert alone.keys() == together.keys() == set('abc')
-    for name, expected in alone.items():
-        found = together[name]['segments']
-        assert len(found) == len(expected['segments'])
-        for one, other in zip(found, expected['segments']):
-            assert one['label'] == other['label']
-            assert one['segment'] == other['segment']
-            assert one['score'] == pytest.approx(other['score'], abs=1e-5)
+    assert alone == together and set(alone) == set('abc')
 
 
 def test_arrays_are_named_by_their_content(inferencer, features):

@@ -1,7 +1,7 @@
 import json
+import multiprocessing
 import os
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -185,15 +185,26 @@ def test_bad_parameters(tmp_path, params, words):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_ranks_may_write_at_the_same_time(tmp_path):
-    with ThreadPoolExecutor(4) as pool:
-        list(
-            pool.map(
-                lambda _: write_planted_dataset(tmp_path / 'x/a', **SMALL),
-                range(4)))
+def test_processes_may_write_at_the_same_time(tmp_path):
+    """Ranks of one training, or two trainings that are started at once."""
+    context = multiprocessing.get_context('fork')
+    together = context.Barrier(4)
+
+    def write():
+        for number in range(5):
+            together.wait(60)
+            write_planted_dataset(tmp_path / f'x/{number}', **SMALL)
+
+    processes = [context.Process(target=write) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
     write_planted_dataset(tmp_path / 'b', **SMALL)
-    assert read(tmp_path / 'x/a') == read(tmp_path / 'b')
-    assert [p.name for p in (tmp_path / 'x').iterdir()] == ['a']
+    assert len(list((tmp_path / 'x').iterdir())) == 5
+    for folder in (tmp_path / 'x').iterdir():
+        assert read(folder) == read(tmp_path / 'b')
 
 
 def test_nothing_is_left_of_an_interrupted_run(tmp_path, monkeypatch):

@@ -64,7 +64,8 @@ def build() -> Callable:
             cfg.update(copy.deepcopy(SMALL), loss=dict(base=base))
         for name, part in parts.items():
             known = cfg.get(name)
-            if isinstance(known, dict) and isinstance(part, dict):
+            if isinstance(known, dict) and isinstance(
+                    part, dict) and 'type' not in part:
                 part = dict(known, **part)
             cfg[name] = part
         torch.manual_seed(0)

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmaction_actiondiff.files import whole_file
+
 # Convolutions, theirs -> ours; each has a weight and most a bias. None: one
 # that they keep and never use.
 _ATTENTION = {'0': 'conv1', '3': 'conv2', '5': 'score'}
@@ -75,9 +77,14 @@ def convert_checkpoint(method: str, source: str | Path,
     if Path(target).exists():
         raise ValueError(f'{target} exists already: choose another --out, or '
                          'delete it')
-    state = convert_state_dict(method, load_checkpoint(source))
-    torch.save(
-        dict(state_dict=state, meta=dict(converted_from=method)), target)
+    state = load_checkpoint(source)
+    try:
+        state = convert_state_dict(method, state)
+    except ValueError as error:
+        raise ValueError(f'{source}: {error}') from error
+    with whole_file(target) as file:
+        torch.save(
+            dict(state_dict=state, meta=dict(converted_from=method)), file)
     return len(state)
 
 
