@@ -404,8 +404,9 @@ class CheckFitHook(Hook):
             if other:
                 raise ValueError(
                     'the optimizer of the config is not that of '
-                    f'{runner._load_from}: {', '.join(other)}. A training may '
-                    'start from it (load_from), not be resumed')
+                    f'{runner._load_from}: ' + ', '.join(other) +
+                    '. A training may start from it (load_from), not be '
+                    'resumed')
 
     @staticmethod
     def _compare_weights(runner, checkpoint: dict, starts: bool) -> None:
