@@ -114,7 +114,8 @@ def test_the_diffusion_branch_does_not_decay(data):
     assert len(groups) <= 3  # not one for each parameter; MMEngine adds one
     decay = {
         parameter: group['weight_decay']
-        for group in groups for parameter in group['params']
+        for group in groups
+        for parameter in group['params']
     }
     for name, parameter in model.named_parameters():
         free = name.startswith(('diffusion_head', 'condition'))
