@@ -116,10 +116,9 @@ class ConfigOptions(DictAction):
 
     def __call__(self, parser, namespace, values, option_string=None) -> None:
         pairs = [value.partition('=') for value in values]
-        for key, equals, _ in pairs:
+        for word, (key, equals, _) in zip(values, pairs):
             if not equals or not all(key.split('.')):
-                parser.error(
-                    f'--cfg-options takes KEY=VALUE, got {key + equals!r}')
+                parser.error(f'--cfg-options takes KEY=VALUE, got {word!r}')
         paths = {
             key: text
             for key, _, text in pairs if _PATHS.search(key) and text != 'None'
@@ -240,6 +239,9 @@ def build_runner(cfg: Config) -> Runner:
     if cfg.get('train_dataloader') and torch.cuda.is_available():
         # the copy to the GPU then runs beside its computations
         cfg.train_dataloader.setdefault('pin_memory', True)
+    if cfg.launcher not in ('none', 'pytorch') and get_device() == 'cpu':
+        raise ValueError('without a GPU only `--launcher pytorch` (torchrun) '
+                         f'is supported, got {cfg.launcher!r}')
     variable = _LAUNCHED.get(cfg.launcher)
     if variable and variable not in os.environ:
         raise ValueError(
@@ -253,10 +255,6 @@ def build_runner(cfg: Config) -> Runner:
     if cfg.launcher != 'none' and get_device() == 'cpu':
         # MMEngine would choose a GPU for every process; it leaves an
         # initialised process group alone.
-        if cfg.launcher != 'pytorch':
-            raise ValueError(
-                'without a GPU only `--launcher pytorch` (torchrun) is '
-                f'supported, got {cfg.launcher!r}')
         dist.init_process_group('gloo')
         cfg.setdefault(
             'model_wrapper_cfg',

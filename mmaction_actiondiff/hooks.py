@@ -243,12 +243,11 @@ class WTALCheckpointHook(CheckpointHook):
         super().after_val_epoch(runner, named)
 
 
-def check_content(checkpoint: Any, source: Any, resume: bool = False) -> None:
+def check_content(checkpoint: Any, source: Any) -> None:
     """Refuse a file that holds anything but a checkpoint.
 
     Raises:
-        ValueError: If it is no dict with a state dict of tensors, or
-            ``resume`` and it lacks what a training goes on from.
+        ValueError: If it is no dict with a state dict of tensors.
     """
     state = checkpoint
     if isinstance(checkpoint, Mapping):
@@ -263,11 +262,6 @@ def check_content(checkpoint: Any, source: Any, resume: bool = False) -> None:
     if not isinstance(facts or {}, Mapping):
         raise ValueError(f"{source}: 'meta' and its 'dataset_meta' must be "
                          f'dicts, found {facts!r:.100}')
-    if resume and not ({'optimizer', 'message_hub'} <= set(checkpoint)
-                       and isinstance(meta.get('iter'), int)):
-        raise ValueError(
-            f'{source} lacks an optimizer, a message_hub or meta.iter: a '
-            'training may start from it (load_from), not be resumed')
 
 
 def _known(metainfo: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -372,41 +366,12 @@ class CheckFitHook(Hook):
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         """Compares the checkpoint with model and data."""
-        check_content(checkpoint, runner._load_from, runner._resume)
-        if runner._resume:
-            self._compare_optimizers(runner, checkpoint)
+        check_content(checkpoint, runner._load_from)
         starts = isinstance(runner._train_loop,
                             BaseLoop) and not runner._resume
         self._compare_weights(runner, checkpoint, starts)
         if not starts:
             self._compare_facts(runner, checkpoint.get('meta') or {})
-
-    @staticmethod
-    def _compare_optimizers(runner, checkpoint: dict) -> None:
-        """A resumed optimizer takes its settings from the checkpoint."""
-        done, last = checkpoint['meta']['iter'], runner.max_iters
-        if done > last:
-            raise ValueError(
-                f'{runner._load_from} is of iteration {done}, beyond '
-                f'train_cfg.max_iters={last}: there is nothing to train')
-        groups = checkpoint['optimizer'].get('param_groups')
-        if groups is None or not hasattr(runner.optim_wrapper, 'param_groups'):
-            return
-        for own, old in zip(runner.optim_wrapper.param_groups, groups):
-            other = [
-                f'{key}={own[key]}, there {old[key]}'
-                for key in own.keys() & old.keys()
-                if isinstance(own[key], (float, tuple)) and key not in (
-                    'lr', 'initial_lr') and own[key] != old[key]
-            ]
-            if own.keys() - old.keys() and old.keys() - own.keys():
-                other.append('it is of another type')
-            if other:
-                raise ValueError(
-                    'the optimizer of the config is not that of '
-                    f'{runner._load_from}: ' + ', '.join(other) +
-                    '. A training may start from it (load_from), not be '
-                    'resumed')
 
     @staticmethod
     def _compare_weights(runner, checkpoint: dict, starts: bool) -> None:
@@ -581,10 +546,17 @@ class ConfigScheduleHook(Hook):
     training would go on with the learning rate that ended the shorter one.
     Here learning rates are what an unbroken training with this config has at
     this iteration. Schedulers that count epochs stay as they were.
+
+    Raises:
+        ValueError: If the checkpoint lacks what a training goes on from, lies
+            beyond the last iteration, or is of another optimizer, whose
+            settings would silently replace those of the config.
     """
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         """Replaces the checkpoint's schedule by the config's."""
+        if runner._resume:
+            self._require_progress(runner, checkpoint)
         schedulers = runner.param_schedulers or []
         states = checkpoint.get('optimizer')
         if (not runner._resume or states is None
@@ -617,3 +589,36 @@ class ConfigScheduleHook(Hook):
             f"{stored[0]['lr']:.4g}")
         for new, old in zip(own, stored):
             old.update({key: new[key] for key in keys if key in new})
+
+    @staticmethod
+    def _require_progress(runner, checkpoint: dict) -> None:
+        done = (checkpoint.get('meta') or {}).get('iter')
+        if not isinstance(done, int) or not checkpoint.keys() >= {
+                'optimizer', 'message_hub'
+        }:
+            raise ValueError(
+                f'{runner._load_from} lacks an optimizer, a message_hub or '
+                'meta.iter: a training may start from it (load_from), not be '
+                'resumed')
+        last = runner.max_iters
+        if done > last:
+            raise ValueError(
+                f'{runner._load_from} is of iteration {done}, beyond '
+                f'train_cfg.max_iters={last}: there is nothing to train')
+        groups = checkpoint['optimizer'].get('param_groups')
+        if groups is None or not hasattr(runner.optim_wrapper, 'param_groups'):
+            return
+        for own, old in zip(runner.optim_wrapper.param_groups, groups):
+            other = [
+                f'{key}={own[key]}, there {old[key]}'
+                for key in own.keys() & old.keys()
+                if isinstance(own[key], (float, tuple)) and key not in (
+                    'lr', 'initial_lr') and own[key] != old[key]
+            ]
+            if own.keys() - old.keys() and old.keys() - own.keys():
+                other.append('it is of another type')
+            if other:
+                raise ValueError(
+                    'the optimizer of the config is not that of '
+                    f'{runner._load_from}: {", ".join(other)}. A training may '
+                    'start from it (load_from), not be resumed')

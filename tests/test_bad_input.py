@@ -217,7 +217,7 @@ CASES = [
     (TRAIN, config('x = 1 / 0'), r'mine\.py cannot be read: ZeroDivision'),
     (TRAIN, config('import nothing'), r'mine\.py cannot be read'),
     (TRAIN, config("model = dict(type='ActionDif')"), 'is ActionDiff'),
-    (TRAIN, config('model = dict(fusion=dict(wieght=1))'), 'wieght'),
+    (TRAIN, config('model = dict(fusion=dict(wdth=1))'), 'wdth'),
     (TRAIN, config('modle = dict()'), 'modle.*the closest name is model'),
     (TRAIN + ' --cfg-options seed', none, 'takes KEY=VALUE'),
     (TRAIN + ' --cfg-options seed=3', none, 'set randomness.seed'),

@@ -143,6 +143,8 @@ def test_transformers_without_what_vindlu_imports(tmp_path, complete):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.skipif(
+    not hasattr(np, 'trapezoid'), reason='NumPy 1 has trapz alone')
 def test_missing_trapz(monkeypatch):
     kept = getattr(np, 'trapz', np.trapezoid)
     monkeypatch.delattr(np, 'trapz', raising=False)
