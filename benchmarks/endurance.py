@@ -42,7 +42,7 @@ class Watch(Hook):
                          data_batch=None,
                          outputs=None) -> None:
         if self.every_n_train_iters(runner, self.interval):
-            pages = int(Path('/proc/self/statm').read_text().split()[1])
+            pages = int(Path('/proc/self/statm').read_text('utf-8').split()[1])
             self.rows.append((runner.iter + 1, pages * resource.getpagesize(),
                               len(os.listdir('/proc/self/fd'))))
             if len(self.rows) % 100 == 0:

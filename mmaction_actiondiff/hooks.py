@@ -612,8 +612,10 @@ class ConfigScheduleHook(Hook):
             other = [
                 f'{key}={own[key]}, there {old[key]}'
                 for key in own.keys() & old.keys()
-                if isinstance(own[key], (float, tuple)) and key not in (
-                    'lr', 'initial_lr') and own[key] != old[key]
+                if isinstance(own[key], (float,
+                                         tuple)) and own[key] != old[key]
+                # what schedulers change is theirs
+                and f'initial_{key}' not in old and key != 'initial_lr'
             ]
             if own.keys() - old.keys() and old.keys() - own.keys():
                 other.append('it is of another type')
