@@ -25,7 +25,8 @@ def commands(text: str) -> list[str]:
                         re.DOTALL | re.MULTILINE)
     return [
         block.replace('--cfg-options', f'--cfg-options {FEW}').replace(
-            'iter_1000', 'iter_6').replace('[2048]', '[32]') for block in blocks
+            'iter_1000', 'iter_6').replace('[2048]', '[32]')
+        for block in blocks
     ]
 
 
