@@ -125,6 +125,7 @@ class ActionDiff(WeakLocalizer):
             progress=self.progress,
             pseudo=pseudo,
             denoised=denoised,
+            generated=generated,
             weakened=weakened,
             completed=completed,
             ramp=ramp)

@@ -60,6 +60,7 @@ class ActionDiffLoss(nn.Module):
                 progress: float,
                 pseudo: PseudoMask,
                 denoised: DenoisedOutput,
+                generated: DenoisedOutput,
                 weakened: BranchOutput,
                 completed: BranchOutput,
                 ramp: Tensor | float = 1.) -> dict[str, Tensor]:
@@ -73,8 +74,9 @@ class ActionDiffLoss(nn.Module):
             pseudo (PseudoMask): The pseudo-labels.
             denoised (DenoisedOutput): One training step of the diffusion
                 head, from the noised mask.
-            weakened (BranchOutput): ``output``, weakened by what the head
-                makes of pure noise.
+            generated (DenoisedOutput): What the head makes of pure noise,
+                where sampling starts: both learn the mask, half each.
+            weakened (BranchOutput): ``output``, weakened by ``generated``.
             completed (BranchOutput): ``output``, averaged with the same.
             ramp (Tensor | float): How far both take part, in [0, 1].
 
@@ -84,8 +86,10 @@ class ActionDiffLoss(nn.Module):
         """
         losses = self.base(output, label, valid, progress)
         if self.diffusion_weight:
-            losses['loss_diffusion'] = self.diffusion_weight * diffusion_loss(
-                denoised.logits, pseudo, label, valid)
+            losses['loss_diffusion'] = self.diffusion_weight * torch.stack([
+                diffusion_loss(answer.logits, pseudo, label, valid)
+                for answer in (denoised, generated)
+            ]).mean()
         for kind, weight, fused in (('fused', self.fused_weight *
                                      (weakened is not output), weakened),
                                     ('completed', self.completed_weight,

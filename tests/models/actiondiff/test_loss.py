@@ -112,8 +112,11 @@ def batch(length=6, num_videos=2, labels=True):
     label[:, 0] = float(labels)
     mask = torch.zeros(num_videos, 3, length)
     mask[:, 0, 0] = float(labels)
-    logits = torch.randn(num_videos, 3, length)
-    denoised = DenoisedOutput(logits, logits.sigmoid() / 3, logits)
+
+    def denoise():
+        logits = torch.randn(num_videos, 3, length)
+        return DenoisedOutput(logits, logits.sigmoid() / 3, logits)
+
     return dict(
         output=output(),
         label=label,
@@ -121,9 +124,20 @@ def batch(length=6, num_videos=2, labels=True):
         progress=.5,
         pseudo=pseudo(mask,
                       label.unsqueeze(-1) + mask * 0),
-        denoised=denoised,
+        denoised=denoise(),
+        generated=denoise(),
         weakened=output(),
         completed=output())
+
+
+def test_both_passes_learn_the_mask():
+    given = batch()
+    found = ActionDiffLoss()(**given)['loss_diffusion']
+    terms = [
+        diffusion_loss(given[name].logits, given['pseudo'], given['label'],
+                       given['valid']) for name in ('denoised', 'generated')
+    ]
+    torch.testing.assert_close(found, sum(terms) / 2)
 
 
 TERMS = dict(
