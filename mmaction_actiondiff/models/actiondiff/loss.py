@@ -23,9 +23,11 @@ from .mask_generator import PseudoMask
 class ActionDiffLoss(nn.Module):
     """``L_base + w_d L_diffusion + ramp (w_f L_fused + w_c L_completed)``.
 
-    ``L_fused`` and ``L_completed`` are the classification terms of the base's
-    loss on the weakened and on the completed output. A weight of 0 switches a
-    term off, and it is then not computed.
+    ``L_diffusion`` is the mean of :func:`diffusion_loss` over one random step
+    and the pass from pure noise, where sampling starts. ``L_fused`` and
+    ``L_completed`` are the classification terms of the base's loss on the
+    weakened and on the completed output. A weight of 0 switches a term off,
+    and it is then not computed.
 
     Args:
         base (dict, optional): Config of the base branch's loss
