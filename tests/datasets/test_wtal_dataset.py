@@ -63,7 +63,8 @@ def test_record(tmp_path):
         seconds_per_snippet=UNIT,
         snippet_offset=0.,
         in_channels=3,
-        stream_channels=None)
+        stream_channels=None,
+        recognizers=None)
 
 
 def test_segments_stay_with_their_video(tmp_path):
