@@ -615,7 +615,8 @@ class ConfigScheduleHook(Hook):
                 if isinstance(own[key], (float,
                                          tuple)) and own[key] != old[key]
                 # what schedulers change is theirs
-                and f'initial_{key}' not in old and key != 'initial_lr'
+                and f'initial_{key}' not in old and key not in ('lr',
+                                                                'initial_lr')
             ]
             if own.keys() - old.keys() and old.keys() - own.keys():
                 other.append('it is of another type')

@@ -132,7 +132,7 @@ def test_truncated(tmp_path, size):
     np.save(tmp_path / 'a.npy', np.array([['x'] * 9, None], dtype=object))
     content = (tmp_path / 'a.npy').read_bytes()
     (tmp_path / 'a.npy').write_bytes(content[:size])
-    with pytest.raises(ValueError, match=r'a\.npy: expected'):
+    with pytest.raises(ValueError, match=r'a\.npy: (expected|the pickle)'):
         load_object_array(tmp_path / 'a.npy')
 
 
