@@ -58,7 +58,7 @@ def test_metafile_names_every_config(root):
                   for model in models) == sorted(path.stem for path in configs)
 
 
-ALLOWED = ('mmaction.registry', 'mmaction.structures',
+ALLOWED = ('mmaction.registry', 'mmaction.structures', 'mmaction.utils',
            'mmaction.evaluation.functional')
 
 
