@@ -48,8 +48,8 @@ def test_plan(root, tmp_path, name):
     # what is tested with other settings is not trained again
     tested = [run.name for run in order if not run.trained]
     assert tested == ([
-        'test_base', 'test_diffusion', 'steps', 'one_sample', 'samples',
-        'pad', 'min_length'
+        'test_base', 'test_diffusion', 'steps', 'one_sample', 'samples', 'pad',
+        'min_length'
     ] if name == ABLATION else [])
 
 
