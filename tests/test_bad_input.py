@@ -400,7 +400,7 @@ CASES = [
                  '{"stride": 0, "fps": 25}'), r'v1\.json.*stride'),
     (INFER, text('data/features/v1.json', 'x'), r'v1\.json'),
     (INFER.replace(' --', ' data/features/v1.npy --'), none, 'same name'),
-    (INFER + ' --batch-size 0', none, '--batch-size: must be >= 1'),
+    (INFER + ' --batch-size 2', none, 'unrecognized arguments: --batch-size'),
     (INFER + ' --seconds-per-snippet -1', none, 'seconds_per_snippet'),
     (INFER + ' --seconds-per-snippet nan', none, 'seconds_per_snippet'),
     (INFER + ' --max-segments -1', none, 'max-segments'),

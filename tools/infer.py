@@ -51,11 +51,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--pictures', metavar='DIR', help='draw a picture of each video')
     parser.add_argument(
-        '--batch-size',
-        type=cli.at_least(1),
-        default=1,
-        help='videos read at once; no result depends on it')
-    parser.add_argument(
         '--device', type=cli.device, help='cpu, cuda, cuda:1, ...')
     parser.add_argument(
         '--seconds-per-snippet',
@@ -105,7 +100,6 @@ def main() -> None:
         cli.refuse_same_names(inputs)
         results = inferencer(
             inputs,
-            batch_size=args.batch_size,
             skip_errors=True,
             seconds_per_snippet=args.seconds_per_snippet,
             out_dir=args.pictures)

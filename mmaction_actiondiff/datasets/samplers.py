@@ -210,10 +210,9 @@ class PairBatchSampler(Sampler):
 class LengthSampler(Sampler):
     """Every video once, the longest first, shared out over the ranks.
 
-    For testing: consecutive videos, which make a batch, are of similar
-    length, so that little of a batch is padding; all ranks work on similar
-    lengths at a time; and a machine that is too small for the longest video
-    says so at once. Ties keep the order of the data set.
+    For testing: all ranks work on similar lengths at a time, and a machine
+    that is too small for the longest video says so at once. Ties keep the
+    order of the data set.
 
     Where the ranks do not divide the videos, the shortest are repeated at the
     end, the place where MMEngine's evaluator cuts surplus results off.

@@ -148,9 +148,12 @@ def read(folder: Path, out: Path) -> Annotations:
     """
     recordings = read_recordings(folder)
     instances = read_instances(folder / 'labels.txt')
-    for key in sorted(set(recordings) ^ set(instances)):
-        raise ValueError(f'{folder}: experiment {key[0]} of person {key[1]} '
-                         'has a recording or labels, but not both')
+    alone = sorted(set(recordings) ^ set(instances))
+    if alone:
+        experiment, person = alone[0]
+        raise ValueError(f'{folder}: experiment {experiment} of person '
+                         f'{person} has a recording or labels, but not both '
+                         f'({len(alone)} such recordings)')
     out.mkdir(parents=True, exist_ok=True)
     videos = {}
     for (experiment, person), samples in recordings.items():

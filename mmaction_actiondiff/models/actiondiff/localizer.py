@@ -103,8 +103,8 @@ class ActionDiff(WeakLocalizer):
              data_samples: DataSamples) -> dict[str, Tensor]:
         """(N, D, T), (N, 1, T) bool, (N, C) -> dict of finite scalars."""
         base = self.base_branch(inputs, valid)
-        progress = self.warmup_ramp()
-        if progress is None:
+        ramp = self.warmup_ramp()
+        if ramp is None:
             losses = self.loss_module.base(base, label, valid, self.progress)
             return dict(losses, loss_diffusion=self.idle_diffusion())
 
@@ -115,8 +115,8 @@ class ActionDiff(WeakLocalizer):
             pseudo, self.condition.hide(condition, pseudo.agnostic, valid),
             valid)
         generated = self.diffusion_head.generate(condition, valid)
-        ramp = progress * self.trust
-        weakened = self.fusion.weaken(base, generated, valid, ramp)
+        part = ramp * self.trust
+        weakened = self.fusion.weaken(base, generated, valid, part)
         completed = self.fusion.complete(base, generated, valid)
         losses = self.loss_module(
             base,
@@ -128,7 +128,7 @@ class ActionDiff(WeakLocalizer):
             generated=generated,
             weakened=weakened,
             completed=completed,
-            ramp=ramp)
+            part=part)
         losses.setdefault('loss_diffusion', self.idle_diffusion())
         losses['branch_skill'] = branch_skill(generated.logits, pseudo, label,
                                               valid)

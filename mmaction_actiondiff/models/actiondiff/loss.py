@@ -21,7 +21,7 @@ from .mask_generator import PseudoMask
 
 @MODELS.register_module()
 class ActionDiffLoss(nn.Module):
-    """``L_base + w_d L_diffusion + ramp (w_f L_fused + w_c L_completed)``.
+    """``L_base + w_d L_diffusion + part (w_f L_fused + w_c L_completed)``.
 
     ``L_diffusion`` is the mean of :func:`diffusion_loss` over one random step
     and the pass from pure noise, where sampling starts. ``L_fused`` and
@@ -65,7 +65,7 @@ class ActionDiffLoss(nn.Module):
                 generated: DenoisedOutput,
                 weakened: BranchOutput,
                 completed: BranchOutput,
-                ramp: Tensor | float = 1.) -> dict[str, Tensor]:
+                part: Tensor | float = 1.) -> dict[str, Tensor]:
         """All terms.
 
         Args:
@@ -80,7 +80,8 @@ class ActionDiffLoss(nn.Module):
                 where sampling starts: both learn the mask, half each.
             weakened (BranchOutput): ``output``, weakened by ``generated``.
             completed (BranchOutput): ``output``, averaged with the same.
-            ramp (Tensor | float): How far both take part, in [0, 1].
+            part (Tensor | float): How far both take part, in [0, 1]: the
+                warm-up times the trust in the branch.
 
         Returns:
             dict[str, Tensor]: Finite scalars, every key starts with
@@ -92,14 +93,14 @@ class ActionDiffLoss(nn.Module):
                 diffusion_loss(answer.logits, pseudo, label, valid)
                 for answer in (denoised, generated)
             ]).mean()
-        for kind, weight, fused in (('fused', self.fused_weight *
-                                     (weakened is not output), weakened),
-                                    ('completed', self.completed_weight,
-                                     completed)):
+        fused = [('completed', self.completed_weight, completed)]
+        if weakened is not output:
+            fused.insert(0, ('fused', self.fused_weight, weakened))
+        for kind, weight, answer in fused:
             if weight:
-                terms = self.base.classify(fused, label, valid)
+                terms = self.base.classify(answer, label, valid)
                 losses.update({
-                    f'{name}_{kind}': weight * ramp * term
+                    f'{name}_{kind}': weight * part * term
                     for name, term in terms.items()
                 })
         return losses

@@ -168,9 +168,9 @@ def test_each_weight_scales_its_own_terms(name):
     torch.testing.assert_close({k: one[k] for k in base}, base)
 
 
-def test_ramp_scales_what_comes_after_the_fusion():
+def test_the_part_scales_what_comes_after_the_fusion():
     given, loss = batch(), ActionDiffLoss()
-    full, half = loss(**given), loss(**given, ramp=.5)
+    full, half = loss(**given), loss(**given, part=.5)
     for key, value in full.items():
         factor = .5 if key.endswith(('_fused', '_completed')) else 1
         torch.testing.assert_close(half[key], value * factor)
