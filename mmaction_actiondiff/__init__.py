@@ -11,7 +11,7 @@ __version__ = '0.2.0'
 try:
     from . import _compat  # before anything of MMAction2
     from . import (datasets, evaluation, hooks, models, optim, proposals,
-                   visualization_hook)
+                   selection, visualization_hook)
 except (ModuleNotFoundError, AssertionError) as error:
     # MMAction2 asserts the version of MMCV.
     name = getattr(error, 'name', None) or 'mmcv'

@@ -13,6 +13,7 @@ from mmengine.dist import is_main_process
 
 from mmaction_actiondiff import cli
 from mmaction_actiondiff.report import write_report
+from mmaction_actiondiff.selection import hold_out
 
 
 def parse_args() -> argparse.Namespace:
@@ -26,10 +27,17 @@ def parse_args() -> argparse.Namespace:
         'folder when none is named')
     parser.add_argument(
         '--amp', action='store_true', help='train in mixed precision')
-    parser.add_argument(
+    validation = parser.add_mutually_exclusive_group()
+    validation.add_argument(
         '--no-validate',
         action='store_true',
         help='do not evaluate the model while it is trained')
+    validation.add_argument(
+        '--hold-out',
+        type=int,
+        metavar='N',
+        help='validate on one training video of N, by its labels alone, and '
+        'keep the checkpoint that is best by label/selection')
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
@@ -51,6 +59,8 @@ def configure(args: argparse.Namespace) -> Config:
     if args.resume is not None:
         cli.refuse_options(args, 'load_from', 'resume')
     cfg = cli.load_config(args)
+    if args.hold_out is not None:
+        hold_out(cfg, args.hold_out)
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.amp:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import os.path as osp
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -69,6 +70,9 @@ class WTALDataset(BaseDataset):
             keeps them as ground truth that cannot be found, which is how
             THUMOS14 and ActivityNet, which have some, are evaluated.
         exclude (Sequence[str]): Videos to leave out.
+        hold_out (int, optional): N >= 2 leaves out one video of N, those
+            whose name has a CRC-32 that N divides; in ``test_mode`` these
+            are taken, and no other.
         rate_tolerance (float, optional): Permitted share by which feature
             lengths differ from what the durations say, see
             :func:`clock_problem`. None does not look.
@@ -94,6 +98,7 @@ class WTALDataset(BaseDataset):
                  test_mode: bool = False,
                  odd_segments: str = 'error',
                  exclude: Sequence[str] = (),
+                 hold_out: int | None = None,
                  rate_tolerance: float | None = 0.03,
                  **kwargs: Any) -> None:
         if odd_segments not in ('error', 'keep'):
@@ -108,6 +113,7 @@ class WTALDataset(BaseDataset):
         self._class_names = classes
         self.odd_segments = odd_segments
         self.exclude = set(exclude)
+        self.hold_out = hold_out
         self.rate_tolerance = rate_tolerance
         super().__init__(
             ann_file=ann_file,
@@ -161,6 +167,8 @@ class WTALDataset(BaseDataset):
                 f'{self.ann_file}: no videos in subset {self.subset}; the '
                 f'file has {len(annotations.videos)} videos in the subsets '
                 f'{found}')
+        if self.hold_out:
+            videos = self._divide(videos, self.hold_out)
         self.classes = tuple(self._class_names or annotations.classes)
         if len(set(self.classes)) < len(self.classes):
             twice = {c for c in self.classes if self.classes.count(c) > 1}
@@ -180,6 +188,19 @@ class WTALDataset(BaseDataset):
                     'or exclude them')
         self._describe(annotations, records)
         return records
+
+    def _divide(self, videos: Sequence[Video], part: int) -> list[Video]:
+        parts: tuple[list[Video], list[Video]] = [], []
+        for video in videos:
+            held = zlib.crc32(video.name.encode()) % part == 0
+            parts[held].append(video)
+        if not all(parts):
+            raise ValueError(
+                f'{self.ann_file}: hold_out={part} leaves '
+                f'{len(parts[0])} of {len(videos)} videos to train and '
+                f'{len(parts[1])} to validate; take a smaller number, '
+                'from 2 on')
+        return parts[self.test_mode]
 
     def _record(self, video: Video, path: str, index: dict[str, int],
                 default: SnippetGrid | None) -> dict:
