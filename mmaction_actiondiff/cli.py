@@ -191,7 +191,8 @@ def load_config(args: Namespace) -> Config:
                                      cfg.train_dataloader.get('batch_size'))
     settings.apply_options(cfg, args.cfg_options)
     settings.check(cfg)
-    for words in settings.drop_late_schedulers(cfg):
+    for words in (*settings.drop_late_schedulers(cfg),
+                  *settings.drop_sampler_batch_size(cfg)):
         warn(words)
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir

@@ -198,6 +198,35 @@ def drop_late_schedulers(cfg: Config) -> list[str]:
     ]
 
 
+def drop_sampler_batch_size(cfg: Config) -> list[str]:
+    """Leave out the batch size that 0.1.0's sampler had beside the loader's.
+
+    Returns:
+        list[str]: What was left out, in words.
+
+    Raises:
+        ValueError: If the two differ, or the sampler is to make pairs.
+    """
+    loader = cfg.get('train_dataloader') or {}
+    sampler = loader.get('sampler') or {}
+    if sampler.get('type') != 'WTALSampler':
+        return []
+    if 'num_pairs' in sampler:
+        raise ValueError(
+            'train_dataloader.sampler.num_pairs is read no more: set '
+            "train_dataloader.batch_sampler=dict(type='PairBatchSampler', "
+            f'num_pairs={sampler.num_pairs})')
+    if 'batch_size' not in sampler:
+        return []
+    own = sampler.pop('batch_size')
+    if own != loader.get('batch_size'):
+        raise ValueError(
+            f'train_dataloader.sampler.batch_size is {own}, train_dataloader.'
+            f"batch_size {loader.get('batch_size')}: leave the former out")
+    return ['train_dataloader.sampler.batch_size is read no more, '
+            'train_dataloader.batch_size is: it is left out']
+
+
 def check(cfg: Config) -> None:
     """Refuse settings that MMEngine would ignore or contradict.
 
