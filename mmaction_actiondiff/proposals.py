@@ -402,7 +402,8 @@ class ProposalGenerator:
                 'that gives such a curve (Scores.contrast), and no fusion')
 
         classes = np.asarray(classes)
-        if classes.ndim != 1 or classes.size and classes.dtype.kind not in 'iu':
+        if classes.ndim != 1 or (classes.size
+                                 and classes.dtype.kind not in 'iu'):
             raise ValueError(
                 'expected indices (M,) of the classes to localise, before '
                 f'seconds_per_snippet (0.1.0 had none), got {classes!r}')
