@@ -456,7 +456,6 @@ class CheckFitHook(Hook):
                 f'{runner._load_from} was trained with other stream_channels '
                 f'than the model has: {difference}')
 
-
     @staticmethod
     def _compare_order(runner, meta: dict) -> None:
         stored = {**(meta.get('training') or {}), 'seed': meta.get('seed')}

@@ -223,8 +223,10 @@ def drop_sampler_batch_size(cfg: Config) -> list[str]:
         raise ValueError(
             f'train_dataloader.sampler.batch_size is {own}, train_dataloader.'
             f"batch_size {loader.get('batch_size')}: leave the former out")
-    return ['train_dataloader.sampler.batch_size is read no more, '
-            'train_dataloader.batch_size is: it is left out']
+    return [
+        'train_dataloader.sampler.batch_size is read no more, '
+        'train_dataloader.batch_size is: it is left out'
+    ]
 
 
 def check(cfg: Config) -> None:

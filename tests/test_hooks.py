@@ -460,11 +460,7 @@ class Labelled:
         return dict(video_name=f'v{index}', labels=list(self.labels[index]))
 
 
-def data(classes=('a', 'b'),
-         seconds=0.64,
-         channels=4,
-         streams=None,
-         **kwargs):
+def data(classes=('a', 'b'), seconds=0.64, channels=4, streams=None, **kwargs):
     return Labelled(
         classes=tuple(classes),
         seconds_per_snippet=seconds,
