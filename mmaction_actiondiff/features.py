@@ -23,6 +23,7 @@ from mmaction.registry import MODELS, TRANSFORMS
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.device import get_device
+from mmengine.hub import get_config
 from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 from torch import Tensor
@@ -375,15 +376,15 @@ def _pooled(maps: Any) -> Iterator[Tensor]:
 
 
 def _read_config(config: str) -> Config:
-    if '::' in config:
-        from mmengine.hub import get_config
-        cfg = get_config(config)
-    elif not os.path.isfile(config):
+    if '::' not in config and not os.path.isfile(config):
         raise FileNotFoundError(
             f'{config}: no such config; give a path, or '
             'mmaction::recognition/... for one that MMAction2 brings')
-    else:
-        cfg = Config.fromfile(config)
+    try:
+        cfg = get_config(config) if '::' in config else Config.fromfile(config)
+    except Exception as error:  # a config is a program
+        raise ValueError(f'the config {config} cannot be read: '
+                         f'{type(error).__name__}: {error}') from error
     if 'backbone' not in cfg.get('model', {}):
         raise ValueError(f'{config}: this is not the config of a recognizer')
     return cfg
