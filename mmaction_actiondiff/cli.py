@@ -172,13 +172,18 @@ def load_config(args: Namespace) -> Config:
             variable.
     """
     if not os.path.isfile(args.config):
-        raise FileNotFoundError(f'the config {args.config} does not exist')
+        folder, name = os.path.split(args.config)
+        others = [path.name for path in Path(folder or '.').glob('*.py')]
+        close = difflib.get_close_matches(name, others, n=1)
+        raise FileNotFoundError(f'the config {args.config} does not exist' + (
+            f'; the closest is {os.path.join(folder, close[0])}'
+            if close else ''))
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     try:
         cfg = Config.fromfile(args.config)
-    except OSError:
-        raise
     except Exception as error:  # a config is a program
+        if isinstance(error, OSError) and error.strerror:
+            raise
         raise ValueError(f'the config {args.config} cannot be read: '
                          f'{type(error).__name__}: {error}') from error
     refuse_options(args, 'launcher')
@@ -225,6 +230,10 @@ def build_runner(cfg: Config) -> Runner:
     """
     checkpoint = cfg.get('load_from')
     if checkpoint and '://' not in checkpoint:
+        if os.path.isdir(checkpoint):
+            raise ValueError(
+                f'{checkpoint} is a folder, not a checkpoint; its latest is '
+                f'{latest_checkpoint(checkpoint)}')
         if not os.path.isfile(checkpoint):
             raise FileNotFoundError(
                 f'the checkpoint {checkpoint} does not exist')
@@ -346,8 +355,8 @@ def work_folder(cfg: Config) -> Iterator[None]:
     A new training sets aside what an earlier one has left there.
 
     Raises:
-        ValueError: If the folder cannot be written, or another training is
-            running in it.
+        ValueError: If the folder cannot be written, another training is
+            running in it, or the new one is to start from a checkpoint in it.
     """
     if rank() > 0:
         yield
@@ -362,6 +371,13 @@ def work_folder(cfg: Config) -> Iterator[None]:
                          'name another --work-dir') from error
     try:
         if not cfg.get('resume'):
+            source = cfg.get('load_from')
+            if source and Path(source).resolve().parent == Path(
+                    cfg.work_dir).resolve():
+                raise ValueError(
+                    f'{source}, from which this training starts, lies in its '
+                    'work folder, which would be set aside: name another '
+                    '--work-dir')
             earlier = set_aside(cfg.work_dir,
                                 os.path.basename(cfg.filename or ''))
             if earlier:
