@@ -98,20 +98,23 @@ class Frames:
                             str(error).strip().splitlines()[-1])
             raise ValueError(
                 f'{self.path}: cannot be decoded as a video ({reason}); '
-                'convert it to mp4 with ffmpeg') from None
+                'convert it to mp4 with ffmpeg -i VIDEO -shortest NEW.mp4'
+            ) from None
 
     def _seconds(self, rate: float) -> np.ndarray:
         """When each frame is shown, from the first on."""
         number = len(self.reader)
-        promised = cv2.VideoCapture(os.fspath(self.path)).get(
-            cv2.CAP_PROP_FRAME_COUNT)
-        if promised > 1.05 * number and promised > number + rate:
-            raise ValueError(f'its end is missing: it has {number} frames, '
-                             f'{number / rate:.1f} s, and says that it has '
-                             f'{promised / rate:.1f} s')
         even = np.arange(number) / rate
         shown = self.reader.get_frame_timestamp(range(number))[:, 0]
         shown = shown - shown[0]
+        header = cv2.VideoCapture(os.fspath(self.path))
+        said = header.get(cv2.CAP_PROP_FRAME_COUNT) / (
+            header.get(cv2.CAP_PROP_FPS) or np.inf)
+        found = max(shown[-1], number / rate)
+        if said > 1.05 * found + 1:
+            raise ValueError(
+                f'its end is missing: it has pictures for {found:.1f} s, and '
+                f'says that it lasts {said:.1f} s')
         # Containers round times, and some have none.
         varies = np.abs(shown - even).max() > .1 and np.diff(shown).min() > 0
         return shown if varies else even
