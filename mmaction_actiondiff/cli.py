@@ -372,8 +372,8 @@ def work_folder(cfg: Config) -> Iterator[None]:
     try:
         if not cfg.get('resume'):
             source = cfg.get('load_from')
-            if source and Path(source).resolve().parent == Path(
-                    cfg.work_dir).resolve():
+            place = Path(source).resolve() if source else Path()
+            if Path(cfg.work_dir).resolve() in (place, place.parent):
                 raise ValueError(
                     f'{source}, from which this training starts, lies in its '
                     'work folder, which would be set aside: name another '

@@ -273,6 +273,7 @@ CASES = [
     (f"tools/train.py {ROOT / 'configs/_base_/default_runtime.py'}", none,
      'no config of a run'),
     (TRAIN + ' --cfg-options load_from=run/iter_2.pth', none, 'set aside'),
+    (TRAIN + ' --cfg-options load_from=run', none, 'set aside'),
     # -- annotations
     (PREPARE,
      together(
