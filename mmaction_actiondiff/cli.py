@@ -348,6 +348,24 @@ def set_aside(work_dir: str | os.PathLike, config: str) -> str | None:
     return str(target)
 
 
+def refuse_set_aside(work_dir: str | os.PathLike) -> None:
+    """Refuse to resume where the last training was set aside.
+
+    Raises:
+        ValueError: It names the last checkpoint that was.
+    """
+    aside = [
+        last for path in Path(work_dir).glob('earlier_*')
+        if (last := latest_checkpoint(path))
+    ]
+    if aside:
+        newest = max(aside, key=os.path.getmtime)
+        raise ValueError(
+            f'{work_dir} holds no whole checkpoint to go on from; a training '
+            'in it was set aside when a new one began: --resume '
+            f'{newest} goes on with that; without --resume one begins anew')
+
+
 @contextlib.contextmanager
 def work_folder(cfg: Config) -> Iterator[None]:
     """Keep the work folder of a training from any other.

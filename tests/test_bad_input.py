@@ -21,6 +21,8 @@ import numpy as np
 import pytest
 import torch
 
+from mmaction_actiondiff.cli import set_aside
+
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = f"""
 _base_ = {str(ROOT / 'configs' / 'actiondiff_custom.py')!r}
@@ -339,6 +341,8 @@ CASES = [
      r'v1\.npy'),
     # -- checkpoints
     (TRAIN + ' --resume no.pth', none, r'no\.pth does not exist'),
+    (TRAIN + ' --resume', lambda: set_aside('run', '') and None,
+     '--resume run/earlier_1/iter_2.pth goes on'),
     (TRAIN + ' --resume run', none, 'run is a folder.* run/iter_2.pth'),
     (TRAIN + ' --resume --seed 5 --cfg-options train_cfg.max_iters=3', none,
      'seed=5, there 0'),
