@@ -51,7 +51,7 @@ _RAISING = (_PACKAGE, os.path.join(torch.__path__[0], 'optim'),
 _LAUNCHED = dict(
     pytorch='RANK', slurm='SLURM_PROCID', mpi='OMPI_COMM_WORLD_RANK')
 _EXPECTED = (OSError, TypeError, ValueError, KeyError, AttributeError,
-             ModuleNotFoundError)
+             AssertionError, ModuleNotFoundError)
 
 _CHECKPOINT = re.compile(r'(?:iter|epoch)_(\d+)\.pth')
 # The workers of a killed training hold its lock a little longer.
@@ -450,7 +450,8 @@ def _explanation(error: BaseException) -> str | None:
                   UsageError) or (frame.name != 'call_hook' and _explains(
                       text, frame.filename, frame.line)):
         return text
-    if isinstance(error, (TypeError, ValueError, AttributeError)):
+    if text and isinstance(
+            error, (TypeError, ValueError, AttributeError, AssertionError)):
         calls = [call for call, _ in traceback.walk_tb(error.__traceback__)]
         for call in reversed(calls):
             if call.f_code.co_name == 'build_from_cfg':
