@@ -15,6 +15,7 @@ import difflib
 import json
 import math
 import os
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -250,7 +251,9 @@ class Annotations:
         path (Path): Where they were read.
         layout (str): What was recognised.
         videos (dict[str, Video]): By name.
-        classes (tuple[str]): Names in the order of the source, else sorted.
+        classes (tuple[str]): Names in the order of the source, else sorted;
+            two that differ in case, spaces, hyphens or underscores alone are
+            then refused.
         order (list[str], optional): Names by position in a feature bundle,
             which carries none itself.
         stray (dict[str, str]): Names that a split or ambiguous file mentions
@@ -280,6 +283,15 @@ class Annotations:
                     for label in
                     [*video.segment_labels, *(video.labels or ())]
                 }))
+            spelled: dict[str, str] = {}
+            for name in self.classes:
+                first = spelled.setdefault(
+                    re.sub(r'[\s_-]', '', name).lower(), name)
+                if first != name:
+                    raise ValueError(
+                        f'{self.path}: the labels {first!r} and {name!r} '
+                        'differ in spelling alone: correct one of them, or, '
+                        'if they are two classes, name all in "classes"')
 
     def add_ambiguous(self, path: Path) -> None:
         """Adds the spans of ``path`` (lines ``NAME start end``)."""

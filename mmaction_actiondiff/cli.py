@@ -51,7 +51,7 @@ _RAISING = (_PACKAGE, os.path.join(torch.__path__[0], 'optim'),
 _LAUNCHED = dict(
     pytorch='RANK', slurm='SLURM_PROCID', mpi='OMPI_COMM_WORLD_RANK')
 _EXPECTED = (OSError, TypeError, ValueError, KeyError, AttributeError,
-             ModuleNotFoundError)
+             AssertionError, ModuleNotFoundError)
 
 _CHECKPOINT = re.compile(r'(?:iter|epoch)_(\d+)\.pth')
 # The workers of a killed training hold its lock a little longer.
@@ -172,13 +172,18 @@ def load_config(args: Namespace) -> Config:
             variable.
     """
     if not os.path.isfile(args.config):
-        raise FileNotFoundError(f'the config {args.config} does not exist')
+        folder, name = os.path.split(args.config)
+        others = [path.name for path in Path(folder or '.').glob('*.py')]
+        close = difflib.get_close_matches(name, others, n=1)
+        raise FileNotFoundError(f'the config {args.config} does not exist' + (
+            f'; the closest is {os.path.join(folder, close[0])}'
+            if close else ''))
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     try:
         cfg = Config.fromfile(args.config)
-    except OSError:
-        raise
     except Exception as error:  # a config is a program
+        if isinstance(error, OSError) and error.strerror:
+            raise
         raise ValueError(f'the config {args.config} cannot be read: '
                          f'{type(error).__name__}: {error}') from error
     refuse_options(args, 'launcher')
@@ -191,7 +196,8 @@ def load_config(args: Namespace) -> Config:
                                      cfg.train_dataloader.get('batch_size'))
     settings.apply_options(cfg, args.cfg_options)
     settings.check(cfg)
-    for words in settings.drop_late_schedulers(cfg):
+    for words in (*settings.drop_late_schedulers(cfg),
+                  *settings.drop_sampler_batch_size(cfg)):
         warn(words)
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
@@ -224,6 +230,10 @@ def build_runner(cfg: Config) -> Runner:
     """
     checkpoint = cfg.get('load_from')
     if checkpoint and '://' not in checkpoint:
+        if os.path.isdir(checkpoint):
+            raise ValueError(
+                f'{checkpoint} is a folder, not a checkpoint; its latest is '
+                f'{latest_checkpoint(checkpoint)}')
         if not os.path.isfile(checkpoint):
             raise FileNotFoundError(
                 f'the checkpoint {checkpoint} does not exist')
@@ -338,6 +348,24 @@ def set_aside(work_dir: str | os.PathLike, config: str) -> str | None:
     return str(target)
 
 
+def refuse_set_aside(work_dir: str | os.PathLike) -> None:
+    """Refuse to resume where the last training was set aside.
+
+    Raises:
+        ValueError: It names the last checkpoint that was.
+    """
+    aside = [
+        last for path in Path(work_dir).glob('earlier_*')
+        if (last := latest_checkpoint(path))
+    ]
+    if aside:
+        newest = max(aside, key=os.path.getmtime)
+        raise ValueError(
+            f'{work_dir} holds no whole checkpoint to go on from; a training '
+            'in it was set aside when a new one began: --resume '
+            f'{newest} goes on with that; without --resume one begins anew')
+
+
 @contextlib.contextmanager
 def work_folder(cfg: Config) -> Iterator[None]:
     """Keep the work folder of a training from any other.
@@ -345,8 +373,8 @@ def work_folder(cfg: Config) -> Iterator[None]:
     A new training sets aside what an earlier one has left there.
 
     Raises:
-        ValueError: If the folder cannot be written, or another training is
-            running in it.
+        ValueError: If the folder cannot be written, another training is
+            running in it, or the new one is to start from a checkpoint in it.
     """
     if rank() > 0:
         yield
@@ -361,6 +389,13 @@ def work_folder(cfg: Config) -> Iterator[None]:
                          'name another --work-dir') from error
     try:
         if not cfg.get('resume'):
+            source = cfg.get('load_from')
+            place = Path(source).resolve() if source else Path()
+            if Path(cfg.work_dir).resolve() in (place, place.parent):
+                raise ValueError(
+                    f'{source}, from which this training starts, lies in its '
+                    'work folder, which would be set aside: name another '
+                    '--work-dir')
             earlier = set_aside(cfg.work_dir,
                                 os.path.basename(cfg.filename or ''))
             if earlier:
@@ -415,7 +450,8 @@ def _explanation(error: BaseException) -> str | None:
                   UsageError) or (frame.name != 'call_hook' and _explains(
                       text, frame.filename, frame.line)):
         return text
-    if isinstance(error, (TypeError, ValueError, AttributeError)):
+    if text and isinstance(
+            error, (TypeError, ValueError, AttributeError, AssertionError)):
         calls = [call for call, _ in traceback.walk_tb(error.__traceback__)]
         for call in reversed(calls):
             if call.f_code.co_name == 'build_from_cfg':

@@ -6,10 +6,12 @@ over space and time, turns each into one row of a (T, D) array.
 """
 from __future__ import annotations
 
+import contextlib
 import copy
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from mmaction.registry import MODELS, TRANSFORMS
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.device import get_device
+from mmengine.hub import get_config
 from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 from torch import Tensor
@@ -34,23 +37,26 @@ VIDEO_SUFFIXES = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg',
 _SAMPLERS = ('SampleFrames', 'UniformSample')
 # Pixels of motion that become 0 and 255, as in the published flow.
 _FLOW_BOUND = 20.
+# The share of damaged frames for which decord takes others.
+_UNREADABLE = 0.05
 # TV-L1 takes a second per megapixel; backbones see 256 pixels at most.
 _FLOW_SIDE = 256
 
 
 class Frames:
-    """The frames of a video, RGB or optical flow, at a rate of our choice.
+    """The frames of a video, RGB or optical flow, at a constant rate.
 
     Args:
         path (str | PathLike): The video.
         fps (float, optional): Frames per second to which the video is
-            resampled (nearest frame). Defaults to its own.
+            resampled (nearest frame). Defaults to its own, the average one
+            where it varies.
         modality (str): ``'RGB'``, or ``'Flow'``: TV-L1 between a frame and
             the next, clipped to 20 pixels, as two channels in 0 ... 255.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it cannot be decoded.
+        ValueError: If it cannot be decoded, or its end is missing.
     """
 
     def __init__(self,
@@ -60,25 +66,58 @@ class Frames:
         import decord  # comes with MMAction2 where there is a wheel of it
         if not os.path.isfile(path):
             raise FileNotFoundError(f'{path}: no such video')
-        try:
-            self.reader = decord.VideoReader(os.fspath(path))
-            self.native_fps = float(self.reader.get_avg_fps())
-            if not len(self.reader) or not self.native_fps > 0:
-                raise ValueError('it has no frames')
-        except (decord.DECORDError, RuntimeError, ValueError) as error:
-            reason = str(error).strip().splitlines()[-1]
-            raise ValueError(
-                f'{path}: cannot be decoded as a video ({reason}); convert it '
-                'to mp4 with ffmpeg') from None
         self.path = path
-        self.fps = fps or self.native_fps
-        self.duration = len(self.reader) / self.native_fps
+        with self._explained():
+            self.reader = decord.VideoReader(
+                os.fspath(path), fault_tol=_UNREADABLE)
+            rate = float(self.reader.get_avg_fps())
+            if not len(self.reader) or not rate > 0:
+                raise ValueError('it has no frames')
+            seconds = self._seconds(rate)
+        self.fps = fps or rate
+        self.duration = len(self.reader) / rate
+        # From the middle between two frames on, the later is the nearest.
+        self._middles = (seconds[1:] + seconds[:-1]) / 2
         self.modality = modality
         self.number = max(1, int(self.duration * self.fps + 1e-6))
         self._kept: dict[int, np.ndarray] = {}
 
     def __len__(self) -> int:
         return self.number
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Says which video a decoder has failed at."""
+        import decord
+        try:
+            yield
+        except (decord.DECORDError, decord.DECORDLimitReachedError,
+                RuntimeError, ValueError) as error:
+            # without the place in the decoder's source
+            reason = re.sub(r'\[[\d:]+\] \S+ ', '',
+                            str(error).strip().splitlines()[-1])
+            raise ValueError(
+                f'{self.path}: cannot be decoded as a video ({reason}); '
+                'convert it to mp4 with ffmpeg -i VIDEO -shortest NEW.mp4'
+            ) from None
+
+    def _seconds(self, rate: float) -> np.ndarray:
+        """When each frame is shown, from the first on."""
+        number = len(self.reader)
+        even = np.arange(number) / rate
+        shown = self.reader.get_frame_timestamp(range(number))[:, 0]
+        shown = shown - shown[0]
+        header = cv2.VideoCapture(os.fspath(self.path))
+        said = header.get(cv2.CAP_PROP_FRAME_COUNT) / (
+            header.get(cv2.CAP_PROP_FPS) or np.inf)
+        found = max(shown[-1], number / rate)
+        if said > 1.05 * found + 1:
+            raise ValueError(
+                f'its end is missing: it has pictures for {found:.1f} s, and '
+                f'says that it lasts {said:.1f} s')
+        # Containers round times, and some have none.
+        varies = np.abs(shown - even).max() > .1 and np.diff(shown).min() > 0
+        return shown if varies else even
 
     def get(self, indices: Sequence[int]) -> list[np.ndarray]:
         """Decode frames, each (H, W, 3), or (H, W, 2) of flow, uint8.
@@ -100,10 +139,10 @@ class Frames:
         return [self._kept[i] for i in wanted]
 
     def _decode(self, indices: Sequence[int]) -> np.ndarray:
-        scale = self.native_fps / self.fps
-        last = len(self.reader) - 1
-        return self.reader.get_batch(
-            [min(int(i * scale + 0.5), last) for i in indices]).asnumpy()
+        nearest = np.searchsorted(
+            self._middles, np.asarray(indices) / self.fps, side='right')
+        with self._explained():
+            return self.reader.get_batch(nearest.tolist()).asnumpy()
 
 
 def _flow(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -166,8 +205,9 @@ class FeatureExtractor:
                 frame_interval=frame_interval,
                 fps=fps,
                 batch_size=batch_size).items():
-            if value is not None and not value > 0:
-                raise ValueError(f'{name} must be > 0, got {value}')
+            if value is not None and not 0 < value < 10_000:
+                raise ValueError(
+                    f'{name} must be > 0 and < 10000, got {value}')
         cfg = _read_config(config)
         if '://' not in checkpoint and not os.path.isfile(checkpoint):
             raise FileNotFoundError(f'{checkpoint}: no such checkpoint')
@@ -245,24 +285,29 @@ class FeatureExtractor:
               folder: str | os.PathLike) -> bool:
         """Write ``folder/NAME.npy`` and its sidecar ``folder/NAME.json``.
 
-        Both are written whole or not at all, the sidecar last.
+        Both are written whole or not at all, the sidecar first.
 
         Returns:
             bool: False if they were there already, made in the same way.
 
         Raises:
-            ValueError: If they were there, made in another way, or cannot be
-                written.
+            ValueError: If one of them was there, made in another way, or they
+                cannot be written.
         """
         target = Path(folder, Path(path).stem + '.npy')
         sidecar = sidecar_path(target)
-        if target.is_file() and sidecar.is_file():
+        if sidecar.is_file():
             self._compare(sidecar, Path(path).name)
-            return False
+            if target.is_file():
+                return False
+        elif target.is_file():
+            raise ValueError(
+                f'{target} is there, and no {sidecar.name} that says how it '
+                'was made: delete it or name another folder')
         feature, info = self(path)
+        write_text(sidecar, json.dumps(info, indent=1))
         with whole_file(target) as file:
             np.save(file, feature)
-        write_text(sidecar, json.dumps(info, indent=1))
         return True
 
     def _compare(self, sidecar: Path, video: str) -> None:
@@ -334,15 +379,15 @@ def _pooled(maps: Any) -> Iterator[Tensor]:
 
 
 def _read_config(config: str) -> Config:
-    if '::' in config:
-        from mmengine.hub import get_config
-        cfg = get_config(config)
-    elif not os.path.isfile(config):
+    if '::' not in config and not os.path.isfile(config):
         raise FileNotFoundError(
             f'{config}: no such config; give a path, or '
             'mmaction::recognition/... for one that MMAction2 brings')
-    else:
-        cfg = Config.fromfile(config)
+    try:
+        cfg = get_config(config) if '::' in config else Config.fromfile(config)
+    except Exception as error:  # a config is a program
+        raise ValueError(f'the config {config} cannot be read: '
+                         f'{type(error).__name__}: {error}') from error
     if 'backbone' not in cfg.get('model', {}):
         raise ValueError(f'{config}: this is not the config of a recognizer')
     return cfg

@@ -3,6 +3,7 @@
 resumes exactly and stops when it diverges."""
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import random
@@ -275,6 +276,22 @@ def _known(metainfo: Mapping[str, Any] | None) -> dict[str, Any]:
     }
 
 
+def _order_of_videos(runner) -> dict[str, Any]:
+    """What, beside the seed, decides which videos an iteration holds."""
+    loader = runner._train_loop.dataloader
+    dataset = loader.dataset
+    facts = dict(
+        batch_size=getattr(loader.batch_sampler, 'batch_size', None),
+        processes=get_world_size(),
+        videos=len(dataset))
+    if hasattr(dataset, 'get_data_info'):
+        records = map(dataset.get_data_info, range(len(dataset)))
+        names = [(x.get('video_name'), x.get('labels')) for x in records]
+        facts['names_and_labels'] = hashlib.sha256(
+            repr(names).encode()).hexdigest()[:16]
+    return facts
+
+
 def _difference(first: Any, second: Any) -> str | None:
     """Where two facts differ, in words."""
     if first == second or isinstance(first, float) and math.isclose(
@@ -296,8 +313,11 @@ class CheckFitHook(Hook):
     Model and data must agree in number of classes, channels and pairs in a
     batch; training and validation data in their classes; a checkpoint that is
     tested or resumed in its weights, their shapes, the classes and their
-    order, the snippet length and the channels. A checkpoint that a new
-    training starts from may lack weights, which is logged, but not all.
+    order, the snippet length and the channels. A training that is resumed
+    must keep what decides the videos of an iteration: the seed, the batch
+    size, the number of processes, the training videos and their labels. A
+    checkpoint that a new training starts from may lack weights, which is
+    logged, but not all.
 
     Raises:
         ValueError: It names both sides.
@@ -362,7 +382,8 @@ class CheckFitHook(Hook):
         streams = (runner.cfg.get('model') or {}).get('stream_channels')
         checkpoint['meta'].update(
             model=type(network(runner)).__name__,
-            stream_channels=streams and list(streams))
+            stream_channels=streams and list(streams),
+            training=_order_of_videos(runner))
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         """Compares the checkpoint with model and data."""
@@ -372,6 +393,8 @@ class CheckFitHook(Hook):
         self._compare_weights(runner, checkpoint, starts)
         if not starts:
             self._compare_facts(runner, checkpoint.get('meta') or {})
+        if runner._resume:
+            self._compare_order(runner, checkpoint.get('meta') or {})
 
     @staticmethod
     def _compare_weights(runner, checkpoint: dict, starts: bool) -> None:
@@ -432,6 +455,30 @@ class CheckFitHook(Hook):
             raise ValueError(
                 f'{runner._load_from} was trained with other stream_channels '
                 f'than the model has: {difference}')
+
+    @staticmethod
+    def _compare_order(runner, meta: dict) -> None:
+        stored = {**(meta.get('training') or {}), 'seed': meta.get('seed')}
+        own = dict(
+            seed=runner._randomness_cfg.get('seed'),
+            **_order_of_videos(runner))
+        sampler = getattr(runner._train_loop.dataloader.batch_sampler,
+                          'sampler', None)
+        if own['seed'] is None and hasattr(sampler, 'seed'):
+            # MMEngine takes the checkpoint's, after it has built the sampler
+            own['seed'] = sampler.seed = stored['seed']
+        other = [
+            f'{key}={value}, there {stored[key]}'
+            for key, value in own.items()
+            if stored.get(key) not in (None, value)
+        ]
+        if other:
+            raise ValueError(
+                'what decides the videos of an iteration is not what '
+                f'{runner._load_from} was trained with: {", ".join(other)}. '
+                'Resume with the same, or start a new training from these '
+                'weights: without --resume, in another --work-dir, with '
+                f'--cfg-options load_from={runner._load_from}')
 
 
 def _mean(loss: Any) -> float:

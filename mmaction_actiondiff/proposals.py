@@ -401,7 +401,13 @@ class ProposalGenerator:
                 'proposal_generator.branch_contrast=True needs a base branch '
                 'that gives such a curve (Scores.contrast), and no fusion')
 
-        classes = np.asarray(classes, dtype=np.int64)
+        classes = np.asarray(classes)
+        if classes.ndim != 1 or (classes.size
+                                 and classes.dtype.kind not in 'iu'):
+            raise ValueError(
+                'expected indices (M,) of the classes to localise, before '
+                f'seconds_per_snippet (0.1.0 had none), got {classes!r}')
+        classes = classes.astype(np.int64)
         curve = class_score[classes]
         if self.curve == 'product':
             curve = curve * attention

@@ -38,7 +38,8 @@ _LEAST = dict(
     interval=1,
     batch_size=1,
     num_workers=0,
-    accumulative_counts=1)
+    accumulative_counts=1,
+    max_keep_ckpts=-1)
 _COUNTED = ('train_cfg', 'train_dataloader', 'val_dataloader',
             'test_dataloader', 'optim_wrapper', 'default_hooks')
 
@@ -198,6 +199,37 @@ def drop_late_schedulers(cfg: Config) -> list[str]:
     ]
 
 
+def drop_sampler_batch_size(cfg: Config) -> list[str]:
+    """Leave out the batch size that 0.1.0's sampler had beside the loader's.
+
+    Returns:
+        list[str]: What was left out, in words.
+
+    Raises:
+        ValueError: If the two differ, or the sampler is to make pairs.
+    """
+    loader = cfg.get('train_dataloader') or {}
+    sampler = loader.get('sampler') or {}
+    if sampler.get('type') != 'WTALSampler':
+        return []
+    if 'num_pairs' in sampler:
+        raise ValueError(
+            'train_dataloader.sampler.num_pairs is read no more: set '
+            "train_dataloader.batch_sampler=dict(type='PairBatchSampler', "
+            f'num_pairs={sampler.num_pairs})')
+    if 'batch_size' not in sampler:
+        return []
+    own = sampler.pop('batch_size')
+    if own != loader.get('batch_size'):
+        raise ValueError(
+            f'train_dataloader.sampler.batch_size is {own}, train_dataloader.'
+            f"batch_size {loader.get('batch_size')}: leave the former out")
+    return [
+        'train_dataloader.sampler.batch_size is read no more, '
+        'train_dataloader.batch_size is: it is left out'
+    ]
+
+
 def check(cfg: Config) -> None:
     """Refuse settings that MMEngine would ignore or contradict.
 
@@ -208,6 +240,14 @@ def check(cfg: Config) -> None:
         for key in set(cfg.get(name) or {}) - known:
             raise ValueError(
                 f'nothing reads {name}.{key}; it may have {sorted(known)}')
+    schedulers = cfg.get('param_scheduler') or []
+    if not isinstance(schedulers, (list, tuple)):
+        schedulers = [schedulers]
+    parts = {name: cfg.get(name) or {} for name in (*_COUNTED, 'randomness')}
+    for name, part in (*parts.items(), *(('param_scheduler', item)
+                                         for item in schedulers)):
+        if not isinstance(part, dict):
+            raise ValueError(f'{name} must be a dict, got {part!r}')
     hooks = cfg.get('default_hooks') or {}
     for name, hook in hooks.items():
         if isinstance(hook, dict) and 'type' not in hook:
@@ -215,13 +255,16 @@ def check(cfg: Config) -> None:
                 name, {*hooks} - {name}, n=1, cutoff=0)
             raise ValueError(f'default_hooks.{name} has no type' + (
                 f'; the closest name is {close[0]}' if close else ''))
-    if not isinstance(cfg.get('resume', False), bool):
-        raise ValueError(f'resume must be True or False, got {cfg.resume!r}')
+    for name, value in (('resume', cfg.get('resume', False)),
+                        ('randomness.deterministic',
+                         parts['randomness'].get('deterministic', False))):
+        if not isinstance(value, bool):
+            raise ValueError(f'{name} must be True or False, got {value!r}')
     level = cfg.get('log_level', 'INFO')
     if not isinstance(logging.getLevelName(level), int):
         raise ValueError("log_level must be 'DEBUG', 'INFO', 'WARNING', "
                          f"'ERROR' or 'CRITICAL', got {level!r}")
-    seed = (cfg.get('randomness') or {}).get('seed')
+    seed = parts['randomness'].get('seed')
     if seed is not None and not (isinstance(seed, int) and 0 <= seed < 2**32):
         raise ValueError('randomness.seed must be an integer from 0 to '
                          f'{2**32 - 1}, got {seed!r}')
@@ -236,11 +279,8 @@ def check(cfg: Config) -> None:
         if key == 'lr' and not (isinstance(value,
                                            (int, float)) and value >= 0):
             raise ValueError(f'{path} must be a number >= 0, got {value!r}')
-    last = (cfg.get('train_cfg') or {}).get('max_iters')
-    schedulers = cfg.get('param_scheduler') or []
-    for number, item in enumerate(
-            schedulers if isinstance(schedulers, (list,
-                                                  tuple)) else [schedulers]):
+    last = parts['train_cfg'].get('max_iters')
+    for number, item in enumerate(schedulers):
         length = item.get('T_max')
         if last is None or length is None or item.get('by_epoch', True):
             continue

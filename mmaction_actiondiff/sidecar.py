@@ -2,6 +2,7 @@
 """``NAME.json`` beside ``NAME.npy``: how the features of a video were made."""
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -53,8 +54,9 @@ class Sidecar(NamedTuple):
             ValueError: If it contradicts itself.
         """
         duration = values.get('duration')
-        if duration is not None and not float(duration) > 0:
-            raise ValueError(f'duration must be > 0 s, got {duration}')
+        if duration is not None and not (isinstance(duration, (int, float))
+                                         and 0 < duration < math.inf):
+            raise ValueError(f'duration must be > 0 s, got {duration!r}')
         recognizer = {
             key: values[key]
             for key in _RECOGNIZER_KEYS if values.get(key) is not None

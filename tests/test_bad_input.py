@@ -21,6 +21,8 @@ import numpy as np
 import pytest
 import torch
 
+from mmaction_actiondiff.cli import set_aside
+
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = f"""
 _base_ = {str(ROOT / 'configs' / 'actiondiff_custom.py')!r}
@@ -210,6 +212,8 @@ OTHER = 'model.base_branch.embed_channels=6'
 CASES = [
     # -- configs and options
     ('tools/train.py no.py', none, r'no\.py does not exist'),
+    ('tools/train.py ./min.py', none, r'the closest is \./mine\.py'),
+    ('tools/train.py run/iter_2.pth', none, r'iter_2\.pth cannot be read'),
     ('tools/train.py data', none, 'data does not exist|is a folder'),
     (TRAIN, text('mine.py', 'x = ('), r'mine\.py cannot be read'),
     (TRAIN, text('mine.py', '\ufeffx = "\xe9"', 'utf-16'), r'mine\.py'),
@@ -260,6 +264,13 @@ CASES = [
      "type='Adm' is no optimizer; the closest is Adam"),
     (TRAIN + ' --cfg-options default_hooks.logger.interval=x', none,
      'logger.interval must be'),
+    (TRAIN + ' --cfg-options train_cfg=5', none, 'train_cfg must be a dict'),
+    (TRAIN + ' --cfg-options param_scheduler=x', none, 'scheduler must be a'),
+    (TRAIN + ' --cfg-options optim_wrapper.clip_grad=5', none, 'be a `dict`'),
+    (TRAIN + ' --cfg-options randomness.deterministic=maybe', none,
+     'deterministic must be True or False'),
+    (TRAIN + ' --cfg-options default_hooks.checkpoint.max_keep_ckpts=x', none,
+     'max_keep_ckpts must be a whole number'),
     (TRAIN + ' --cfg-options launcher=slurm', none, 'launcher=... changes'),
     (TRAIN + ' --cfg-options work_dir=x', none, 'work_dir=... changes'),
     (TRAIN + ' --cfg-options resume=yes', none, 'resume must be True or'),
@@ -270,7 +281,13 @@ CASES = [
     (f"tools/train.py {ROOT / 'configs/benchmarks/demo.py'}", none, 'demo.py'),
     (f"tools/train.py {ROOT / 'configs/_base_/default_runtime.py'}", none,
      'no config of a run'),
+    (TRAIN + ' --cfg-options load_from=run/iter_2.pth', none, 'set aside'),
+    (TRAIN + ' --cfg-options load_from=run', none, 'set aside'),
     # -- annotations
+    (PREPARE,
+     together(
+         annotations(lambda x: x.pop('classes') and None),
+         video(labels=['Run'])), "'Run' and 'run' differ in spelling"),
     (TRAIN, annotations(lambda x: x.update(classes=['\ud800', 'run'])),
      'half a character'),
     (PREPARE, annotations(lambda x: x.update(classes=['\ud800', 'run'])),
@@ -331,6 +348,16 @@ CASES = [
      r'v1\.npy'),
     # -- checkpoints
     (TRAIN + ' --resume no.pth', none, r'no\.pth does not exist'),
+    (TRAIN + ' --resume', lambda: set_aside('run', '') and None,
+     '--resume run/earlier_1/iter_2.pth goes on'),
+    (TRAIN + ' --resume run', none, 'run is a folder.* run/iter_2.pth'),
+    (TRAIN + ' --resume --seed 5 --cfg-options train_cfg.max_iters=3', none,
+     'seed=5, there 0'),
+    (TRAIN + ' --resume --cfg-options train_dataloader.batch_size=3', none,
+     'batch_size=3, there 2'),
+    (TRAIN + ' --resume',
+     annotations(lambda x: x['database']['v4'].update(subset='training')),
+     'videos=5, there 4'),
     (TRAIN + ' --resume run/iter_2.pth', cut('run/iter_2.pth'), 'damaged'),
     (TRAIN + ' --resume run/iter_1.pth',
      checkpoint(lambda x: x['state_dict'].popitem() and None,
@@ -468,6 +495,12 @@ CASES = [
      r'no\.py|none\.mp4'),
     ('tools/extract_features.py no.py no.pth data --out o', none,
      'expected files'),
+    ('tools/extract_features.py no.pth no.py clip.mp4 --out o', text('no.pth'),
+     r'config no\.pth cannot be read'),
+    ('tools/extract_features.py mmaction::no.py no.pth clip.mp4 --out o', none,
+     r'config mmaction::no\.py cannot be read'),
+    ('tools/extract_features.py no.py no.pth clip.mp4 --out o --fps inf', none,
+     'fps must be > 0 and < 10000'),
     ('tools/extract_features.py no.py no.pth clip.mp4 --out o --stride 0',
      text('clip.mp4'), 'stride must be > 0'),
     # -- preparation

@@ -223,8 +223,13 @@ def test_resumed_between_two_steps(finished, tmp_path, monkeypatch):
     for key, value in expected.items():
         assert torch.equal(found[key], value), key
     monkeypatch.setattr(hooks, 'get_world_size', lambda: 2)
-    with pytest.raises(ValueError, match='iter_5.pth was written between'):
+    with pytest.raises(ValueError, match='processes=2, there 1'):
         resume('two')
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint['meta']['training']['processes'] = 2
+    torch.save(checkpoint, path)
+    with pytest.raises(ValueError, match='iter_5.pth was written between'):
+        resume('two again')
 
 
 def test_random_numbers_depend_on_seed_and_iteration_only():
@@ -435,19 +440,33 @@ class Loop(BaseLoop):
     """A loop that is built, over a data set."""
 
     def __init__(self, dataset):
-        self.dataloader = Namespace(dataset=dataset)
+        self.dataloader = Namespace(
+            dataset=dataset, batch_sampler=Namespace(batch_size=4))
 
     def run(self):
         raise NotImplementedError
 
 
-def data(classes=('a', 'b'), seconds=0.64, channels=4, streams=None):
-    return Namespace(
-        metainfo=dict(
-            classes=tuple(classes),
-            seconds_per_snippet=seconds,
-            in_channels=channels,
-            stream_channels=streams))
+class Labelled:
+    """Videos with labels, of which hooks see no more than this."""
+
+    def __init__(self, labels=((0, ), (1, )), **metainfo):
+        self.labels, self.metainfo = labels, metainfo
+
+    def __len__(self):
+        return len(self.labels)
+
+    def get_data_info(self, index):
+        return dict(video_name=f'v{index}', labels=list(self.labels[index]))
+
+
+def data(classes=('a', 'b'), seconds=0.64, channels=4, streams=None, **kwargs):
+    return Labelled(
+        classes=tuple(classes),
+        seconds_per_snippet=seconds,
+        in_channels=channels,
+        stream_channels=streams,
+        **kwargs)
 
 
 class Sized(nn.Linear):
@@ -467,13 +486,16 @@ def fit(train=None, val=None, test=None, model=None, streams=(2, 2), **kwargs):
         logger=logging.getLogger('fit'),
         _load_from='old.pth',
         _resume=kwargs.get('resume', False),
+        _randomness_cfg=dict(seed=kwargs.get('seed', 0)),
         **loops)
 
 
 def saved(**kwargs) -> dict:
     hook, runner = fit(train=data(), **kwargs)
     checkpoint = dict(
-        meta=dict(dataset_meta=runner._train_loop.dataloader.dataset.metainfo),
+        meta=dict(
+            seed=0,
+            dataset_meta=runner._train_loop.dataloader.dataset.metainfo),
         state_dict=runner.model.state_dict())
     hook.before_save_checkpoint(runner, checkpoint)
     return checkpoint
@@ -523,6 +545,35 @@ def test_checkpoint_must_fit(runner, expected):
     hook, runner = fit(**runner)
     with pytest.raises(ValueError, match=expected):
         hook.after_load_checkpoint(runner, saved())
+
+
+@pytest.mark.parametrize('labels, options, expected', [
+    (((0, ), (1, )), dict(seed=7), 'seed=7, there 0'),
+    (((0, ), ), {}, 'videos=1, there 2'),
+    (((0, ), (0, 1)), {}, 'names_and_labels=.*, there .* load_from=old.pth'),
+])
+def test_resumed_with_other_videos(labels, options, expected):
+    hook, runner = fit(train=data(labels=labels), resume=True, **options)
+    with pytest.raises(ValueError, match=expected):
+        hook.after_load_checkpoint(runner, saved())
+
+
+def test_resumed_with_another_batch_size():
+    hook, runner = fit(train=data(), resume=True)
+    sampler = runner._train_loop.dataloader.batch_sampler
+    sampler.batch_size = 5
+    with pytest.raises(ValueError, match='batch_size=5, there 4'):
+        hook.after_load_checkpoint(runner, saved())
+    runner._resume = False  # it starts from these weights
+    hook.after_load_checkpoint(runner, saved())
+
+
+def test_a_random_seed_is_resumed():
+    hook, runner = fit(train=data(), resume=True, seed=None)
+    sampler = Namespace(seed=99)
+    runner._train_loop.dataloader.batch_sampler.sampler = sampler
+    hook.after_load_checkpoint(runner, saved())
+    assert sampler.seed == 0
 
 
 def test_empty_or_diverged_checkpoints_are_refused():

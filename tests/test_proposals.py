@@ -444,6 +444,13 @@ class TestProposalGenerator:
             ProposalGenerator()(
                 CAS[None], self.attention, np.ones(1), *rest, duration=0)
 
+    def test_classes_are_not_forgotten(self):
+        """0.1.0 had seconds_per_snippet in their place."""
+        for classes in (0.64, np.array([0.64]), 0):
+            with pytest.raises(ValueError, match='before seconds_per_snippet'):
+                ProposalGenerator()(CAS[None], self.attention, np.ones(1),
+                                    classes, 6.)
+
     def test_missing_contrast(self):
         with pytest.raises(ValueError, match='branch_contrast=True needs'):
             self.one(branch_contrast=True)

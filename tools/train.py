@@ -73,6 +73,7 @@ def configure(args: argparse.Namespace) -> Config:
     if cfg.get('resume') and cfg.get('load_from') is None:
         cfg.load_from = cli.latest_checkpoint(cfg.work_dir)
         if cfg.load_from is None:
+            cli.refuse_set_aside(cfg.work_dir)
             cfg.resume = False
             cli.warn(f'--resume: {cfg.work_dir} holds no whole checkpoint to '
                      'go on from; the training starts anew')

@@ -216,7 +216,7 @@ def _read_torch(path: Path) -> list[np.ndarray]:
     tensors = _pick(content) if isinstance(content, dict) else [content]
     if not all(isinstance(tensor, torch.Tensor) for tensor in tensors):
         raise ValueError(f'expected a tensor, found {type(tensors[0])}')
-    return [tensor.numpy() for tensor in tensors]
+    return [tensor.detach().numpy() for tensor in tensors]
 
 
 def _read_csv(path: Path) -> list[np.ndarray]:

@@ -6,6 +6,7 @@ import re
 import sys
 
 import cv2
+import decord
 import numpy as np
 import pytest
 import torch
@@ -175,6 +176,41 @@ def test_resampling_takes_the_nearest_frame(tmp_path):
     np.testing.assert_allclose(values, [0, 50, 190], atol=4)
 
 
+def test_frames_of_a_variable_rate_are_taken_by_their_time(
+        tmp_path, monkeypatch):
+    """Frames 0 to 19 last 0.05 s, the others 0.1 s."""
+    shown = np.r_[np.arange(20) * .05, 1 + np.arange(20) * .1]
+    reader = decord.VideoReader
+    monkeypatch.setattr(reader, 'get_avg_fps', lambda self: 40 / 3)
+    monkeypatch.setattr(reader, 'get_frame_timestamp',
+                        lambda self, index: np.c_[shown, shown][index])
+    frames = Frames(draw(tmp_path / 'v.mp4', 40), fps=10)
+    assert frames.duration == pytest.approx(3) and len(frames) == 30
+    values = [f.mean() for f in frames.get([0, 5, 10, 20, 29])]
+    np.testing.assert_allclose(values, [0, 50, 100, 150, 195], atol=4)
+
+
+@pytest.mark.parametrize('name, first, last, words', [
+    ('v.avi', .6, 1, 'its end is missing: it has .* s, and says .* 10.0 s'),
+    ('v.mkv', .6, 1, 'its end is missing'),
+    ('v.mp4', .6, 1, 'cannot be decoded'),
+    ('v.mp4', .5, .9, 'cannot be decoded'),
+    ('v.mp4', 0, 1, 'cannot be decoded'),
+])
+def test_damaged_videos(recognizers, tmp_path, name, first, last, words):
+    """Cut, or with zeros in the middle."""
+    rng = np.random.default_rng(0)
+    video = draw(tmp_path / name, 200, 20,
+                 lambda i: rng.integers(0, 256, (HEIGHT, WIDTH, 3)))
+    content = bytearray(video.read_bytes())
+    first, last = (int(len(content) * share) for share in (first, last))
+    content[first:last] = bytes(last - first) if last < len(content) else b''
+    video.write_bytes(content)
+    extract = FeatureExtractor(*recognizers['i3d'], device='cpu')
+    with pytest.raises(ValueError, match=rf'{name}: .*{words}.*ffmpeg'):
+        extract(video)
+
+
 def test_flow_goes_where_things_move():
     images = np.zeros((2, 40, 40, 3), np.uint8)
     rng = np.random.default_rng(0)
@@ -208,10 +244,13 @@ def test_written_once(recognizers, tmp_path):
     other = FeatureExtractor(*recognizers['i3d'], stride=4, device='cpu')
     with pytest.raises(ValueError, match="made with {'stride': 16}"):
         other.write(video, tmp_path / 'out')
+    (tmp_path / 'out' / 'v.json').unlink()
+    with pytest.raises(ValueError, match=r'v\.npy is there, and no v\.json'):
+        extract.write(video, tmp_path / 'out')
 
 
 @pytest.mark.parametrize('text', [
-    '[]', '{"stride": 16}', '{"duration": 0}', 'x',
+    '[]', '{"stride": 16}', '{"duration": 0}', '{"duration": "9"}', 'x',
     '{"stride": "a", "fps": 25}'
 ])
 def test_bad_sidecars(tmp_path, text):

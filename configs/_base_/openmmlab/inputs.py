@@ -16,10 +16,11 @@ label_steps = [
     dict(pack, keys=('gt_bbox', ))
 ]
 # The localizers predict the first video of a batch only.
+pipeline = [load, train_record, *label_steps]
 train_inputs = dict(
     batch_size=8,
     batch_sampler=dict(num_pairs=0),
-    dataset=dict(pipeline=[load, train_record, *label_steps]))
+    dataset=dict(pipeline=pipeline))
 test_inputs = dict(
     batch_size=1, dataset=dict(pipeline=[load, test_record, *label_steps]))
 

@@ -134,7 +134,9 @@ def mask_target(pseudo: PseudoMask, label: Tensor,
     of each snippet, (N, K, T), and the weight of the snippet, (N, 1, T)."""
     mask = pseudo.mask
     share = mask / mask.sum(1, keepdim=True).clamp(min=1)
-    target = torch.cat([share, 1 - share.sum(1, keepdim=True)], 1)
+    # sums of shares may exceed 1 by a rounding error
+    rest = (1 - share.sum(1, keepdim=True)).clamp(min=0)
+    target = torch.cat([share, rest], 1)
     absent = (label <= 0).unsqueeze(-1) & valid
     trusted = (pseudo.weight + absent).amin(1, keepdim=True)
     return target, trusted.maximum(mask.amax(1, keepdim=True))

@@ -130,6 +130,17 @@ def batch(length=6, num_videos=2, labels=True):
         completed=output())
 
 
+def test_skill_where_many_classes_share_every_snippet():
+    """The sum of their shares may be a little more than 1."""
+    masks = [torch.ones(1, number, 3) for number in range(2, 300)]
+    assert any((mask / mask.shape[1]).sum(1).max() > 1 for mask in masks)
+    for mask in masks:
+        out = branch_skill(
+            torch.zeros_like(mask), pseudo(mask, mask), mask[..., 0],
+            ones(1, 1, 3))
+        assert out.isfinite()
+
+
 def test_both_passes_learn_the_mask():
     given = batch()
     found = ActionDiffLoss()(**given)['loss_diffusion']
