@@ -19,8 +19,8 @@ META = ('video_name', 'duration_second', 'duration_frame', 'feature_frame',
 
 
 def resize(feature, length):
-    return ResizeLocalizerFeature(length)(
-        dict(feature=feature, feature_path='x.npy'))['raw_feature']
+    return ResizeLocalizerFeature(length)(dict(
+        feature=feature, feature_path='x.npy'))['raw_feature']
 
 
 def record(path, num_snippets):

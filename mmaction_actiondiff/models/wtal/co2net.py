@@ -106,8 +106,8 @@ class CrossModalBranch(BaseBranch):
         kernel_size (int): Of those convolutions, odd. The paper's snippets
             last 0.64 s; shorter ones need more context. Defaults to 3.
         pool_kernel (int): Moving average over CAS and attention, in snippets,
-            odd. ActivityNet uses 13, as CO2-Net, HAM-Net and ACRNet do.
-            Defaults to 1, none.
+            odd; 1 for none. ActivityNet uses 13, as CO2-Net, HAM-Net and
+            ACRNet do. Defaults to 1.
 
     Raises:
         ValueError: For other than two streams, or an even kernel.
@@ -179,15 +179,14 @@ class CrossModalBranch(BaseBranch):
 
 @MODELS.register_module()
 class CO2NetLoss(MILLoss):
-    """CO2-Net's objective: both classifications with the weight 1, and
+    """CO2-Net's objective: two classifications and four more terms.
 
-    - ``norm_weight`` times :func:`norm_loss`;
-    - 0.8 times the mean of :func:`guide_gap` (DELU: 0.4);
-    - :func:`mutual_loss` of the two streams, where the branch has them;
-    - :func:`co_activity_loss`.
+    The classification of the CAS and that of the background-suppressed CAS
+    weigh 1, as :func:`mutual_loss` (of a branch with two streams) and
+    :func:`co_activity_loss` do; the mean of :func:`guide_gap` weighs 0.8.
 
     Args:
-        norm_weight (float): Defaults to 0.8.
+        norm_weight (float): Of :func:`norm_loss`. Defaults to 0.8.
         num_pairs (int): The first ``2 num_pairs`` videos of a batch are the
             pairs of the co-activity; the same as of the
             ``PairBatchSampler``. 0 switches the term off. Defaults to 3.
