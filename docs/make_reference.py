@@ -40,7 +40,6 @@ SECTIONS: dict[str, list[tuple[str, type | Any]]] = {
         ('model.condition', actiondiff.ActionCondition),
         ('model.diffusion_head', actiondiff.DiffusionHead),
         ('model.diffusion_head.denoiser', actiondiff.ConvDenoiser),
-        ('model.diffusion_head.scheduler', actiondiff.ActionDiffDDIM),
         ('model.fusion', actiondiff.ActionDiffFusion),
         ('model.loss', actiondiff.ActionDiffLoss),
     ],

@@ -12,7 +12,6 @@ written need no such trust.
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import os
 import pickle
 import re
@@ -38,55 +37,15 @@ TRUST_VARIABLE = 'ACTIONDIFF_TRUST_CHECKPOINT'
 _DRN = 'mmaction.models.localizers.drn'
 
 
-def _fill_drn(module: ModuleType) -> None:
-    from mmaction.registry import MODELS
+class _MissingDRN(MetaPathFinder, Loader):
+    """Stands for the localizer that the mmaction2 wheel lacks.
 
-    @MODELS.register_module()
-    class DRN:
-        """Stands for the localizer that the mmaction2 wheel lacks."""
-
-        def __init__(self, *args, **kwargs) -> None:
-            raise ImportError(
-                'DRN is not part of the installed mmaction2 package: its '
-                'wheel lacks mmaction/models/localizers/drn '
-                '(open-mmlab/mmaction2#2714). Install mmaction2 from a clone '
-                'with `pip install -e .` to use DRN.')
-
-    module.DRN = DRN  # type: ignore[attr-defined]
-
-
-def _fill_importlib_metadata(module: ModuleType) -> None:
-    vars(module).update({
-        name: value
-        for name, value in vars(importlib.metadata).items()
-        if not name.startswith('__')
-    })
-
-
-def _fill_pkg_resources(module: ModuleType) -> None:
-    raise ModuleNotFoundError(
-        "No module named 'pkg_resources': setuptools 82 removed it, and "
-        "MMEngine 0.10 needs it for `_base_ = 'mmaction::...'` and for mim. "
-        "Run: pip install 'setuptools>=77.0.3,<82'",
-        name=module.__name__)
-
-
-class _StandIns(MetaPathFinder, Loader):
-    """Answers for a few modules that no other finder has found.
-
-    It stands last in ``sys.meta_path``, hence is never asked for a module
-    that is installed.
+    It stands last in ``sys.meta_path``, hence is never asked where DRN is
+    installed.
     """
 
-    fillers: dict[str, Callable[[ModuleType], None]] = {
-        _DRN: lambda module: None,
-        f'{_DRN}.drn': _fill_drn,
-        'importlib_metadata': _fill_importlib_metadata,
-        'pkg_resources': _fill_pkg_resources,
-    }
-
     def find_spec(self, fullname, path=None, target=None):
-        if fullname not in self.fillers:
+        if fullname not in (_DRN, f'{_DRN}.drn'):
             return None
         return ModuleSpec(
             fullname,
@@ -95,16 +54,30 @@ class _StandIns(MetaPathFinder, Loader):
             is_package=fullname == _DRN)
 
     def exec_module(self, module: ModuleType) -> None:
-        self.fillers[module.__name__](module)
+        if module.__name__ == _DRN:
+            return
+        from mmaction.registry import MODELS
+
+        @MODELS.register_module()
+        class DRN:
+
+            def __init__(self, *args, **kwargs) -> None:
+                raise ImportError(
+                    'DRN is not part of the installed mmaction2 package: its '
+                    'wheel lacks mmaction/models/localizers/drn '
+                    '(open-mmlab/mmaction2#2714). Install mmaction2 from a '
+                    'clone with `pip install -e .` to use DRN.')
+
+        module.DRN = DRN  # type: ignore[attr-defined]
 
 
-def install_stand_ins() -> None:
-    """Append the finder of stand-ins to ``sys.meta_path``, once."""
+def stand_in_for_drn() -> None:
+    """Let ``mmaction.models`` be imported, once."""
     # By name: a reloaded module brings a new class.
     if not any(
-            type(finder).__name__ == _StandIns.__name__
+            type(finder).__name__ == _MissingDRN.__name__
             for finder in sys.meta_path):
-        sys.meta_path.append(_StandIns())
+        sys.meta_path.append(_MissingDRN())
 
 
 def restore_trapz() -> None:
@@ -282,7 +255,7 @@ def hide_advice() -> None:
 def apply() -> None:
     """Apply every cure."""
     hide_advice()
-    install_stand_ins()
+    stand_in_for_drn()
     leave_broken_multimodal_out()
     restore_trapz()
     load_checkpoints_safely()

@@ -115,11 +115,11 @@ class SnippetGrid:
                     f'stride {stride:g}, window {window:g} and fps {fps:g} '
                     f'make {grid}, but there is also {given}')
             return grid
-        if seconds is None:
-            if offset is not None:
-                raise ValueError('snippet_offset needs seconds_per_snippet')
-            return None
-        return cls(seconds, offset or 0.)
+        if seconds is not None:
+            return cls(seconds, offset or 0.)
+        if offset is not None:
+            raise ValueError('snippet_offset needs seconds_per_snippet')
+        return None
 
     def agrees(self, other: SnippetGrid) -> bool:
         """Whether both are the same but for rounding."""
@@ -201,11 +201,8 @@ class Video:
     """Annotation of a video; times in seconds.
 
     Attributes:
-        name (str): Its name.
         subset (str): See :func:`canonical_subset`; '' if unknown.
-        duration (float, optional): Its length.
         segments (np.ndarray): Float64 (G, 2), 0 <= start <= end.
-        segment_labels (list[str]): Class names of the G segments.
         labels (list[str], optional): Video-level class names as published;
             None: there are none but those of the segments.
         ambiguous (np.ndarray): Float64 (A, 2); some protocols exempt them.
@@ -249,7 +246,7 @@ class Annotations:
 
     Attributes:
         path (Path): Where they were read.
-        layout (str): What was recognised.
+        layout (str): What was recognised, in words.
         videos (dict[str, Video]): By name.
         classes (tuple[str]): Names in the order of the source, else sorted;
             two that differ in case, spaces, hyphens or underscores alone are
@@ -276,13 +273,10 @@ class Annotations:
 
     def __post_init__(self) -> None:
         if not self.classes:
-            self.classes = tuple(
-                sorted({
-                    label
-                    for video in self.videos.values()
-                    for label in
-                    [*video.segment_labels, *(video.labels or ())]
-                }))
+            names: set[str] = set()
+            for video in self.videos.values():
+                names.update(video.segment_labels, video.labels or ())
+            self.classes = tuple(sorted(names))
             spelled: dict[str, str] = {}
             for name in self.classes:
                 first = spelled.setdefault(

@@ -363,7 +363,7 @@ class CheckFitHook(Hook):
                     f'the loss has num_pairs={wanted}, the batches of the '
                     f'training data {found} pairs: set train_dataloader.'
                     "batch_sampler=dict(type='PairBatchSampler', "
-                    f'num_pairs={wanted}), or co_activity_weight=0')
+                    f'num_pairs={wanted}), or num_pairs=0 in the loss')
 
     @staticmethod
     def _facts(runner) -> dict[str, dict[str, Any]]:

@@ -52,10 +52,7 @@ def upsample(scores: np.ndarray,
 def threshold_spans(
     curve: np.ndarray, thresholds: Sequence[float] | np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Find the maximal runs above each threshold, all at once.
-
-    Time and memory grow with the number of curve samples and of runs found,
-    not with their product with the number of thresholds.
+    """Find the maximal runs above each threshold.
 
     Args:
         curve (np.ndarray): Finite values (T,) or (R, T).
@@ -67,26 +64,14 @@ def threshold_spans(
         was found with, ordered by curve, threshold, start.
     """
     curve = np.atleast_2d(curve)
+    levels = np.sort(np.asarray(thresholds, dtype=np.float64))
     num_curves, length = curve.shape
-    levels = np.sort(np.asarray(thresholds, dtype=np.float64).ravel())
-    # (R, T + 2): number of thresholds each sample is above; 0 outside.
-    above = np.zeros((num_curves, length + 2), dtype=np.int64)
-    above[:, 1:-1] = np.searchsorted(levels, curve, side='left')
+    above = np.zeros((num_curves, len(levels), length + 2), dtype=np.int8)
+    above[..., 1:-1] = curve[:, None] > levels[:, None]
     step = np.diff(above)
-    floor = np.minimum(above[:, :-1], above[:, 1:])
-
-    def crossings(rise: np.ndarray) -> np.ndarray:
-        """One sorted integer per crossed threshold: (curve, level, time)."""
-        row, time = np.nonzero(rise > 0)
-        count = rise[row, time]
-        nth = np.arange(count.sum()) - np.repeat(count.cumsum() - count, count)
-        level = nth + np.repeat(row * len(levels) + floor[row, time], count)
-        return np.sort(level * (length + 1) + np.repeat(time, count))
-
-    # Per curve and level, starts and ends alternate: sorted, they pair up.
-    key, start = np.divmod(crossings(step), length + 1)
-    end = crossings(-step) % (length + 1)
-    row, level = np.divmod(key, max(len(levels), 1))
+    # starts and ends alternate on each curve and level: they pair up
+    row, level, start = np.nonzero(step == 1)
+    end = np.nonzero(step == -1)[-1]
     return np.stack([start, end], axis=1), row, levels[level]
 
 
@@ -104,7 +89,7 @@ def oic_score(curve: np.ndarray,
     Args:
         curve (np.ndarray): Values (T,) or (R, T).
         spans (np.ndarray): Non-empty spans (P, 2) within [0, T].
-        outer_ratio (float): Length of each outer part over the span's.
+        outer_ratio (float): See above.
         rows (np.ndarray, optional): The curve (P,) each span is scored on.
             Defaults to the first.
 
@@ -114,8 +99,7 @@ def oic_score(curve: np.ndarray,
     curve = np.atleast_2d(curve).astype(np.float64)
     if rows is None:
         rows = np.zeros(len(spans), dtype=np.int64)
-    area = np.zeros((len(curve), curve.shape[1] + 1))
-    np.cumsum(curve, axis=1, out=area[:, 1:])
+    area = np.pad(curve.cumsum(axis=1), ((0, 0), (1, 0)))
     start, end = spans[:, 0], spans[:, 1]
     margin = outer_ratio * (end - start)
     first = np.maximum(np.floor(start - margin), 0).astype(np.int64)

@@ -1,8 +1,5 @@
 # Copyright (c) mmaction_actiondiff contributors. All rights reserved.
-"""One picture per video: what each part of the model saw, over seconds.
-
-Dimension legend: C classes, T snippets, P proposals, G ground truth.
-"""
+"""One picture per video: what each part of the model saw, over seconds."""
 from __future__ import annotations
 
 import re
@@ -96,8 +93,6 @@ def draw_video(sample: dict[str, Any],
         raise ValueError(f'{name}: no pred_snippets to draw; write the dump '
                          'with tools/test.py --dump')
     curves = _arrays(sample['pred_snippets'])
-    for key in curves.keys() & {'attention', 'base_attention'}:
-        curves[key] = curves[key].reshape(-1)  # (T, 1) or (T,)
     num_classes = len(sample['pred_score'])
     if classes is not None and len(classes) != num_classes:
         raise ValueError(f'{name}: there are scores of {num_classes} classes, '

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import importlib.metadata
 import os
 import subprocess
 import sys
@@ -28,28 +27,8 @@ from mmaction_actiondiff import _compat
 def stand_ins():
     return [
         finder for finder in sys.meta_path
-        if isinstance(finder, _compat._StandIns)
+        if isinstance(finder, _compat._MissingDRN)
     ]
-
-
-def hide(monkeypatch, name: str) -> None:
-    """Let ``name`` be found by nobody but the stand-ins."""
-
-    class Hidden:
-
-        def __init__(self, finder):
-            self.finder = finder
-
-        def find_spec(self, fullname, path=None, target=None):
-            if fullname == name:
-                return None
-            return self.finder.find_spec(fullname, path, target)
-
-    monkeypatch.setattr(sys, 'meta_path', [
-        Hidden(finder)
-        for finder in sys.meta_path if finder not in stand_ins()
-    ] + stand_ins())
-    monkeypatch.delitem(sys.modules, name, raising=False)
 
 
 def test_applying_twice_changes_nothing():
@@ -99,21 +78,6 @@ def test_installed_drn_is_used(tmp_path):
                           text=True,
                           cwd=Path(__file__).parents[1])
     assert done.stdout.strip().endswith('the real one'), done.stderr
-
-
-def test_missing_importlib_metadata(monkeypatch):
-    hide(monkeypatch, 'importlib_metadata')
-    module = importlib.import_module('importlib_metadata')
-    assert module.distribution is importlib.metadata.distribution
-    assert module.PackageNotFoundError is (
-        importlib.metadata.PackageNotFoundError)
-    assert importlib.metadata.__name__ == 'importlib.metadata'
-
-
-def test_missing_pkg_resources(monkeypatch):
-    hide(monkeypatch, 'pkg_resources')
-    with pytest.raises(ModuleNotFoundError, match='setuptools>=77.0.3,<82'):
-        importlib.import_module('pkg_resources')
 
 
 @pytest.mark.parametrize('complete', [False, True])

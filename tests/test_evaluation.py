@@ -156,10 +156,8 @@ def test_bad_threshold():
 
 @pytest.mark.parametrize('interpolated', [True, False])
 @pytest.mark.parametrize('seed', range(6))
-def test_agrees_with_plain_evaluator(seed, interpolated, monkeypatch):
-    """Ties of scores and overlaps, duplicates, unannotated videos, and
-    candidates in several chunks."""
-    monkeypatch.setattr('mmaction_actiondiff.evaluation.ap._PAIRS', 50)
+def test_agrees_with_plain_evaluator(seed, interpolated):
+    """Ties of scores and overlaps, duplicates, unannotated videos."""
     rng = np.random.default_rng(seed)
 
     def draw(num, videos, grid):
@@ -513,7 +511,7 @@ def test_bad_detections_file(tmp_path, content, message):
 # ------------------------------------------------------------------ metrics
 
 
-def data_sample(name, truth, found, gt_label=None, score=None, mask=None):
+def data_sample(name, truth, found, gt_label=None, score=None):
     """``truth``: start, end, label; ``found``: start, end, label, score."""
     truth = np.array(truth, float).reshape(-1, 3)
     found = np.array(found, float).reshape(-1, 4)
@@ -535,8 +533,6 @@ def data_sample(name, truth, found, gt_label=None, score=None, mask=None):
         scores=torch.tensor(found[:, 3]))
     if score is not None:
         sample.set_pred_score(torch.tensor(score))
-    if mask is not None:
-        sample.pred_snippets = InstanceData(mask=torch.tensor(mask))
     return sample
 
 
@@ -604,7 +600,6 @@ def test_without_detections_or_instances():
 @pytest.mark.parametrize('metric', [
     dict(type='DetectionMAP'),
     dict(type='ProposalRecall'),
-    dict(type='PseudoMaskQuality')
 ])
 def test_ranks_with_repeated_samples(metric, monkeypatch):
     """Two ranks share 5 videos; the sampler repeats one on the second."""
@@ -618,12 +613,7 @@ def test_ranks_with_repeated_samples(metric, monkeypatch):
             rng.integers(0, 3, 8) / 3
         ], 1)
         samples.append(
-            data_sample(
-                name,
-                rows[:3, :3],
-                rows[2:],
-                score=rng.random(2),
-                mask=rng.integers(0, 2, (10, 2))))
+            data_sample(name, rows[:3, :3], rows[2:], score=rng.random(2)))
     expected = run_metric(metric, samples)
     ranks = [METRICS.build(metric), METRICS.build(metric)]
     for rank, order in zip(ranks, ([0, 2, 4], [1, 3, 0])):
@@ -639,56 +629,28 @@ def test_ranks_with_repeated_samples(metric, monkeypatch):
     assert len(expected) >= 3
 
 
-def test_masks_are_needed():
-    with pytest.raises(ValueError, match='set model.dump_snippets=True'):
-        run_metric(dict(type='PseudoMaskQuality'), three_videos())
-
-
 def test_average_recall_by_hand():
     truth = [np.array([[0., 10], [20, 30]]), np.array([[0., 10]])]
     proposals = [np.array([[20., 30], [0, 6], [50, 60]]), np.zeros((0, 2))]
     scores = [np.array([.5, .9, .8]), np.zeros(0)]
     # 3 proposals over 2 videos: 1.5 on average at the curve's end
-    curve = average_recall(truth, proposals, scores, (0.5, 0.75), 1.5)
-    np.testing.assert_allclose(curve.num_proposals[[0, 99]], [0.015, 1.5])
-    np.testing.assert_allclose(curve.recall[:, -1], [2 / 3, 1 / 3])
+    recall, _ = average_recall(truth, proposals, scores, (0.5, 0.75), 1.5)
+    assert recall[-1] == pytest.approx((2 / 3 + 1 / 3) / 2)
     # after one of three proposals, (0, 6) has overlap 0.6
-    np.testing.assert_allclose(curve.recall[:, 50], [1 / 3, 0])
-    nothing = average_recall(truth, [np.zeros((0, 2))] * 2, [np.zeros(0)] * 2)
-    assert nothing.auc == 0 and not nothing.recall.any()
+    assert recall[50] == pytest.approx((1 / 3 + 0) / 2)
+    nothing, auc = average_recall(truth, [np.zeros((0, 2))] * 2,
+                                  [np.zeros(0)] * 2, (0.5, ))
+    assert auc == 0 and not nothing.any()
     with pytest.raises(ValueError, match='without ground truth'):
-        average_recall([np.zeros((0, 2))], proposals[:1], scores[:1])
+        average_recall([np.zeros((0, 2))], proposals[:1], scores[:1], (0.5, ))
 
 
 def test_average_recall_metric():
     samples = three_videos()
-    metrics = run_metric(dict(type='ProposalRecall', tiou_thrs=[0.5]), samples)
+    metrics = run_metric(dict(type='ProposalRecall'), samples)
     # the budget of 100 proposals on average exceeds what there is
-    assert metrics['proposal/AR@100'] == pytest.approx(100)
+    # one of three instances is found at the lowest of ten thresholds only
+    assert metrics['proposal/AR@100'] == pytest.approx(70)
     assert list(metrics)[0] == 'proposal/AR@1' and len(metrics) == 5
     empty = run_metric(dict(type='ProposalRecall'), samples[2:])
     assert np.isnan(empty['proposal/AR@100'])
-
-
-def test_pseudo_mask_quality():
-    mask = np.zeros((10, 2), dtype=np.float32)
-    mask[2:6, 0] = 1
-    # centres 0.5, 1.5, 2.5, 3.5 of the snippets are inside [0.4, 3.6)
-    metrics = run_metric(
-        dict(type='PseudoMaskQuality'),
-        [data_sample('a', [(0.4, 3.6, 0)], [], mask=mask)])
-    assert metrics == pytest.approx({
-        'mask/precision': 50,
-        'mask/recall': 50,
-        'mask/tiou': 100 / 3
-    })
-    metrics = run_metric(
-        dict(type='PseudoMaskQuality'),
-        [data_sample('a', [(0.4, 3.6, 0)], [], mask=mask * 0)])
-    assert np.isnan(metrics['mask/precision'])
-    assert metrics['mask/recall'] == 0
-    # the same snippets, 2 s later
-    sample = data_sample('a', [(2.4, 5.6, 0)], [], mask=mask)
-    sample.set_metainfo(dict(snippet_offset=2.))
-    metrics = run_metric(dict(type='PseudoMaskQuality'), [sample])
-    assert metrics['mask/tiou'] == pytest.approx(100 / 3)

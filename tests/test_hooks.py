@@ -526,7 +526,7 @@ def test_loss_and_batches_must_agree_on_the_pairs():
             hook.before_run(runner)
     runner.model.loss_module = CO2NetLoss(num_pairs=2)
     hook.before_run(runner)
-    runner.model.loss_module = CO2NetLoss(co_activity_weight=0)
+    runner.model.loss_module = CO2NetLoss(num_pairs=0)
     hook.before_run(runner)
 
 

@@ -6,14 +6,13 @@ from .hints import data_hint
 from .localization import (LoadLocalizerProposals, LocalizerRecord,
                            ResizeLocalizerFeature)
 from .planted import PlantedActions, write_planted_dataset
-from .samplers import (LengthSampler, PairBatchSampler, ResumableTrainLoop,
-                       WTALSampler)
+from .samplers import PairBatchSampler, ResumableTrainLoop, WTALSampler
 from .transforms import LoadSnippetFeature, PackWTALInputs, SampleSnippets
 from .wtal_dataset import WTALDataset
 
 __all__ = [
-    'LengthSampler', 'LoadLocalizerProposals', 'LoadSnippetFeature',
-    'LocalizerRecord', 'PackWTALInputs', 'PairBatchSampler', 'PlantedActions',
+    'LoadLocalizerProposals', 'LoadSnippetFeature', 'LocalizerRecord',
+    'PackWTALInputs', 'PairBatchSampler', 'PlantedActions',
     'ResizeLocalizerFeature', 'ResumableTrainLoop', 'SampleSnippets',
     'WTALDataset', 'WTALSampler', 'data_hint', 'write_planted_dataset'
 ]

@@ -7,37 +7,36 @@ _LAYOUT = ('Expected layout: {root}/annotations.json (ActivityNet schema) and '
            'tools/prepare/custom.py makes it of features of your own.')
 
 _I3D = (
-    '{name}: download the two-stream I3D features (16 frames at 25 fps, 2048 '
+    '{}: download the two-stream I3D features (16 frames at 25 fps, 2048 '
     'channels) and the {bundle}-Annotations bundle that the public CO2-Net '
     'code reads, then run\n'
     '    python tools/prepare/{tool}.py \\\n'
     '        --annotations DIR/{bundle}-Annotations \\\n'
     '        --features DIR/{bundle}-I3D-JOINTFeatures.npy \\\n'
-    '        --out {{root}}\n'
-    'To keep the data elsewhere set ACTIONDIFF_{variable}.')
+    '        --out {{root}}')
 
-_HINTS = {
-    key: _I3D.format(
-        name=name, bundle=bundle, tool=tool, variable=key.upper())
-    for key, name, bundle, tool in (
-        ('thumos14', 'THUMOS14', 'Thumos14reduced', 'thumos14'),
-        ('activitynet12', 'ActivityNet v1.2', 'ActivityNet1.2', 'activitynet'),
-        ('activitynet13', 'ActivityNet v1.3', 'ActivityNet1.3', 'activitynet'))
-} | dict(
+_HINTS = dict(
+    thumos14=_I3D.format(
+        'THUMOS14', bundle='Thumos14reduced', tool='thumos14'),
+    activitynet12=_I3D.format(
+        'ActivityNet v1.2', bundle='ActivityNet1.2', tool='activitynet'),
+    activitynet13=_I3D.format(
+        'ActivityNet v1.3', bundle='ActivityNet1.3', tool='activitynet'),
     shrec21=("SHREC'21 hand-gesture recordings: unpack the archives that the "
              'page of the track offers, then run\n'
              '    python tools/prepare/shrec21.py --out {root} \\\n'
              '        --training DIR/SEQUENCES DIR/ANNOTATIONS.txt \\\n'
-             '        --test DIR/SEQUENCES DIR/ANNOTATIONS.txt\n'
-             'To keep the data elsewhere set ACTIONDIFF_SHREC21.'),
+             '        --test DIR/SEQUENCES DIR/ANNOTATIONS.txt'),
     hapt=('HAPT smartphone recordings: unpack the archive that UCI offers, '
           'then run\n'
-          '    python tools/prepare/hapt.py --raw DIR/RawData --out {root}\n'
-          'To keep the data elsewhere set ACTIONDIFF_HAPT.'))
+          '    python tools/prepare/hapt.py --raw DIR/RawData --out {root}'))
 
 
 def data_hint(dataset_name: str | None, data_root: str) -> str:
     """What to download, where to put it and which command prepares it; for
     an unknown data set the layout only."""
-    hint = _HINTS.get(dataset_name or '', '')
-    return f'{hint}\n{_LAYOUT}'.lstrip().format(root=data_root)
+    hint = _LAYOUT
+    if dataset_name and dataset_name in _HINTS:
+        hint = (f'{_HINTS[dataset_name]}\nTo keep the data elsewhere set '
+                f'ACTIONDIFF_{dataset_name.upper()}.\n{_LAYOUT}')
+    return hint.format(root=data_root)

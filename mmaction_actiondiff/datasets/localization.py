@@ -6,8 +6,7 @@ ActivityNet's annotation keys. With these transforms before MMAction2's own
 ``GenerateLocalizationLabels`` and ``PackLocalizationInputs`` they train, fully
 supervised, on the same files as the weakly supervised methods.
 
-Dimension legend: T snippets, L steps of the fixed scale, D feature channels,
-P proposals, G ground-truth segments.
+L are the steps of the fixed scale, P the proposals.
 """
 from __future__ import annotations
 
@@ -17,6 +16,7 @@ import numpy as np
 from mmaction.registry import TRANSFORMS
 
 from ..dumps import load_dump
+from .transforms import check_finite
 
 
 @TRANSFORMS.register_module()
@@ -85,13 +85,8 @@ class ResizeLocalizerFeature:
             raise ValueError(f'length must be >= 1, got {self.length}')
 
     def __call__(self, results: dict) -> dict:
-        feature = np.asarray(results['feature'], dtype=np.float32)
-        if not np.isfinite(feature).all():
-            bad = np.flatnonzero(~np.isfinite(feature).all(1))
-            raise ValueError(
-                f'{results["feature_path"]}: {len(bad)} of {len(feature)} '
-                f'snippets hold values that are not finite, the first is '
-                f'snippet {bad[0]}; extract the features of this video again')
+        feature = np.array(results['feature'], dtype=np.float32)
+        check_finite(feature, results['feature_path'])
         num = len(feature)
         points = -(-num // self.length)
         total = self.length * points

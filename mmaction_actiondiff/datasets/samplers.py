@@ -16,7 +16,7 @@ import numpy as np
 from mmaction.registry import DATA_SAMPLERS, LOOPS
 from mmengine.dist import get_dist_info, sync_random_seed
 from mmengine.runner import IterBasedTrainLoop
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import Sampler
 
 # Draw numbers of different seeds do not meet before this many draws.
 _DRAWS_PER_SEED = 2**32
@@ -206,41 +206,6 @@ class PairBatchSampler(Sampler):
         return self.num_batches
 
 
-@DATA_SAMPLERS.register_module()
-class LengthSampler(Sampler):
-    """Every video once, the longest first, shared out over the ranks.
-
-    For testing: all ranks work on similar lengths at a time, and a machine
-    that is too small for the longest video says so at once. Ties keep the
-    order of the data set.
-
-    Where the ranks do not divide the videos, the shortest are repeated at the
-    end, the place where MMEngine's evaluator cuts surplus results off.
-
-    Args:
-        dataset (sized): With ``get_data_info(index)['duration']``.
-        seed (int, optional): MMEngine hands every sampler one; nothing is
-            drawn here.
-    """
-
-    def __init__(self, dataset: Any, seed: int | None = None) -> None:
-        rank, world_size = get_dist_info()
-        durations = np.array([
-            dataset.get_data_info(i)['duration'] for i in range(len(dataset))
-        ])
-        order = np.argsort(-durations, kind='stable')
-        surplus = np.resize(order[::-1], -len(order) % world_size)
-        shared = np.concatenate([order, surplus])
-        self.indices = shared[rank::world_size].tolist()
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.indices)
-
-    def __len__(self) -> int:
-        """Number of videos of this rank."""
-        return len(self.indices)
-
-
 @LOOPS.register_module()
 class ResumableTrainLoop(IterBasedTrainLoop):
     """MMEngine's iteration-based loop, resumed without reading past data.
@@ -258,23 +223,7 @@ class ResumableTrainLoop(IterBasedTrainLoop):
             sampler.position = self.iter * self.dataloader.batch_sampler \
                 .batch_size
             sampler.endless = True
-            self.dataloader_iterator = _Resumed(self.dataloader, self.iter)
+            # MMEngine drops as many batches as there were iterations.
+            self.dataloader_iterator = itertools.chain(
+                itertools.repeat(None, self.iter), self.dataloader)
         return super().run()
-
-
-class _Resumed:
-    """Batches from the sampler's position on; the first ``num_skipped``,
-    which MMEngine drops, are None."""
-
-    def __init__(self, dataloader: DataLoader, num_skipped: int) -> None:
-        self.dataloader = dataloader
-        self.num_skipped = num_skipped
-        self.iterator: Iterator | None = None
-
-    def __next__(self) -> Any:
-        if self.num_skipped:
-            self.num_skipped -= 1
-            return None
-        if self.iterator is None:
-            self.iterator = iter(self.dataloader)
-        return next(self.iterator)

@@ -1,8 +1,5 @@
 # Copyright (c) mmaction_actiondiff contributors. All rights reserved.
-"""From a record of WTALDataset to what the localizers take.
-
-Dimension legend: T snippets, D feature channels, G ground-truth segments.
-"""
+"""From a record of WTALDataset to what the localizers take."""
 from __future__ import annotations
 
 import math
@@ -74,21 +71,19 @@ class SampleSnippets:
       repeated. It is how CO2-Net, CoLA and ACRNet train.
 
     ``seconds_per_snippet`` follows, so that times stay right. Random numbers
-    come from ``(seed, results['draw'])`` where the sampler gives a draw, else
-    from numpy's global state.
+    come from ``results['draw']`` where the sampler gives one, else from
+    numpy's global state.
 
     Args:
         num_snippets (int): >= 1.
         mode (str): ``'crop'``, ``'uniform'`` or ``'stretch'``.
         random (bool): Whether the window, or the snippet of each part, is
             random (training) or the central one (test).
-        seed (int): Another seed, other random numbers.
     """
 
     num_snippets: int
     mode: str = 'crop'
     random: bool = True
-    seed: int = 0
 
     def __post_init__(self) -> None:
         if self.num_snippets < 1:
@@ -117,8 +112,7 @@ class SampleSnippets:
         if not self.random:
             return np.full(size, 0.5) if size else 0.5
         if 'draw' in results:
-            rng = np.random.default_rng((self.seed, results['draw']))
-            return rng.random(size)
+            return np.random.default_rng((0, results['draw'])).random(size)
         return np.random.random_sample(size)
 
     def _crop(self, results: dict, start: int) -> dict:
@@ -157,17 +151,7 @@ class PackWTALInputs:
         if feature.dtype == np.float64:
             with np.errstate(over='ignore'):  # found below
                 feature = feature.astype(np.float32)
-        # as quick as a check can be: NaN spreads to both
-        extremes = torch.from_numpy(feature).aminmax()
-        if not all(math.isfinite(x) for x in extremes):
-            bad = ~np.isfinite(feature)
-            snippet, channel = np.argwhere(bad)[0].tolist()
-            raise ValueError(
-                f'{results["feature_path"]}: {bad.sum()} of {bad.size} values '
-                f'are not finite as {feature.dtype}, the first is '
-                f'{feature[snippet, channel]} at snippet {snippet} of those '
-                f'sampled, channel {channel}; extract the features of this '
-                'video again')
+        check_finite(feature, results['feature_path'])
         sample = ActionDataSample(
             metainfo={key: results[key]
                       for key in _META} | dict(num_snippets=len(feature)))
@@ -176,3 +160,21 @@ class PackWTALInputs:
             segments=results['segments'], labels=results['segment_labels'])
         # a view: copying to (D, T) order is left to the device
         return dict(inputs=torch.from_numpy(feature).t(), data_samples=sample)
+
+
+def check_finite(feature: np.ndarray, path: str) -> None:
+    """Refuses features (T, D) that hold what is not finite.
+
+    Raises:
+        ValueError: It names the file, and the first such value.
+    """
+    # as quick as a check can be: NaN spreads to both
+    extremes = torch.from_numpy(feature).aminmax()
+    if not all(math.isfinite(x) for x in extremes):
+        bad = ~np.isfinite(feature)
+        snippet, channel = np.argwhere(bad)[0].tolist()
+        raise ValueError(
+            f'{path}: {bad.sum()} of {bad.size} values are not finite as '
+            f'{feature.dtype}, the first is {feature[snippet, channel]} at '
+            f'snippet {snippet} of those sampled, channel {channel}; extract '
+            'the features of this video again')

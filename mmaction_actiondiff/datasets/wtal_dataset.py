@@ -1,9 +1,5 @@
 # Copyright (c) mmaction_actiondiff contributors. All rights reserved.
-"""WTALDataset: one annotation json and one feature file per video.
-
-Dimension legend: T snippets, D feature channels, G ground-truth segments,
-A ambiguous spans.
-"""
+"""WTALDataset: one annotation json and one feature file per video."""
 from __future__ import annotations
 
 import os
@@ -55,14 +51,9 @@ class WTALDataset(BaseDataset):
             training, val and validation, test and testing are the same.
         seconds_per_snippet (float, optional): Seconds from a snippet to the
             next. None: the annotations say it.
-        snippet_offset (float): Start of the first snippet in seconds; used
-            with ``seconds_per_snippet``.
         ann_file (str): Annotation json, relative to ``data_root``.
         dataset_name (str, optional): For messages and reports.
             Defaults to the name of the folder ``data_root``.
-        classes (Sequence[str], optional): Class names in the order of their
-            indices. Defaults to ``classes`` of the json, else to its labels,
-            sorted.
         pipeline (Sequence[dict | callable]): Transforms.
         test_mode (bool): Whether videos without labels are accepted.
         odd_segments (str): ``'error'`` refuses segments of no length and
@@ -90,10 +81,8 @@ class WTALDataset(BaseDataset):
                  data_root: str,
                  subset: str | Sequence[str],
                  seconds_per_snippet: float | None = None,
-                 snippet_offset: float = 0.,
                  ann_file: str = 'annotations.json',
                  dataset_name: str | None = None,
-                 classes: Sequence[str] | None = None,
                  pipeline: Sequence = (),
                  test_mode: bool = False,
                  odd_segments: str = 'error',
@@ -106,11 +95,8 @@ class WTALDataset(BaseDataset):
                              f'{odd_segments!r}')
         self.subset = [subset] if isinstance(subset, str) else list(subset)
         self.grid = SnippetGrid.read(
-            dict(
-                seconds_per_snippet=seconds_per_snippet,
-                snippet_offset=snippet_offset or None))
+            dict(seconds_per_snippet=seconds_per_snippet))
         self.dataset_name = dataset_name
-        self._class_names = classes
         self.odd_segments = odd_segments
         self.exclude = set(exclude)
         self.hold_out = hold_out
@@ -127,10 +113,6 @@ class WTALDataset(BaseDataset):
             ],
             test_mode=test_mode,
             **kwargs)
-
-    def get_cat_ids(self, idx: int) -> list[int]:
-        """Sorted class indices of video ``idx``."""
-        return self.get_data_info(idx)['labels']
 
     def prepare_data(self, idx: int) -> Any:
         """Runs the pipeline on video ``idx``, with its draw if it has one."""
@@ -169,12 +151,8 @@ class WTALDataset(BaseDataset):
                 f'{found}')
         if self.hold_out:
             videos = self._divide(videos, self.hold_out)
-        self.classes = tuple(self._class_names or annotations.classes)
-        if len(set(self.classes)) < len(self.classes):
-            twice = {c for c in self.classes if self.classes.count(c) > 1}
-            raise ValueError(f'classes named twice: {quote(sorted(twice))}')
         paths = self._feature_paths(videos)
-        index = {name: i for i, name in enumerate(self.classes)}
+        index = {name: i for i, name in enumerate(annotations.classes)}
         records = [
             self._record(video, path, index, grid or self.grid)
             for video, path in zip(videos, paths)
@@ -281,7 +259,7 @@ class WTALDataset(BaseDataset):
         for record in records:
             record['in_channels'] = channels
         self._metainfo.update(
-            classes=self.classes,
+            classes=annotations.classes,
             dataset_name=self.dataset_name
             or osp.basename(osp.normpath(self.data_root)),
             in_channels=channels,

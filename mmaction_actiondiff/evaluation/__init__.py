@@ -2,18 +2,16 @@
 """Evaluating detections by stated protocols."""
 from __future__ import annotations
 
-from .ap import Instances, average_precision, temporal_iou
+from .ap import Instances, average_precision, average_recall, temporal_iou
 from .files import evaluate_files, read_detections, read_ground_truth
-from .metrics import (DetectionMAP, PairedDetectionMAP, ProposalRecall,
-                      PseudoMaskQuality)
+from .metrics import DetectionMAP, PairedDetectionMAP, ProposalRecall
 from .protocols import (PROTOCOLS, Detections, EvaluationResult, GroundTruth,
                         Protocol, evaluate, make_protocol)
-from .recall import RecallCurve, average_recall
 
 __all__ = [
     'DetectionMAP', 'Detections', 'EvaluationResult', 'GroundTruth',
     'Instances', 'PROTOCOLS', 'PairedDetectionMAP', 'ProposalRecall',
-    'Protocol', 'PseudoMaskQuality', 'RecallCurve', 'average_precision',
-    'average_recall', 'evaluate', 'evaluate_files', 'make_protocol',
-    'read_detections', 'read_ground_truth', 'temporal_iou'
+    'Protocol', 'average_precision', 'average_recall', 'evaluate',
+    'evaluate_files', 'make_protocol', 'read_detections', 'read_ground_truth',
+    'temporal_iou'
 ]

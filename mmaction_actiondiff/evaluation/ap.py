@@ -1,18 +1,16 @@
 # Copyright (c) mmaction_actiondiff contributors. All rights reserved.
-"""Average precision of scored segments (numpy only).
+"""Average precision of scored segments, average recall of proposals (numpy
+only).
 
 Dimension legend: P detections, G ground-truth instances, C classes,
 K overlap thresholds.
 """
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-
-# candidate pairs that are held in memory at a time
-_PAIRS = 1 << 21
 
 
 class Instances(NamedTuple):
@@ -56,11 +54,6 @@ def average_precision(ground_truth: Instances,
     positive; if there is none it is a false positive. This is the rule of
     ActivityNet's evaluator, down to the choice among equal overlaps.
 
-    All detections choose at once and an instance keeps the one with the best
-    score, the others choosing anew (deferred acceptance). As every instance
-    ranks the detections alike, this ends in the same matching as going
-    through them one by one.
-
     Args:
         ground_truth (Instances): G instances. An empty or reversed one counts
             and cannot be found.
@@ -82,31 +75,25 @@ def average_precision(ground_truth: Instances,
     _check(detections, 'detections', num_classes)
     if not all(0 < thr <= 1 for thr in tiou_thrs):
         raise ValueError(f'tiou_thrs must be in (0, 1], got {tiou_thrs}')
+    # by class, then score, then as given: true positives by threshold
+    order = np.lexsort((-np.asarray(detections.scores), detections.labels))
+    labels, segments = detections.labels[order], detections.segments[order]
+    hit = np.zeros((len(tiou_thrs), len(order)), dtype=bool)
+    own = _by_video_and_class(detections.videos[order], labels, num_classes)
+    truth = _by_video_and_class(ground_truth.videos, ground_truth.labels,
+                                num_classes)
+    for key in own.keys() & truth.keys():
+        overlap = temporal_iou(segments[own[key]][:, None],
+                               ground_truth.segments[truth[key]])
+        for row, thr in enumerate(tiou_thrs):
+            hit[row, own[key]] = _match(overlap, thr)
+
     num_gt = np.bincount(ground_truth.labels, minlength=num_classes)
     ap = np.full((len(tiou_thrs), num_classes), np.nan)
-    ap[:, num_gt > 0] = 0
-    if len(ground_truth.labels) == 0 or len(detections.labels) == 0:
-        return ap
-
-    order = np.argsort(-np.asarray(detections.scores), kind='stable')
-    labels = detections.labels[order]
-    # place of each detection among those of its class, from 1
-    by_class = np.argsort(labels, kind='stable')
-    count = np.bincount(labels, minlength=num_classes)
-    place = np.empty(len(order), dtype=np.int64)
-    place[by_class] = 1 + np.arange(len(order)) - np.repeat(
-        np.cumsum(count) - count, count)
-
-    detection, instance, iou = _candidates(ground_truth, detections, order,
-                                           num_classes, min(tiou_thrs))
-    for row, thr in enumerate(tiou_thrs):
-        # candidates are sorted by falling overlap: a prefix of each is left
-        keep = iou >= thr
-        matched = np.sort(
-            _match(detection[keep], instance[keep], len(ground_truth.labels)))
-        for label in np.unique(labels[matched]):
-            hits = matched[labels[matched] == label]
-            precision = np.arange(1, len(hits) + 1) / place[hits]
+    for label in np.flatnonzero(num_gt):
+        for row, hits in enumerate(hit[:, labels == label]):
+            place = 1 + np.flatnonzero(hits)
+            precision = np.arange(1, len(place) + 1) / place
             if interpolated:
                 # between hits precision only falls: their envelope is enough
                 precision = np.maximum.accumulate(precision[::-1])
@@ -129,65 +116,78 @@ def _check(instances: Instances, name: str, num_classes: int) -> None:
                 f'first is {values[bad[0]]} at position {bad[0]}')
 
 
-def _candidates(ground_truth: Instances, detections: Instances,
-                order: np.ndarray, num_classes: int,
-                thr: float) -> tuple[np.ndarray, ...]:
-    """Pairs of one video and class that overlap by at least ``thr``.
+def _by_video_and_class(videos: np.ndarray, labels: np.ndarray,
+                        num_classes: int) -> dict[int, np.ndarray]:
+    """Ascending places of the segments of each video and class."""
+    key = videos * num_classes + labels
+    order = np.argsort(key, kind='stable')
+    keys, first = np.unique(key[order], return_index=True)
+    return dict(zip(keys.tolist(), np.split(order, first[1:])))
+
+
+def _match(overlap: np.ndarray, thr: float) -> np.ndarray:
+    """Which detections, best first, take an instance: (P, G) -> bool (P,)."""
+    hit = np.zeros(len(overlap), dtype=bool)
+    free = np.where(overlap >= thr, overlap, 0)[:, ::-1]
+    while len(places := np.flatnonzero(free.any(1))):
+        hit[places[0]] = True
+        free[:, free[places[0]].argmax()] = 0
+        free[places[0]] = 0
+    return hit
+
+
+def average_recall(ground_truth: Sequence[np.ndarray],
+                   proposals: Sequence[np.ndarray],
+                   scores: Sequence[np.ndarray],
+                   tiou_thrs: Sequence[float] | np.ndarray,
+                   max_proposals: float = 100) -> tuple[np.ndarray, float]:
+    """Average recall against the average number of proposals (AR@AN).
+
+    The definition of ActivityNet's proposal task: every video keeps the same
+    *share* of its proposals, chosen so that they are ``max_proposals`` on
+    average; recall counts instances overlapped by at least the threshold.
+
+    Args:
+        ground_truth (Sequence[np.ndarray]): Segments (G, 2) of each video.
+        proposals (Sequence[np.ndarray]): Segments (P, 2) of each video.
+        scores (Sequence[np.ndarray]): Their scores (P,).
+        tiou_thrs (Sequence[float]): K thresholds.
+        max_proposals (float): Mean number of proposals at the curve's end.
 
     Returns:
-        tuple: Detection (as place in ``order``), instance and overlap, sorted
-        by detection, then by falling overlap, then by falling instance.
+        tuple[np.ndarray, float]: Mean recall over the thresholds, (100,) in
+        [0, 1] by hundredth of the retrieved proposals; and the area under it
+        over the mean number of proposals, as a share of the range from 0 (the
+        curve starts at the first point, so a perfect one has 99 %). Both 0
+        without proposals.
+
+    Raises:
+        ValueError: If there is no instance.
     """
-    key = ground_truth.videos * num_classes + ground_truth.labels
-    by_key = np.argsort(key, kind='stable')
-    key = key[by_key]
-    wanted = (detections.videos * num_classes + detections.labels)[order]
-    first = np.searchsorted(key, wanted)
-    count = np.searchsorted(key, wanted, side='right') - first
-    parts = []
-    for start, stop in _chunks(count):
-        num = count[start:stop]
-        detection = np.repeat(np.arange(start, stop), num)
-        offset = np.arange(len(detection)) - np.repeat(
-            np.cumsum(num) - num, num)
-        instance = by_key[first[detection] + offset]
-        iou = temporal_iou(detections.segments[order[detection]],
-                           ground_truth.segments[instance])
-        keep = np.flatnonzero(iou >= thr)
-        keep = keep[np.lexsort((-instance[keep], -iou[keep], detection[keep]))]
-        parts.append((detection[keep], instance[keep], iou[keep]))
-    detection, instance, iou = (np.concatenate(part) for part in zip(*parts))
-    return detection, instance, iou
-
-
-def _chunks(count: np.ndarray) -> Iterator[tuple[int, int]]:
-    total = np.cumsum(count)
-    start = 0
-    while start < len(count):
-        done = total[start - 1] if start else 0
-        stop = int(np.searchsorted(total, done + _PAIRS, side='right'))
-        stop = max(stop, start + 1)
-        yield start, stop
-        start = stop
-
-
-def _match(detection: np.ndarray, instance: np.ndarray,
-           num_instances: int) -> np.ndarray:
-    """The detections that get an instance, by deferred acceptance; a lower
-    number has precedence. ``detection`` ascends, and ``instance`` holds the
-    candidates of each, best first."""
-    names, cursor = np.unique(detection, return_index=True)
-    stop = np.append(cursor[1:], len(detection))
-    nobody = len(names)
-    holder = np.full(num_instances, nobody)
-    active = np.arange(nobody)
-    while len(active):
-        target = instance[cursor[active]]
-        cursor[active] += 1
-        before = holder[target]
-        np.minimum.at(holder, target, active)
-        after = holder[target]
-        ousted = np.unique(before[(before != after) & (before != nobody)])
-        active = np.concatenate([active[after != active], ousted])
-        active = active[cursor[active] < stop[active]]
-    return names[holder[holder != nobody]]
+    num_videos = len(ground_truth)
+    num_gt = sum(len(segments) for segments in ground_truth)
+    if num_gt == 0:
+        raise ValueError('recall is undefined without ground truth')
+    total = sum(len(segments) for segments in proposals)
+    share = max_proposals * num_videos / max(total, 1)
+    kept = [
+        min(int(len(segments) * share), len(segments))
+        for segments in proposals
+    ]
+    retrieved = sum(kept)
+    shares = np.arange(1, 101) / 100 * (
+        max_proposals * num_videos / max(retrieved, 1))
+    thrs = np.asarray(tiou_thrs)[:, None]
+    found = np.zeros((len(thrs), 100))
+    for truth, segments, score, num in zip(ground_truth, proposals, scores,
+                                           kept):
+        order = np.argsort(-score, kind='stable')[:num]
+        # best overlap with each instance after the first n proposals
+        overlap = np.zeros((num + 1, len(truth)))
+        overlap[1:] = temporal_iou(segments[order][:, None], truth)
+        best = np.maximum.accumulate(overlap)
+        taken = np.minimum((num * shares).astype(np.int64), num)
+        found += (best[taken] >= thrs[..., None]).sum(-1)
+    average = (found / num_gt).mean(0)
+    steps = np.diff(shares) * (average[1:] + average[:-1]) / 2
+    return average, float(steps.sum() / shares[-1])

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,10 +23,10 @@ from mmaction.registry import METRICS
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 
-from mmaction_actiondiff.annotations import load_json
+from mmaction_actiondiff.dumps import load_dump
 
+from .ap import average_recall
 from .protocols import Detections, GroundTruth, evaluate, make_protocol
-from .recall import average_recall
 
 _GROUND_TRUTH = 'ground_truth'
 
@@ -52,9 +51,6 @@ def _samples(data_batch: Any, results: Sequence[dict]) -> Iterator[dict]:
             'batch_size=1')
     for sample, result in zip(samples, results):
         info = sample.metainfo
-        if info['video_name'] != result['video_name']:
-            raise ValueError(f"expected proposals of {info['video_name']}, "
-                             f"got those of {result['video_name']}")
         proposals = result['proposal_list']
         yield dict(
             video_name=info['video_name'],
@@ -198,10 +194,9 @@ class PairedDetectionMAP(DetectionMAP):
     Args:
         video_scores (str): Where the video-level scores are from: the
             predictions that ``tools/test.py --dump`` wrote for a weakly
-            supervised localizer, a json file ``{video: [score of each
-            class]}``, or ``'ground_truth'``: the annotated classes of each
-            video, all with score 1. The last is an oracle that no method has;
-            its keys are therefore prefixed ``'oracle'`` by default.
+            supervised localizer, or ``'ground_truth'``: the annotated classes
+            of each video, all with score 1. This is an oracle that no method
+            has; its keys are therefore prefixed ``'oracle'`` by default.
         top_classes (int): Classes paired with the proposals of a video;
             the oracle pairs all annotated ones.
         prefix (str, optional): Of the keys. Defaults to ``'det'``, or to
@@ -211,7 +206,7 @@ class PairedDetectionMAP(DetectionMAP):
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If ``top_classes < 1``, a batch holds more than one
-            video, or the file lacks one.
+            video, or the file is no dump or lacks a video.
     """
 
     def __init__(self,
@@ -227,29 +222,11 @@ class PairedDetectionMAP(DetectionMAP):
         if video_scores == _GROUND_TRUTH:
             prefix = prefix or 'oracle'
         else:
-            self.score_of = self._load(video_scores)
-        super().__init__(prefix=prefix, **kwargs)
-
-    @staticmethod
-    def _load(path: str) -> dict[str, np.ndarray]:
-        if not Path(path).exists():
-            raise FileNotFoundError(
-                f'{path}: no such video-level scores; write them with '
-                'tools/test.py --dump and the config of a weakly supervised '
-                f'localizer, or set video_scores={_GROUND_TRUTH!r}')
-        if path.endswith('.json'):
-            content = load_json(path)
-        else:
-            from mmaction_actiondiff.dumps import load_dump
-            content = {
-                sample['video_name']: sample['pred_score']
-                for sample in load_dump(path)
+            self.score_of = {
+                sample['video_name']: to_numpy(sample['pred_score'], -1)
+                for sample in load_dump(video_scores)
             }
-        try:
-            return {n: to_numpy(score, -1) for n, score in content.items()}
-        except (TypeError, ValueError) as error:
-            raise ValueError(f'{path}: expected {{video: [score of each '
-                             f'class]}} ({error})') from None
+        super().__init__(prefix=prefix, **kwargs)
 
     def _predicted(self, sample: dict) -> Mapping[str, Any]:
         """Each proposal with each chosen class of its video."""
@@ -281,19 +258,9 @@ class ProposalRecall(BaseMetric):
     so many proposals per video on average) and ``AUC``; see
     :func:`average_recall`.
 
-    Args:
-        tiou_thrs (Sequence[float]): Overlap thresholds, by default those of
-            ActivityNet.
-        **kwargs: ``prefix`` and others, see ``BaseMetric``.
     """
     default_prefix = 'proposal'
-
-    def __init__(self,
-                 tiou_thrs: Sequence[float] = tuple(
-                     np.arange(50, 100, 5) / 100),
-                 **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.tiou_thrs = tiou_thrs
+    tiou_thrs = np.arange(50, 100, 5) / 100  # ActivityNet's
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keeps the ground truth and the proposals of a batch."""
@@ -317,66 +284,11 @@ class ProposalRecall(BaseMetric):
             return {key: np.nan for key in keys}
         truth, segments, scores = ([item[key] for item in videos]
                                    for key in ('truth', 'segments', 'scores'))
-        curve = average_recall(truth, segments, scores, self.tiou_thrs)
-        values = [*curve.average[[0, 4, 9, 99]], curve.auc]
+        recall, auc = average_recall(truth, segments, scores, self.tiou_thrs)
+        values = [*recall[[0, 4, 9, 99]], auc]
         metrics = {k: 100 * float(value) for k, value in zip(keys, values)}
         MMLogger.get_current_instance().info(
             '\n' + '  '.join(f'{k} {v:.2f}' for k, v in metrics.items()) +
             f'; {len(videos)} videos, {sum(map(len, truth))} instances, tIoU '
             f'{min(self.tiou_thrs):.2f} to {max(self.tiou_thrs):.2f}')
         return metrics
-
-
-@METRICS.register_module()
-class PseudoMaskQuality(BaseMetric):
-    """How well the pseudo masks cover the annotated actions.
-
-    It tells why the mAP moved; the masks themselves never see the ground
-    truth. A snippet belongs to a class if its centre lies in one of the
-    class's instances. Counts are summed over all snippets, classes and videos
-    before dividing. Needs ``gt_instances``, ``pred_snippets`` with ``mask``
-    (T, C) in {0, 1}, which the model adds with ``dump_snippets=True``, and
-    the metainfo ``video_name``, ``seconds_per_snippet``, ``snippet_offset``.
-    Keys, in percent: ``precision``, ``recall`` and ``tiou`` (intersection
-    over union).
-    """
-    default_prefix = 'mask'
-
-    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Counts the snippets of a batch.
-
-        Raises:
-            ValueError: If the samples have no masks.
-        """
-        for sample in data_samples:
-            if 'mask' not in sample.get('pred_snippets', {}):
-                raise ValueError(
-                    'PseudoMaskQuality needs the pseudo masks of a model '
-                    'that has a mask generator: set model.dump_snippets=True')
-            mask = sample['pred_snippets']['mask']
-            mask = to_numpy(mask, *mask.shape) > 0.5
-            truth = np.zeros_like(mask)
-            unit = sample['seconds_per_snippet']
-            centre = (np.arange(len(mask)) + 0.5) * unit + sample.get(
-                'snippet_offset', 0.)
-            instances = ground_truth_of(sample)
-            for (start, end), label in zip(instances.segments,
-                                           instances.labels):
-                truth[(centre >= start) & (centre < end), label] = True
-            self.results.append(
-                dict(
-                    video_name=sample['video_name'],
-                    counts=np.array([(mask & truth).sum(),
-                                     mask.sum(),
-                                     truth.sum()])))
-
-    def compute_metrics(self, results: list[dict]) -> dict[str, float]:
-        """Percentages over the videos of all ranks; NaN where nothing was
-        masked or annotated."""
-        counts = [item['counts'] for item in _by_name(results).values()]
-        both, masked, annotated = np.sum(counts, axis=0)
-        return {
-            key: 100 * float(both / total) if total else np.nan
-            for key, total in (('precision', masked), ('recall', annotated),
-                               ('tiou', masked + annotated - both))
-        }

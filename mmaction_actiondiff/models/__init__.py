@@ -1,5 +1,10 @@
 # Copyright (c) mmaction_actiondiff contributors. All rights reserved.
-"""Localizers: ``actiondiff/`` is the method, ``wtal/`` the baselines."""
+"""Localizers: ``actiondiff/`` is the method, ``wtal/`` the baselines.
+
+Dimension letters of all files below: N videos, D feature channels,
+E embedding channels, C classes, K = C + 1 with the background last,
+T snippets. ``valid`` (N, 1, T) bool marks what is not padding.
+"""
 from .actiondiff import (ActionCondition, ActionDiff, ActionDiffDDIM,
                          ActionDiffFusion, ActionDiffLoss, ConvDenoiser,
                          DiffusionHead, SelfTrainingHead, TopKMaskGenerator)

@@ -1,9 +1,5 @@
 # Copyright (c) mmaction_actiondiff contributors. All rights reserved.
-"""The contract of a base branch: raw outputs, and one step that scores them.
-
-Dimension letters: N videos, D feature channels, E embedding channels,
-C classes, K = C + 1 with the background last, T snippets.
-"""
+"""The contract of a base branch: raw outputs, and a step that scores them."""
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -1,9 +1,5 @@
 # Copyright (c) mmaction_actiondiff contributors. All rights reserved.
-"""WeakLocalizer: a base branch trained with video-level labels.
-
-Dimension letters: N videos, D feature channels, C classes, K = C + 1 with
-the background last, T snippets, P proposals.
-"""
+"""WeakLocalizer: a base branch trained with video-level labels."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +13,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from .branch import Scores
+from .data_preprocessor import WTALDataPreprocessor
 from .objective import WTALLoss
 
 DataSamples = Sequence[ActionDataSample]
@@ -44,9 +41,6 @@ class WeakLocalizer(BaseModel):
         dump_snippets (bool): Also return every curve behind the proposals
             (``pred_snippets``), for ``tools/replay.py`` and
             ``tools/visualize.py``. Defaults to False.
-        data_preprocessor (dict, optional): Defaults to
-            ``WTALDataPreprocessor``.
-        init_cfg (dict, optional): See MMEngine.
 
     Raises:
         ValueError: When the loss is another localizer's.
@@ -61,14 +55,8 @@ class WeakLocalizer(BaseModel):
                  proposal_generator: dict | None = None,
                  stream_channels: Sequence[int] | None = None,
                  video_score_thr: float | None = None,
-                 dump_snippets: bool = False,
-                 data_preprocessor: dict | None = None,
-                 init_cfg: dict | None = None) -> None:
-        # Built here: BaseModel would look in MMEngine's root registry.
-        super().__init__(
-            MODELS.build(
-                data_preprocessor or dict(type='WTALDataPreprocessor')),
-            init_cfg)
+                 dump_snippets: bool = False) -> None:
+        super().__init__(WTALDataPreprocessor())
         self.num_classes = num_classes
         branch = dict(num_classes=num_classes, **base_branch)
         if stream_channels is not None:

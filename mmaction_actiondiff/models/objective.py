@@ -1,9 +1,5 @@
 # Copyright (c) mmaction_actiondiff contributors. All rights reserved.
-"""The contract of a weakly supervised loss, and the loss of all of them.
-
-Dimension letters: N videos, C classes, K = C + 1 with the background last,
-T snippets.
-"""
+"""The contract of a weakly supervised loss, and the loss of all of them."""
 from __future__ import annotations
 
 import torch.nn.functional as F
@@ -17,7 +13,7 @@ class WTALLoss(nn.Module):
 
     It stands alone in a ``WeakLocalizer``, or as ``base`` in an
     ``ActionDiffLoss``, which applies :meth:`classify` once more to the
-    weakened output.
+    weakened and to the completed output.
     """
 
     def forward(self,
@@ -25,19 +21,16 @@ class WTALLoss(nn.Module):
                 label: Tensor,
                 valid: Tensor,
                 progress: float = 0.5) -> dict[str, Tensor]:
-        """All terms.
+        """All terms, finite scalars; every key starts with ``loss_``. By
+        default those of :meth:`classify`.
 
         Args:
             output (BranchOutput): Of the branch.
             label (Tensor): (N, C) multi-hot.
             valid (Tensor): (N, 1, T) bool; no term sees the rest.
             progress (float): Share of the training that is over, in [0, 1].
-
-        Returns:
-            dict[str, Tensor]: Finite scalars, every key starts with
-            ``loss_``.
         """
-        raise NotImplementedError
+        return self.classify(output, label, valid)
 
     def classify(self, output: BranchOutput, label: Tensor,
                  valid: Tensor) -> dict[str, Tensor]:

@@ -1,9 +1,5 @@
 # Copyright (c) mmaction_actiondiff contributors. All rights reserved.
-"""Averages and orders over the snippets of a video that skip the padding.
-
-Dimension letters: N videos, C classes, K = C + 1 with the background last,
-T snippets; ``valid`` (N, 1, T) bool marks what is not padding.
-"""
+"""Averages and orders over the snippets of a video that skip the padding."""
 from __future__ import annotations
 
 import torch

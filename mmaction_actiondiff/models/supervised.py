@@ -1,9 +1,5 @@
 # Copyright (c) mmaction_actiondiff contributors. All rights reserved.
-"""Full supervision of the same branch: the ceiling of weak supervision.
-
-Dimension letters: N videos, C classes, K = C + 1 with the background last,
-T snippets, G ground-truth segments.
-"""
+"""Full supervision of the same branch: the ceiling of weak supervision."""
 from __future__ import annotations
 
 from typing import NamedTuple

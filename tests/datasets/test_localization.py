@@ -19,7 +19,8 @@ META = ('video_name', 'duration_second', 'duration_frame', 'feature_frame',
 
 
 def resize(feature, length):
-    return ResizeLocalizerFeature(length)(dict(feature=feature))['raw_feature']
+    return ResizeLocalizerFeature(length)(dict(
+        feature=feature, feature_path='x.npy'))['raw_feature']
 
 
 def record(path, num_snippets):
@@ -59,7 +60,7 @@ def test_resize_refuses():
         ResizeLocalizerFeature(0)
     feature = np.zeros((4, 2))
     feature[2, 1] = np.nan
-    with pytest.raises(ValueError, match='bad.npy: 1 of 4 .* snippet 2;'):
+    with pytest.raises(ValueError, match='bad.npy: 1 of 8 .* snippet 2 '):
         ResizeLocalizerFeature(3)(
             dict(feature=feature, feature_path='bad.npy'))
 

@@ -1,25 +1,18 @@
-import copy
-from itertools import cycle, islice
-from pathlib import Path
+from itertools import islice
 from types import SimpleNamespace
 from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
-from mmaction.registry import MODELS
-from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.hooks import DistSamplerSeedHook
-from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from torch.utils.data import SequentialSampler
 
-from mmaction_actiondiff.datasets import (LengthSampler, PairBatchSampler,
-                                          PlantedActions, ResumableTrainLoop,
-                                          WTALSampler, samplers)
-
-ROOT = Path(__file__).resolve().parents[2]
+from mmaction_actiondiff.datasets import (PairBatchSampler, PlantedActions,
+                                          ResumableTrainLoop, WTALSampler,
+                                          samplers)
 
 
 class Labels:
@@ -33,19 +26,6 @@ class Labels:
 
     def get_data_info(self, index):
         return dict(labels=self.labels[index])
-
-
-class Durations:
-    """A data set of durations alone."""
-
-    def __init__(self, *durations):
-        self.durations = durations
-
-    def __len__(self):
-        return len(self.durations)
-
-    def get_data_info(self, index):
-        return dict(duration=self.durations[index])
 
 
 def take(sampler, count):
@@ -64,10 +44,10 @@ def take_batches(batches, count):
 @pytest.fixture
 def as_rank(monkeypatch):
 
-    def make(rank, world_size, *args, kind=WTALSampler, **kwargs):
+    def make(rank, world_size, *args, **kwargs):
         monkeypatch.setattr(samplers, 'get_dist_info', lambda:
                             (rank, world_size))
-        return kind(*args, **kwargs)
+        return WTALSampler(*args, **kwargs)
 
     return make
 
@@ -305,57 +285,3 @@ def test_resumed_loop_reads_nothing_twice(tmp_path, with_pairs):
         runs.append(seen)
         assert opened.call_count == 4 * (6 - start)
     assert len(runs[0]) == 6 and runs[1] == runs[0][4:]
-
-
-def test_longest_first():
-    sampler = LengthSampler(Durations(3., 9., 5., 9., 1.))
-    assert list(sampler) == list(sampler) == [1, 3, 2, 0, 4]
-    assert len(sampler) == 5
-
-
-@pytest.mark.parametrize('num_videos', [1, 2, 7, 9, 12])
-@pytest.mark.parametrize('world_size', [1, 2, 3, 5])
-def test_ranks_share_the_lengths(as_rank, num_videos, world_size):
-    data = Durations(*[float(i * 5 % 7) for i in range(num_videos)])
-    shares = [
-        list(as_rank(rank, world_size, data, kind=LengthSampler))
-        for rank in range(world_size)
-    ]
-    assert len({len(share) for share in shares}) == 1
-    # MMEngine takes the results of the ranks in turns, cuts the rest off.
-    merged = [i for turn in zip(*shares) for i in turn]
-    order = list(as_rank(0, 1, data, kind=LengthSampler))
-    assert sorted(order) == list(range(num_videos))
-    assert merged[:num_videos] == order
-    surplus = merged[num_videos:]
-    assert len(surplus) < world_size
-    assert surplus == list(islice(cycle(reversed(order)), len(surplus)))
-
-
-def test_batches_by_length_change_no_prediction(tmp_path):
-    """A small model sees every video of the data set alone and batched."""
-    cfg = Config.fromfile(ROOT / 'configs/actiondiff_demo.py')
-    init_default_scope('mmaction')
-    model = MODELS.build(cfg.model).eval()
-    torch.nn.init.normal_(model.diffusion_head.denoiser.head.weight)
-    loader = cfg.test_dataloader
-    loader.dataset.update(
-        data_root=str(tmp_path / 'planted'),
-        planted=dict(
-            num_train=6, num_test=7, num_snippets=(20, 90), **cfg.planted))
-    assert loader.sampler.type == 'LengthSampler'
-    found = []
-    for batch_size in (3, 1):
-        loader.batch_size = batch_size
-        batches = list(Runner.build_dataloader(copy.deepcopy(loader), seed=0))
-        samples = [s for batch in batches for s in model.test_step(batch)]
-        lengths = [s.num_snippets for s in samples]
-        assert lengths == sorted(lengths, reverse=True)
-        found.append({s.video_name: s.pred_instances for s in samples})
-    together, alone = found
-    assert len(alone) == 7 and together.keys() == alone.keys()
-    for name, expected in alone.items():
-        for key in ('segments', 'scores'):
-            torch.testing.assert_close(
-                together[name][key], expected[key], atol=1e-4, rtol=1e-4)
-        assert torch.equal(together[name].labels, expected.labels)

@@ -33,10 +33,10 @@ train_dataloader = dict(
         odd_segments='keep',
         pipeline=train_pipeline))
 val_dataloader = dict(
-    batch_size=16,
+    batch_size=1,
     num_workers=2,
     persistent_workers=True,
-    sampler=dict(type='LengthSampler'),
+    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         train_dataloader['dataset'],
         subset='validation',

@@ -31,9 +31,9 @@ train_dataloader = dict(
         planted=planted,
         pipeline=train_pipeline))
 val_dataloader = dict(
-    batch_size=10,
+    batch_size=1,
     num_workers=0,
-    sampler=dict(type='LengthSampler'),
+    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         train_dataloader['dataset'],
         subset='test',

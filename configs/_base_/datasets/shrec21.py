@@ -26,9 +26,9 @@ train_dataloader = dict(
         seconds_per_snippet=seconds_per_snippet,
         pipeline=train_pipeline))
 val_dataloader = dict(
-    batch_size=8,
+    batch_size=1,
     num_workers=0,
-    sampler=dict(type='LengthSampler'),
+    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         train_dataloader['dataset'],
         subset='test',

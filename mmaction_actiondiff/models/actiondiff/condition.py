@@ -1,9 +1,5 @@
 # Copyright (c) mmaction_actiondiff contributors. All rights reserved.
-"""The action-related condition: what guides the diffusion.
-
-Dimension letters: N videos, D feature channels, E embedding channels,
-F condition channels, T snippets.
-"""
+"""The action-related condition: what guides the diffusion."""
 from __future__ import annotations
 
 import torch
@@ -43,31 +39,23 @@ class ActionCondition(nn.Module):
         input_channels (int): D.
         condition_channels (int): F. Defaults to 128.
         mode (str): See the table. Defaults to 'attn_input'.
-        zero_prob, boundary_prob, segment_prob (float): Probabilities of
-            hiding all, the boundaries, one run. Default to 0.2 each.
 
     Raises:
-        ValueError: For an unknown mode, or probabilities that are negative or
-            sum to more than 1.
+        ValueError: For an unknown mode.
     """
+
+    # probabilities of hiding all, the boundaries, one run
+    hide_probs = (0.2, 0.2, 0.2)
 
     def __init__(self,
                  embed_channels: int,
                  input_channels: int,
                  condition_channels: int = 128,
-                 mode: str = 'attn_input',
-                 zero_prob: float = 0.2,
-                 boundary_prob: float = 0.2,
-                 segment_prob: float = 0.2) -> None:
+                 mode: str = 'attn_input') -> None:
         super().__init__()
         if mode not in MODES:
             raise ValueError(
                 f'condition mode must be one of {MODES}, got {mode!r}')
-        self.hide_probs = (zero_prob, boundary_prob, segment_prob)
-        if min(self.hide_probs) < 0 or sum(self.hide_probs) > 1 + 1e-6:
-            raise ValueError(
-                'zero_prob, boundary_prob and segment_prob must be >= 0 and '
-                f'sum to <= 1, got {self.hide_probs}')
         self.condition_channels = condition_channels
         self.mode = mode
         source = embed_channels if mode == 'topk_feat' else input_channels
@@ -79,7 +67,7 @@ class ActionCondition(nn.Module):
 
     def forward(self, inputs: Tensor, feature: Tensor, attention: Tensor,
                 union: Tensor, valid: Tensor) -> Tensor:
-        """Make the condition.
+        """Make the condition, (N, F, T), zero where not valid.
 
         Args:
             inputs (Tensor): (N, D, T).
@@ -87,9 +75,6 @@ class ActionCondition(nn.Module):
             attention (Tensor): (N, 1, T) in [0, 1].
             union (Tensor): Of the pseudo-masks, (N, 1, T) in {0, 1}.
             valid (Tensor): (N, 1, T) bool.
-
-        Returns:
-            Tensor: (N, F, T), zero where not valid.
         """
         if self.mode == 'topk_feat':
             embedded = self.embed(feature.detach())
@@ -104,16 +89,8 @@ class ActionCondition(nn.Module):
         return self.norm(self.feature(feature).transpose(1, 2)).transpose(1, 2)
 
     def hide(self, condition: Tensor, union: Tensor, valid: Tensor) -> Tensor:
-        """Hide parts of the condition while training, see the class.
-
-        Args:
-            condition (Tensor): (N, F, T).
-            union (Tensor): Of the pseudo-masks, (N, 1, T) in {0, 1}.
-            valid (Tensor): (N, 1, T) bool.
-
-        Returns:
-            Tensor: The same, zero where hidden.
-        """
+        """Zero parts of the condition (N, F, T) while training, see the
+        class; ``union`` and ``valid`` as in :meth:`forward`."""
         if not self.training:
             return condition
         return condition * ~hidden_snippets(union, valid, self.hide_probs)
@@ -121,16 +98,8 @@ class ActionCondition(nn.Module):
 
 def hidden_snippets(union: Tensor, valid: Tensor,
                     probs: tuple[float, float, float]) -> Tensor:
-    """Draw what each video hides: all, the boundaries, one run or nothing.
-
-    Args:
-        union (Tensor): Union of the masks (N, 1, T) in {0, 1}.
-        valid (Tensor): (N, 1, T) bool.
-        probs (tuple[float, float, float]): Of the first three.
-
-    Returns:
-        Tensor: (N, 1, T) bool.
-    """
+    """Draw what each video hides, (N, 1, T) bool: all, the boundaries, one
+    run (with these ``probs``) or nothing; see :class:`ActionCondition`."""
     action = (union > 0) & valid
     choice, which = torch.rand((2, len(union), 1, 1), device=union.device)
     all_end = probs[0]

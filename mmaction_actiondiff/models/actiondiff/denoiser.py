@@ -1,8 +1,7 @@
 # Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """The denoiser: a stack of convolutions over mask, timestep and condition.
 
-Its last layer is the latent action space. Dimension letters: N videos,
-C classes, F channels, T snippets.
+Its last layer is the latent action space.
 """
 from __future__ import annotations
 
@@ -12,6 +11,10 @@ import torch
 import torch.nn.functional as F
 from mmaction.registry import MODELS
 from torch import Tensor, nn
+
+# What the mask of a class is at the start, in (0, 1) (T.-Y. Lin et al., "Focal
+# Loss", ICCV 2017).
+PRIOR = 0.02
 
 
 @MODELS.register_module()
@@ -28,12 +31,9 @@ class ConvDenoiser(nn.Module):
         num_layers (int): Convolutions. Defaults to 2.
         kernel_size (int): Odd. Defaults to 5.
         dropout (float): Before every convolution. Defaults to 0.3.
-        prior (float): What the mask of a class is at the start, in (0, 1)
-            (T.-Y. Lin et al., "Focal Loss", ICCV 2017). Defaults to 0.02.
 
     Raises:
-        ValueError: For an even ``kernel_size``, odd ``channels`` or a
-            ``prior`` out of range.
+        ValueError: For an even ``kernel_size`` or odd ``channels``.
     """
 
     frequencies: Tensor
@@ -44,15 +44,11 @@ class ConvDenoiser(nn.Module):
                  channels: int = 128,
                  num_layers: int = 2,
                  kernel_size: int = 5,
-                 dropout: float = 0.3,
-                 prior: float = 0.02) -> None:
+                 dropout: float = 0.3) -> None:
         super().__init__()
         if kernel_size % 2 == 0 or channels % 2:
             raise ValueError('kernel_size must be odd and channels even, got '
                              f'{kernel_size=}, {channels=}')
-        if not 0 < prior < 1:
-            raise ValueError(f'prior must lie in (0, 1), got {prior}')
-        self.channels = channels
         self.register_buffer(
             'frequencies',
             1e4**-torch.linspace(0, 1, channels // 2),
@@ -70,21 +66,18 @@ class ConvDenoiser(nn.Module):
         self.head = nn.Conv1d(channels, num_classes, 1)
         # Masks are sparse: zero logits would have a long way to go.
         nn.init.constant_(
-            self.head.get_parameter('bias'), math.log(prior / (1 - prior)))
+            self.head.get_parameter('bias'), math.log(PRIOR / (1 - PRIOR)))
 
     def forward(self, x: Tensor, timesteps: Tensor, condition: Tensor,
                 valid: Tensor) -> tuple[Tensor, Tensor]:
-        """Denoise once.
+        """Logits (N, C, T) and the latent of the last layer (N, F, T), both
+        zero where not valid.
 
         Args:
             x (Tensor): Noisy mask (N, C, T), in [-1, 1].
             timesteps (Tensor): (N,) long.
             condition (Tensor): (N, condition_channels, T).
             valid (Tensor): (N, 1, T) bool.
-
-        Returns:
-            tuple[Tensor, Tensor]: Logits (N, C, T) and the latent of the last
-            layer (N, F, T), both zero where not valid.
         """
         angles = timesteps.unsqueeze(1) * self.frequencies
         time = self.time(torch.cat([angles.sin(), angles.cos()], 1))

@@ -2,23 +2,20 @@
 """The diffusion branch: noise the pseudo-mask, learn to remove the noise.
 
 Training sees one random step of the process; sampling starts from noise and
-removes it in a few steps, guided by the condition. Dimension letters:
-N videos, C classes, F channels, T snippets, S inference steps, R samples.
+removes it in a few steps, guided by the condition.
 """
 from __future__ import annotations
 
-import copy
-import inspect
 import zlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from mmaction.registry import MODELS, TASK_UTILS
+from mmaction.registry import MODELS
 from torch import Tensor, nn
 
-from .ddim import add_noise
+from .ddim import ActionDiffDDIM, add_noise
 from .mask_generator import PseudoMask
 
 
@@ -54,6 +51,10 @@ def video_generators(video_names: Sequence[str],
 class MaskHead(nn.Module):
     """What the diffusion and its control share: the denoiser's answers.
 
+    A head has three passes: ``forward``, the training pass whose target is
+    the mask; ``generate``, the training pass without a mask, whose output is
+    fused; ``sample``, the pass of the test.
+
     Args:
         num_classes (int): C.
         condition_channels (int): Of the condition.
@@ -73,23 +74,6 @@ class MaskHead(nn.Module):
             'condition_channels': condition_channels,
             **(denoiser or {})
         })
-
-    def forward(self, pseudo: PseudoMask, condition: Tensor,
-                valid: Tensor) -> DenoisedOutput:
-        """The training pass whose target is the mask."""
-        raise NotImplementedError
-
-    def generate(self,
-                 condition: Tensor,
-                 valid: Tensor,
-                 noise: Tensor | None = None) -> DenoisedOutput:
-        """The training pass without a mask, whose output is fused."""
-        raise NotImplementedError
-
-    def sample(self, condition: Tensor, valid: Tensor,
-               generators: Sequence[torch.Generator]) -> DenoisedOutput:
-        """The pass of the test, one CPU generator per video."""
-        raise NotImplementedError
 
     def denoise(self, x: Tensor, timesteps: Tensor, condition: Tensor,
                 valid: Tensor) -> DenoisedOutput:
@@ -117,12 +101,6 @@ class DiffusionHead(MaskHead):
         condition_channels (int): Of the condition.
         denoiser (dict, optional): Config; gets both of the above. Defaults to
             ``ConvDenoiser``.
-        scheduler (dict, optional): Config in ``TASK_UTILS``, or a scheduler
-            of diffusers for a VP process, by its dotted path, e.g.
-            ``diffusers.DPMSolverMultistepScheduler``. What the config leaves
-            open is filled in to fit the training: cosine schedule,
-            prediction of x_0, trailing timesteps, clipping at ``snr_scale``.
-            Defaults to ``ActionDiffDDIM``.
         snr_scale (float): s > 0; the smaller, the sooner noise covers the
             mask. Defaults to 0.5 (DiffAct).
         num_inference_steps (int): S. Defaults to 1: further steps make the
@@ -131,8 +109,7 @@ class DiffusionHead(MaskHead):
             Defaults to 4.
 
     Raises:
-        ValueError: For values out of range, or a scheduler that does not
-            predict x_0 of a VP process.
+        ValueError: For values out of range.
     """
 
     alphas_cumprod: Tensor
@@ -141,7 +118,6 @@ class DiffusionHead(MaskHead):
                  num_classes: int,
                  condition_channels: int,
                  denoiser: dict | None = None,
-                 scheduler: dict | None = None,
                  snr_scale: float = 0.5,
                  num_inference_steps: int = 1,
                  num_samples: int = 4) -> None:
@@ -151,15 +127,13 @@ class DiffusionHead(MaskHead):
         if num_samples < 1:
             raise ValueError(f'num_samples must be >= 1, got {num_samples}')
         self.snr_scale = snr_scale
-        self.scheduler = build_scheduler(scheduler or {}, snr_scale)
-        self.scheduler.set_timesteps(num_inference_steps)  # refuses too many
+        self.scheduler = ActionDiffDDIM()
+        self.scheduler.timesteps(num_inference_steps)  # refuses too many
         self.num_inference_steps = num_inference_steps
         self.num_samples = num_samples
         # Not in the checkpoint: it holds learned tensors only.
         self.register_buffer(
-            'alphas_cumprod',
-            self.scheduler.alphas_cumprod.float(),
-            persistent=False)
+            'alphas_cumprod', self.scheduler.alphas_cumprod, persistent=False)
 
     def forward(self, pseudo: PseudoMask, condition: Tensor,
                 valid: Tensor) -> DenoisedOutput:
@@ -173,15 +147,8 @@ class DiffusionHead(MaskHead):
             pseudo (PseudoMask): Of the mask generator, (N, C, T).
             condition (Tensor): (N, condition_channels, T).
             valid (Tensor): (N, 1, T) bool.
-
-        Raises:
-            ValueError: When the shapes do not fit.
         """
         mask = pseudo.mask
-        if mask.shape != self.mask_shape(condition):
-            raise ValueError(
-                f'mask must have shape {self.mask_shape(condition)} to fit '
-                f'the condition, got {tuple(mask.shape)}')
         timesteps = torch.randint(
             len(self.alphas_cumprod), (len(mask), ), device=mask.device)
         noise = torch.randn(mask.shape, device=mask.device)
@@ -230,40 +197,22 @@ class DiffusionHead(MaskHead):
 
         Returns:
             DenoisedOutput: Each the mean over the R samples.
-
-        Raises:
-            ValueError: When there is not one generator per video.
         """
-        if len(generators) != len(condition):
-            raise ValueError(f'expected one generator for each of the '
-                             f'{len(condition)} videos, got {len(generators)}')
+        noise = torch.zeros(self.num_samples, *self.mask_shape(condition))
         lengths = valid[:, 0].sum(-1).tolist()
-
-        def draw() -> Tensor:
-            """Standard normal (R N, C, T), zero where padded."""
-            noise = torch.zeros(self.num_samples, *self.mask_shape(condition))
-            for i, (n, g) in enumerate(zip(lengths, generators)):
-                noise[:, i, :, :n] = torch.randn(
-                    self.num_samples, self.num_classes, n, generator=g)
-            return noise.flatten(0, 1).to(condition.device)
-
-        # Multistep samplers remember: a copy keeps calls independent.
-        scheduler = copy.deepcopy(self.scheduler)
-        scheduler.set_timesteps(self.num_inference_steps)
-        parameters = inspect.signature(scheduler.step).parameters
-        stochastic = 'variance_noise' in parameters and 'eta' not in parameters
-        many_condition = condition.repeat(self.num_samples, 1, 1)
-        many_valid = valid.repeat(self.num_samples, 1, 1)
-        x = draw()
-        for t in scheduler.timesteps:
-            steps = x.new_full((len(x), ), int(t), dtype=torch.long)
-            denoised = self.denoise(
-                self.clip(x), steps, many_condition, many_valid)
-            if t == scheduler.timesteps[-1]:  # its x_0 is the answer
-                break
-            noise = dict(variance_noise=draw()) if stochastic else {}
-            x_0 = self.to_x_0(denoised.prob)
-            x = scheduler.step(x_0, t, x, **noise).prev_sample
+        for i, (n, generator) in enumerate(zip(lengths, generators)):
+            noise[:, i, :, :n] = torch.randn(
+                self.num_samples, self.num_classes, n, generator=generator)
+        x = noise.flatten(0, 1).to(condition.device)
+        condition = condition.repeat(self.num_samples, 1, 1)
+        valid = valid.repeat(self.num_samples, 1, 1)
+        timesteps = self.scheduler.timesteps(self.num_inference_steps)
+        for t, following in zip(timesteps, [*timesteps[1:], None]):
+            steps = x.new_full((len(x), ), t, dtype=torch.long)
+            denoised = self.denoise(self.clip(x), steps, condition, valid)
+            if following is not None:
+                x_0 = self.to_x_0(denoised.prob)
+                x = self.scheduler.step(x_0, t, following, x)
         return DenoisedOutput._make(
             y.unflatten(0, (self.num_samples, -1)).mean(0) for y in denoised)
 
@@ -305,37 +254,3 @@ class SelfTrainingHead(MaskHead):
                generators: Sequence[torch.Generator]) -> DenoisedOutput:
         """See the class."""
         return self.generate(condition, valid)
-
-
-def build_scheduler(cfg: dict, snr_scale: float) -> Any:
-    """Build a sampler for the process that the denoiser is trained with.
-
-    Raises:
-        ValueError: When the type is neither registered nor importable, or no
-            sampler of a VP process that predicts x_0.
-    """
-    cfg = {'type': 'ActionDiffDDIM', **cfg}
-    kind = cfg['type']
-    if isinstance(kind, str):  # a dotted path is imported
-        kind = TASK_UTILS.get(kind)
-    if kind is None:
-        raise ValueError(
-            f"scheduler type {cfg['type']!r} is neither registered in "
-            'mmaction.registry.TASK_UTILS nor importable; a type that starts '
-            "with 'diffusers.' needs `pip install diffusers`")
-    known = inspect.signature(kind).parameters
-    process = dict(
-        beta_schedule='squaredcos_cap_v2',
-        prediction_type='sample',
-        timestep_spacing='trailing',
-        clip_sample_range=snr_scale)
-    fitting = {k: v for k, v in process.items() if k in known}
-    scheduler = TASK_UTILS.build({**fitting, **cfg})
-    settings = getattr(scheduler, 'config', scheduler)
-    predicts = getattr(settings, 'prediction_type', None)
-    if predicts != 'sample' or not hasattr(scheduler, 'alphas_cumprod'):
-        raise ValueError(
-            f"scheduler {cfg['type']!r} must sample a variance preserving "
-            "process with prediction_type='sample', got "
-            f'prediction_type={predicts!r}')
-    return scheduler

@@ -4,9 +4,6 @@
 In training it erases what the diffusion has found, so that the losses on the
 rest make the base find whole actions; at test time both opinions make the
 scores.
-
-Dimension letters: N videos, C classes, K = C + 1 with the background last,
-T snippets.
 """
 from __future__ import annotations
 

@@ -2,8 +2,7 @@
 """ActionDiff: base branch, top-k mask, diffusion head, fusion.
 
 Y. Zou et al., "Action-to-Action Diffusion Network for Weakly Supervised
-Temporal Action Localization", IEEE TMM 27, 2025. Dimension letters:
-N videos, D feature channels, C classes, T snippets.
+Temporal Action Localization", IEEE TMM 27, 2025.
 """
 from __future__ import annotations
 

@@ -1,9 +1,7 @@
 # Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """The objective: the base's losses, and what the diffusion branch adds.
 
-Dimension letters: N videos, C classes, K = C + 1 with the background last,
-T snippets. ``valid`` (N, 1, T) marks what is not padding; no term sees the
-rest.
+No term sees what is not ``valid``.
 """
 from __future__ import annotations
 
@@ -66,13 +64,10 @@ class ActionDiffLoss(nn.Module):
                 weakened: BranchOutput,
                 completed: BranchOutput,
                 part: Tensor | float = 1.) -> dict[str, Tensor]:
-        """All terms.
+        """All terms, finite scalars; every key starts with ``loss_``.
 
         Args:
-            output (BranchOutput): Of the base.
-            label (Tensor): (N, C) multi-hot.
-            valid (Tensor): (N, 1, T) bool.
-            progress (float): Share of the training that is over.
+            output, label, valid, progress: See :class:`WTALLoss`.
             pseudo (PseudoMask): The pseudo-labels.
             denoised (DenoisedOutput): One training step of the diffusion
                 head, from the noised mask.
@@ -82,10 +77,6 @@ class ActionDiffLoss(nn.Module):
             completed (BranchOutput): ``output``, averaged with the same.
             part (Tensor | float): How far both take part, in [0, 1]: the
                 warm-up times the trust in the branch.
-
-        Returns:
-            dict[str, Tensor]: Finite scalars, every key starts with
-            ``loss_``.
         """
         losses = self.base(output, label, valid, progress)
         if self.diffusion_weight:
@@ -114,13 +105,7 @@ def diffusion_loss(logits: Tensor, pseudo: PseudoMask, label: Tensor,
     softmax over the classes and a background of logit 0. The classes that
     claim a snippet share it, the background gets the rest. A snippet that no
     class claims weighs 0 where a present class ignores it; absent classes are
-    known to be absent.
-
-    Args:
-        logits (Tensor): (N, C, T).
-        pseudo (PseudoMask): (N, C, T).
-        label (Tensor): (N, C) multi-hot.
-        valid (Tensor): (N, 1, T) bool.
+    known to be absent. Logits are (N, C, T), labels (N, C) multi-hot.
     """
     target, weight = mask_target(pseudo, label, valid)
     log_prob = F.pad(logits, (0, 0, 0, 1)).log_softmax(1)
@@ -151,13 +136,8 @@ def branch_skill(logits: Tensor, pseudo: PseudoMask, label: Tensor,
     ``1 - sum_n CE_n / sum_n H_n``: CE_n is the mean cross-entropy of video n
     between its classes (and the background) against its mask, H_n the entropy
     of the mask's mean over time. Up to 0, the masks have no pattern that the
-    branch can tell from the features.
-
-    Args:
-        logits (Tensor): Of a pass that has not seen the mask, (N, C, T).
-        pseudo (PseudoMask): (N, C, T).
-        label (Tensor): (N, C) multi-hot.
-        valid (Tensor): (N, 1, T) bool.
+    branch can tell from the features. The logits (N, C, T) are those of a
+    pass that has not seen the mask; labels are (N, C) multi-hot.
     """
     target, weight = mask_target(pseudo, label, valid)
     present = present_logits(logits, label)

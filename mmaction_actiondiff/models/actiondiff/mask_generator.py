@@ -1,8 +1,5 @@
 # Copyright (c) mmaction_actiondiff contributors. All rights reserved.
-"""The top-k masking strategy: snippet scores -> binary pseudo-labels.
-
-Dimension letters: N videos, C classes, T snippets.
-"""
+"""The top-k masking strategy: snippet scores -> binary pseudo-labels."""
 from __future__ import annotations
 
 from typing import NamedTuple

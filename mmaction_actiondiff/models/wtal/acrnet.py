@@ -8,8 +8,7 @@ Attention", PRICAI 2022. Where the papers and the released code differ, this
 follows the code, to 1e-5 (``tests/golden``), but for the merging of the heads
 (:class:`CrossModalAttention`).
 
-Dimension letters: N videos, D channels of a stream, H heads, C classes,
-K = C + 1 with the background last, T snippets.
+D are the channels of one stream here, H the heads.
 """
 from __future__ import annotations
 
@@ -73,20 +72,18 @@ class CrossModalAttention(nn.Module):
             scores = scores.masked_fill(~valid.unsqueeze(1),
                                         torch.finfo(scores.dtype).min)
             mixed = F.gelu(scores.softmax(-1) @ own)
-            merge = mix_heads if self.mix_heads else stack_heads
-            return (x + merge(mixed, valid)).tanh() * valid
+            merged = mixed.mT.flatten(1, 2)  # along the channels
+            if self.mix_heads:
+                merged = mix_heads(mixed, valid)
+            return (x + merged).tanh() * valid
 
         return (gather(rgb, query, affinity), gather(flow, key, affinity.mT))
 
 
-def stack_heads(x: Tensor, valid: Tensor) -> Tensor:
-    """Side by side along the channels: (N, H, T, D / H) -> (N, D, T)."""
-    return x.mT.flatten(1, 2)
-
-
 def mix_heads(x: Tensor, valid: Tensor) -> Tensor:
-    """The released code's: (D, T) of a video, read as if it were (T, D)."""
-    merged = torch.zeros_like(stack_heads(x, valid))
+    """(N, H, T, D / H) -> (N, D, T) as the released code merges the heads:
+    (D, T) of a video, read as if it were (T, D)."""
+    merged = torch.zeros_like(x.mT.flatten(1, 2))
     for i, length in enumerate(valid.sum(-1).flatten().tolist()):
         merged[i, :, :length] = x[i, :, :length].mT.reshape(length, -1).T
     return merged
@@ -98,9 +95,8 @@ class StreamHeads(nn.Module):
     Args:
         channels (int): D.
         num_classes (int): C.
-        attention_channels (int): Hidden channels of the actionness.
-        kernel_size (int): Of the first convolution of the CAS.
-        pool_kernel (int): Moving average over both outputs, in snippets.
+        attention_channels, kernel_size, pool_kernel (int): See
+            :class:`ACRBranch`.
     """
 
     def __init__(self, channels: int, num_classes: int,
@@ -136,9 +132,7 @@ class ACRBranch(BaseBranch):
         attention_channels (int): Hidden channels of the actionness. Defaults
             to 512.
         kernel_size (int): Of the CAS heads, odd. Defaults to 3.
-        pool_kernel (int): Moving average over the heads' outputs, in
-            snippets, odd; 1 for none (THUMOS14). ActivityNet uses 13.
-            Defaults to 1.
+        pool_kernel (int): See :class:`CrossModalBranch`. Defaults to 1.
         dropout (float): In the gates. Defaults to 0.5.
         mix_heads (bool): See :class:`CrossModalAttention`; for the weights
             that the authors published. Defaults to False.
@@ -270,18 +264,11 @@ def refine_clusters(cas: Tensor, rank: Tensor, action: Tensor) -> Tensor:
 
 @MODELS.register_module()
 class ACRLoss(WTALLoss):
-    """``L_action + L_background + attention_weight * L_GCE``.
+    """``L_action + L_background + 0.1 L_GCE``.
 
     The attention of each stream learns the union of the present classes'
     clusters by generalised cross-entropy.
-
-    Args:
-        attention_weight (float): Defaults to 0.1, the paper's lambda.
     """
-
-    def __init__(self, attention_weight: float = 0.1) -> None:
-        super().__init__()
-        self.attention_weight = attention_weight
 
     def classify(self, output: BranchOutput, label: Tensor,
                  valid: Tensor) -> dict[str, Tensor]:
@@ -301,7 +288,7 @@ class ACRLoss(WTALLoss):
         chosen = pool_clusters(output, valid)[2]
         present = chosen & (label > 0).unsqueeze(-1)
         union = present.any(1, keepdim=True)
-        losses['loss_gce'] = self.attention_weight * torch.stack([
+        losses['loss_gce'] = 0.1 * torch.stack([
             gce_loss(stream, union, valid)
             for stream in output.stream_attentions
         ]).sum()
@@ -315,20 +302,18 @@ def background_loss(logits: Tensor) -> Tensor:
     return -torch.log1p(-prob).mean()
 
 
-def gce_loss(attention: Tensor,
-             target: Tensor,
-             valid: Tensor,
-             q: float = 0.7) -> Tensor:
+def gce_loss(attention: Tensor, target: Tensor, valid: Tensor) -> Tensor:
     """Generalised cross-entropy of an attention against a binary mask.
 
-    ``(1 - p^q) / q`` (Zhang and Sabuncu, NeurIPS 2018) with p the probability
-    of the target: a mislabelled snippet pulls less than with cross-entropy.
-    The means over the positives and over the negatives of each video are
-    added. All are (N, 1, T), the attention in [0, 1], the others bool.
+    ``(1 - p^0.7) / 0.7`` (Zhang and Sabuncu, NeurIPS 2018) with p the
+    probability of the target: a mislabelled snippet pulls less than with
+    cross-entropy. The means over the positives and over the negatives of each
+    video are added. All are (N, 1, T), the attention in [0, 1], the others
+    bool.
     """
 
     def side(prob: Tensor, chosen: Tensor) -> Tensor:
-        loss = (1 - prob.clamp(min=1e-6)**q) / q
+        loss = (1 - prob.clamp(min=1e-6)**0.7) / 0.7
         return masked_mean(loss, chosen).mean()
 
     return (side(attention, target & valid) +

@@ -6,9 +6,6 @@ Supervised Temporal Action Localization" (CO2-Net), ACM MM 2021 (THUMOS14 AVG
 0.1:0.7: 44.6). Where the paper and the released code differ, this follows the
 code, to 1e-5 (``tests/golden``), without the layer that it never uses and the
 two taps of the pooled stream's convolution that only ever see padding.
-
-Dimension letters: N videos, D feature channels, E embedding channels,
-C classes, K = C + 1 with the background last, T snippets.
 """
 from __future__ import annotations
 
@@ -109,8 +106,8 @@ class CrossModalBranch(BaseBranch):
         kernel_size (int): Of those convolutions, odd. The paper's snippets
             last 0.64 s; shorter ones need more context. Defaults to 3.
         pool_kernel (int): Moving average over CAS and attention, in snippets,
-            odd; 1 for none (THUMOS14). ActivityNet uses 13, as CO2-Net,
-            HAM-Net and ACRNet do. Defaults to 1.
+            odd; 1 for none. ActivityNet uses 13, as CO2-Net, HAM-Net and
+            ACRNet do. Defaults to 1.
 
     Raises:
         ValueError: For other than two streams, or an even kernel.
@@ -155,12 +152,10 @@ class CrossModalBranch(BaseBranch):
         """(N, D, T), (N, 1, T) bool -> :class:`BranchOutput`."""
         rgb, flow = self.split_streams(inputs)
         rgb, flow, branch_loss = self.exchange(rgb, flow, valid)
-        attentions = [
-            masked_avg_pool(
-                self.rgb_attention(rgb, valid), valid, self.pool_kernel),
-            masked_avg_pool(
-                self.flow_attention(flow, valid), valid, self.pool_kernel)
-        ]
+        attentions = tuple(
+            masked_avg_pool(attention, valid, self.pool_kernel)
+            for attention in (self.rgb_attention(rgb, valid),
+                              self.flow_attention(flow, valid)))
         feature = self.dropout(
             self.act(self.fuse(torch.cat([rgb, flow], 1), valid)))
         hidden = feature
@@ -171,7 +166,7 @@ class CrossModalBranch(BaseBranch):
             feature=feature,
             cas=masked_avg_pool(cas, valid, self.pool_kernel),
             attention=(attentions[0] + attentions[1]) / 2,
-            stream_attentions=tuple(attentions),
+            stream_attentions=attentions,
             branch_loss=branch_loss)
 
     def exchange(self, rgb: Tensor, flow: Tensor,
@@ -184,46 +179,36 @@ class CrossModalBranch(BaseBranch):
 
 @MODELS.register_module()
 class CO2NetLoss(MILLoss):
-    """CO2-Net's objective.
+    """CO2-Net's objective: two classifications and four more terms.
 
-    A weight of 0 switches a term off, and it is then not computed.
+    The classification of the CAS and that of the background-suppressed CAS
+    weigh 1, as :func:`mutual_loss` (of a branch with two streams) and
+    :func:`co_activity_loss` do; the mean of :func:`guide_gap` weighs 0.8.
 
     Args:
-        suppressed_weight (float): Of the classification of the
-            background-suppressed CAS next to that of the CAS. Defaults to 1.
-        norm_weight, guide_weight, mutual_weight, co_activity_weight (float):
-            Of the terms below. Default to 0.8, 0.8, 1 and 1.
+        norm_weight (float): Of :func:`norm_loss`. Defaults to 0.8.
         num_pairs (int): The first ``2 num_pairs`` videos of a batch are the
-            pairs of ``co_activity_loss``; the same as of the
-            ``PairBatchSampler``. Defaults to 3.
+            pairs of the co-activity; the same as of the
+            ``PairBatchSampler``. 0 switches the term off. Defaults to 3.
     """
+
+    guide_weight = 0.8
 
     def __init__(self,
                  mil_ratio: float | Sequence[float] = 7,
-                 suppressed_weight: float = 1.,
                  norm_weight: float = 0.8,
-                 guide_weight: float = 0.8,
-                 mutual_weight: float = 1.,
-                 co_activity_weight: float = 1.,
                  num_pairs: int = 3) -> None:
         super().__init__(mil_ratio)
-        self.suppressed_weight = suppressed_weight
         self.norm_weight = norm_weight
-        self.guide_weight = guide_weight
-        self.mutual_weight = mutual_weight
-        self.co_activity_weight = co_activity_weight
-        self.num_pairs = num_pairs if co_activity_weight else 0
+        self.num_pairs = num_pairs
 
     def classify(self, output: BranchOutput, label: Tensor,
                  valid: Tensor) -> dict[str, Tensor]:
         """See :class:`WTALLoss`."""
         losses = super().classify(output, label, valid)
-        if self.suppressed_weight:
-            suppressed = suppress_background(output.cas, output.attention)
-            target = with_background(label, 0.)
-            losses['loss_mil_suppressed'] = (
-                self.suppressed_weight *
-                self.pooled_loss(suppressed, target, valid))
+        suppressed = suppress_background(output.cas, output.attention)
+        losses['loss_mil_suppressed'] = self.pooled_loss(
+            suppressed, with_background(label, 0.), valid)
         return losses
 
     def forward(self,
@@ -235,23 +220,19 @@ class CO2NetLoss(MILLoss):
         losses = self.classify(output, label, valid)
         attentions = torch.cat([output.attention, *output.stream_attentions],
                                1)
-        if self.norm_weight:
-            losses['loss_norm'] = self.norm_weight * norm_loss(
-                attentions, valid)
-        if self.guide_weight:
-            gap = guide_gap(attentions, output.cas)
-            losses['loss_guide'] = self.guide_weight * masked_mean(
-                gap, valid).mean()
-        if self.mutual_weight and len(output.stream_attentions) == 2:
-            losses['loss_mutual'] = self.mutual_weight * mutual_loss(
-                *output.stream_attentions, valid)
-        if self.co_activity_weight:
+        losses['loss_norm'] = self.norm_weight * norm_loss(attentions, valid)
+        gap = guide_gap(attentions, output.cas)
+        losses['loss_guide'] = self.guide_weight * masked_mean(gap,
+                                                               valid).mean()
+        if output.stream_attentions:
+            first, second = output.stream_attentions
+            losses['loss_mutual'] = mutual_loss(first, second, valid)
+        if self.num_pairs:
             last = 2 * self.num_pairs
             suppressed = suppress_background(output.cas, output.attention)
-            losses['loss_co_activity'] = (
-                self.co_activity_weight *
-                co_activity_loss(output.feature[:last], suppressed[:last],
-                                 label[:last], valid[:last]))
+            losses['loss_co_activity'] = co_activity_loss(
+                output.feature[:last], suppressed[:last], label[:last],
+                valid[:last])
         return losses
 
 
@@ -276,18 +257,15 @@ def mutual_loss(first: Tensor, second: Tensor, valid: Tensor) -> Tensor:
     return (mse(first, second) + mse(second, first)) / 2
 
 
-def co_activity_loss(feature: Tensor,
-                     cas: Tensor,
-                     label: Tensor,
-                     valid: Tensor,
-                     margin: float = 0.5) -> Tensor:
+def co_activity_loss(feature: Tensor, cas: Tensor, label: Tensor,
+                     valid: Tensor) -> Tensor:
     """Two videos that share a class look alike where it is active.
 
     W-TALC (Paul et al., ECCV 2018): with class-wise attention
     ``softmax_T(cas_c)``, high and low region features H and L, and cosine
     distance d, the mean over the shared classes of the pairs (i, j) of
-    ``(relu(d(Hi,Hj) - d(Hi,Lj) + margin)
-    + relu(d(Hi,Hj) - d(Li,Hj) + margin)) / 2``. Zero without such a class.
+    ``(relu(d(Hi,Hj) - d(Hi,Lj) + 0.5)
+    + relu(d(Hi,Hj) - d(Li,Hj) + 0.5)) / 2``. Zero without such a class.
 
     Args:
         feature (Tensor): (2P, E, T); videos 2p and 2p + 1 are a pair. A last
@@ -310,7 +288,7 @@ def co_activity_loss(feature: Tensor,
         return 1 - (first * second).sum(-1)  # (P, C)
 
     near = distance(high[::2], high[1::2])
-    hinge = ((near - distance(high[::2], low[1::2]) + margin).relu() +
-             (near - distance(low[::2], high[1::2]) + margin).relu()) / 2
+    hinge = ((near - distance(high[::2], low[1::2]) + 0.5).relu() +
+             (near - distance(low[::2], high[1::2]) + 0.5).relu()) / 2
     shared = label[::2] * label[1::2]
     return (hinge * shared).sum() / shared.sum().clamp(min=1)

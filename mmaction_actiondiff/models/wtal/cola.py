@@ -5,9 +5,6 @@ Source: C. Zhang et al., "CoLA: Weakly-Supervised Temporal Action
 Localization with Snippet Contrastive Learning", CVPR 2021 (THUMOS14 AVG
 0.1:0.7: 40.9 in the paper, 41.7 with the released code, which this follows to
 1e-5, ``tests/golden``).
-
-Dimension letters: N videos, E embedding channels, C classes, K = C + 1 with
-the background last, T snippets.
 """
 from __future__ import annotations
 
@@ -22,6 +19,9 @@ from ..branch import (BaseBranch, BranchOutput, MaskedConv, Scores,
                       append_background)
 from ..objective import WTALLoss
 from ..pooling import topk_pool
+
+INNER, OUTER = 3, 6  # windows m and M of the mining, in snippets
+TEMPERATURE = 0.07  # of the contrast, divides the cosine similarity
 
 
 @MODELS.register_module()
@@ -78,7 +78,7 @@ def normalise(x: Tensor, valid: Tensor) -> Tensor:
 
 @MODELS.register_module()
 class CoLALoss(WTALLoss):
-    """``L_action + contrast_weight * L_SniCo`` (CoLA).
+    """``L_action + 0.01 L_SniCo`` (CoLA).
 
     A video without hard snippets adds nothing to the contrast, where the
     released code contrasts arbitrary ones.
@@ -87,38 +87,21 @@ class CoLALoss(WTALLoss):
         easy_ratio (float): T / k of the easy snippets and of the video-level
             pooling. Defaults to 5.
         hard_ratio (float): T / k of the hard snippets. Defaults to 20.
-        inner, outer (int): Windows m and M of the mining, in snippets.
-            Default to 3 and 6.
-        mining_dropout (float): Share of the snippets that the easy mining
-            does not see, at random. Defaults to 0.6.
-        temperature (float): Of the contrast. Defaults to 0.07.
-        contrast_weight (float): Of L_SniCo. Defaults to 0.01.
 
     Raises:
-        ValueError: For a ratio below 1, or ``inner`` not below ``outer``.
+        ValueError: For a ratio below 1.
     """
 
-    def __init__(self,
-                 easy_ratio: float = 5,
-                 hard_ratio: float = 20,
-                 inner: int = 3,
-                 outer: int = 6,
-                 mining_dropout: float = 0.6,
-                 temperature: float = 0.07,
-                 contrast_weight: float = 0.01) -> None:
+    # the share of the snippets that the easy mining does not see, at random
+    mining_dropout = 0.6
+
+    def __init__(self, easy_ratio: float = 5, hard_ratio: float = 20) -> None:
         super().__init__()
-        if min(easy_ratio, hard_ratio) < 1 or not 0 < inner < outer:
-            raise ValueError(
-                'expected easy_ratio >= 1, hard_ratio >= 1 and '
-                f'0 < inner < outer, got {easy_ratio=}, {hard_ratio=}, '
-                f'{inner=}, {outer=}')
+        if min(easy_ratio, hard_ratio) < 1:
+            raise ValueError('expected ratios >= 1, got '
+                             f'{easy_ratio=}, {hard_ratio=}')
         self.easy_ratio = easy_ratio
         self.hard_ratio = hard_ratio
-        self.inner = inner
-        self.outer = outer
-        self.mining_dropout = mining_dropout
-        self.temperature = temperature
-        self.contrast_weight = contrast_weight
 
     def classify(self, output: BranchOutput, label: Tensor,
                  valid: Tensor) -> dict[str, Tensor]:
@@ -135,8 +118,8 @@ class CoLALoss(WTALLoss):
         losses = self.classify(output, label, valid)
         cas = output.cas[:, :-1].detach()
         actions, backgrounds = self.mine(cas.sum(1, keepdim=True), valid)
-        losses['loss_contrast'] = self.contrast_weight * torch.stack([
-            contrast(output.feature, hard, easy, other, self.temperature)
+        losses['loss_contrast'] = 0.01 * torch.stack([
+            contrast(output.feature, hard, easy, other)
             for (easy, hard), (other, _) in ((actions, backgrounds),
                                              (backgrounds, actions))
         ]).sum()
@@ -152,28 +135,27 @@ class CoLALoss(WTALLoss):
         easy_k = (length / self.easy_ratio).floor().clamp(min=1)
         hard_k = (length / self.hard_ratio).floor().clamp(min=1)
         seen = valid & (torch.rand_like(actionness) >= self.mining_dropout)
-        regions = hard_regions(actionness, valid, self.inner, self.outer)
+        hard_action, hard_background = hard_regions(actionness, valid)
         return ((choose_top(actionness, seen, easy_k),
-                 choose_top(actionness, regions[0],
+                 choose_top(actionness, hard_action,
                             hard_k)), (choose_top(-actionness, seen, easy_k),
-                                       choose_top(actionness, regions[1],
+                                       choose_top(actionness, hard_background,
                                                   hard_k)))
 
 
-def hard_regions(actionness: Tensor, valid: Tensor, inner: int,
-                 outer: int) -> tuple[Tensor, Tensor]:
+def hard_regions(actionness: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
     """Snippets near the borders of the active intervals (CoLA): actionness
     (N, 1, T) -> hard actions and hard backgrounds, (N, 1, T) bool.
 
     Active is what exceeds the video's median. Hard actions lie just inside
-    (eroded by ``inner`` but not by ``outer``), hard backgrounds just outside
-    (dilated by ``outer`` but not by ``inner``; windows in snippets).
+    (eroded by INNER but not by OUTER), hard backgrounds just outside (dilated
+    by OUTER but not by INNER).
     """
     median = actionness.masked_fill(~valid, torch.nan).nanquantile(
         0.5, dim=-1, keepdim=True)
     active = (actionness > median) & valid
-    return (erode(active, inner) & ~erode(active, outer),
-            dilate(active, outer) & ~dilate(active, inner) & valid)
+    return (erode(active, INNER) & ~erode(active, OUTER),
+            dilate(active, OUTER) & ~dilate(active, INNER) & valid)
 
 
 def binary_loss(video_logits: Tensor, label: Tensor) -> Tensor:
@@ -188,18 +170,12 @@ def binary_loss(video_logits: Tensor, label: Tensor) -> Tensor:
     return -(target * log_prob + (1 - target) * log_rest).mean()
 
 
-def contrast(feature: Tensor, query: Tensor, key: Tensor, negative: Tensor,
-             temperature: float) -> Tensor:
+def contrast(feature: Tensor, query: Tensor, key: Tensor,
+             negative: Tensor) -> Tensor:
     """InfoNCE of a mean snippet against a mean and single ones (CoLA).
 
-    Args:
-        feature (Tensor): (N, E, T).
-        query, key, negative (Tensor): Sets of snippets, (N, 1, T) bool.
-        temperature (float): Divides the cosine similarity.
-
-    Returns:
-        Tensor: Mean over the videos with none of the three empty; 0 without
-        such a video.
+    Features (N, E, T) and three sets of snippets, (N, 1, T) bool -> the mean
+    over the videos with none of the three empty; 0 without such a video.
     """
 
     def mean(chosen: Tensor) -> Tensor:
@@ -207,9 +183,9 @@ def contrast(feature: Tensor, query: Tensor, key: Tensor, negative: Tensor,
         return F.normalize(total / chosen.sum(-1).clamp(min=1), dim=1)
 
     anchor = mean(query)
-    near = (anchor * mean(key)).sum(1, keepdim=True) / temperature
+    near = (anchor * mean(key)).sum(1, keepdim=True) / TEMPERATURE
     far = torch.einsum('ne,net->nt', anchor, F.normalize(feature,
-                                                         dim=1)) / temperature
+                                                         dim=1)) / TEMPERATURE
     far = far.masked_fill(~negative[:, 0], torch.finfo(far.dtype).min)
     loss = torch.cat([near, far], 1).logsumexp(1) - near[:, 0]
     whole = (query.any(-1) & key.any(-1) & negative.any(-1))[:, 0]

@@ -4,9 +4,7 @@
 Source: X. Tang et al., "DDG-Net: Discriminability-Driven Graph Network for
 Weakly-supervised Temporal Action Localization", ICCV 2023 (THUMOS14 AVG
 0.1:0.7: 47.3), on DELU. Follows the released code to 1e-5 (``tests/golden``).
-
-Dimension letters: N videos, D channels of a stream, C classes, K = C + 1 with
-the background last, T snippets.
+D are the channels of one stream here.
 """
 from __future__ import annotations
 
@@ -157,23 +155,12 @@ def consistency(distance: Tensor, score: Tensor, chosen: Tensor) -> Tensor:
 
 @MODELS.register_module()
 class DDGLoss(DELULoss):
-    """DELU's terms, the graphs' consistency, and complementary learning.
+    """DELU's terms, 3.2 times the graphs' consistency, which is the branch's
+    loss, and :func:`complementary_loss`.
 
     Args:
-        consistency_weight (float): Of the graphs' consistency, the branch's
-            loss. Defaults to 3.2.
-        complementary_weight (float): Of :func:`complementary_loss`. Defaults
-            to 1.
         kwargs: Of :class:`DELULoss`.
     """
-
-    def __init__(self,
-                 consistency_weight: float = 3.2,
-                 complementary_weight: float = 1.,
-                 **kwargs) -> None:
-        super().__init__(**kwargs)
-        self.consistency_weight = consistency_weight
-        self.complementary_weight = complementary_weight
 
     def forward(self,
                 output: BranchOutput,
@@ -185,11 +172,9 @@ class DDGLoss(DELULoss):
         if output.branch_loss is None:
             raise ValueError("DDGLoss needs base_branch=dict(type="
                              "'DDGBranch'), which measures the consistency")
-        losses['loss_consistency'] = (
-            self.consistency_weight * output.branch_loss)
-        losses['loss_complementary'] = (
-            self.complementary_weight *
-            complementary_loss(output.cas, label, valid))
+        losses['loss_consistency'] = 3.2 * output.branch_loss
+        losses['loss_complementary'] = complementary_loss(
+            output.cas, label, valid)
         return losses
 
 

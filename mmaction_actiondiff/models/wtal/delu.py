@@ -3,8 +3,7 @@
 
 Source: M. Chen et al., "Dual-Evidential Learning for Weakly-supervised
 Temporal Action Localization", ECCV 2022; its network is CO2-Net's
-(:class:`CrossModalBranch`); THUMOS14 AVG 0.1:0.7: 46.4. Dimension letters:
-N videos, C classes, K = C + 1 with the background last, T snippets.
+(:class:`CrossModalBranch`); THUMOS14 AVG 0.1:0.7: 46.4.
 """
 from __future__ import annotations
 
@@ -15,6 +14,11 @@ from torch import Tensor
 from ..branch import BranchOutput
 from ..pooling import masked_mean, snippet_rank, suppress_background
 from .co2net import CO2NetLoss, guide_gap
+
+# Of the published code for THUMOS14 (for ActivityNet 1.2: 1.2, 0.2, 0.2).
+EVIDENTIAL_WEIGHT = 1.3
+PROGRESSIVE_WEIGHT = 0.4
+AMPLITUDE = 0.7
 
 
 def evidence(logits: Tensor) -> Tensor:
@@ -48,17 +52,17 @@ def snippet_uncertainty(logits: Tensor) -> Tensor:
     return logits.size(1) / (evidence(logits) + 1).sum(1, keepdim=True)
 
 
-def curriculum_weight(uncertainty: Tensor, valid: Tensor, progress: float,
-                      amplitude: float) -> Tensor:
+def curriculum_weight(uncertainty: Tensor, valid: Tensor,
+                      progress: float) -> Tensor:
     """Weights that move from the certain to the uncertain snippets.
 
-    ``1 + amplitude tanh((2 progress - 1) phi)``, where phi rises with the
-    rank of the uncertainty (N, 1, T), from -1 for the surest snippet to 1;
-    progress and amplitude are in [0, 1]. It is 1 on average over a video.
+    ``1 + 0.7 tanh((2 progress - 1) phi)``, where phi rises with the rank of
+    the uncertainty (N, 1, T), from -1 for the surest snippet to 1. It is 1 on
+    average over a video.
     """
     rank = snippet_rank(-uncertainty, valid)  # 0: the surest
     phi = 2 * (rank + 0.5) / valid.sum(-1, keepdim=True) - 1
-    return 1 + amplitude * torch.tanh((2 * progress - 1) * phi)
+    return 1 + AMPLITUDE * torch.tanh((2 * progress - 1) * phi)
 
 
 def pool_by_attention(x: Tensor, attention: Tensor, valid: Tensor,
@@ -72,38 +76,24 @@ def pool_by_attention(x: Tensor, attention: Tensor, valid: Tensor,
 
 @MODELS.register_module()
 class DELULoss(CO2NetLoss):
-    """CO2-Net's terms and the two evidential ones.
+    """CO2-Net's terms, :func:`evidential_loss`, and the guide term once more,
+    weighted by :func:`curriculum_weight`.
 
     The uncertainty ranks snippets here; the released code indexes with the
     sorting permutation instead of the ranks, so that its weights do not
     follow the uncertainty. Easy snippets come first, as the abstract says.
 
     Args:
-        evidential_weight (float): Of ``evidential_loss``. Defaults to 1.3
-            (ActivityNet 1.2: 1.2).
-        evidential_ratio (float): T / k of its pooling by attention. Defaults
+        evidential_ratio (float): T / k of the pooling by attention. Defaults
             to 9 (ActivityNet 1.2: 5).
-        progressive_weight (float): Of the guide term weighted by
-            :func:`curriculum_weight`. Defaults to 0.4 (ActivityNet: 0.2).
-        amplitude (float): Of those weights. Defaults to 0.7 (ActivityNet:
-            0.2).
-        guide_weight (float): Of CO2-Net's guide term. Defaults to 0.4
-            (ActivityNet: 0.8).
         kwargs: Of :class:`CO2NetLoss`.
     """
 
-    def __init__(self,
-                 evidential_weight: float = 1.3,
-                 evidential_ratio: float = 9,
-                 progressive_weight: float = 0.4,
-                 amplitude: float = 0.7,
-                 guide_weight: float = 0.4,
-                 **kwargs) -> None:
-        super().__init__(guide_weight=guide_weight, **kwargs)
-        self.evidential_weight = evidential_weight
+    guide_weight = 0.4
+
+    def __init__(self, evidential_ratio: float = 9, **kwargs) -> None:
+        super().__init__(**kwargs)
         self.evidential_ratio = evidential_ratio
-        self.progressive_weight = progressive_weight
-        self.amplitude = amplitude
 
     def forward(self,
                 output: BranchOutput,
@@ -116,13 +106,12 @@ class DELULoss(CO2NetLoss):
         pooled = pool_by_attention(suppressed[:, :-1], output.attention, valid,
                                    self.evidential_ratio)
         losses['loss_evidential'] = (
-            self.evidential_weight * evidential_loss(pooled, label))
+            EVIDENTIAL_WEIGHT * evidential_loss(pooled, label))
         weight = curriculum_weight(
-            snippet_uncertainty(suppressed.detach()), valid, progress,
-            self.amplitude)
+            snippet_uncertainty(suppressed.detach()), valid, progress)
         gap = guide_gap(
             torch.cat([output.attention, *output.stream_attentions], 1),
             output.cas)
         losses['loss_progressive'] = (
-            self.progressive_weight * masked_mean(weight * gap, valid).mean())
+            PROGRESSIVE_WEIGHT * masked_mean(weight * gap, valid).mean())
         return losses

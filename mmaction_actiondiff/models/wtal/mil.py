@@ -4,9 +4,6 @@
 W-TALC (S. Paul et al., ECCV 2018) with the background class of BaS-Net
 (P. Lee et al., AAAI 2020): it suits small features, where gates and
 attentions of their own learn too late.
-
-Dimension letters: N videos, D feature channels, E embedding channels,
-C classes, K = C + 1 with the background last, T snippets.
 """
 from __future__ import annotations
 
@@ -118,14 +115,6 @@ class MILLoss(WTALLoss):
         """See :class:`WTALLoss`."""
         target = with_background(label, 1.)
         return dict(loss_mil=self.pooled_loss(output.cas, target, valid))
-
-    def forward(self,
-                output: BranchOutput,
-                label: Tensor,
-                valid: Tensor,
-                progress: float = 0.5) -> dict[str, Tensor]:
-        """See :class:`WTALLoss`."""
-        return self.classify(output, label, valid)
 
 
 @MODELS.register_module()

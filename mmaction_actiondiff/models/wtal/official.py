@@ -7,11 +7,11 @@ and never use is left out.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from mmaction_actiondiff._compat import load_from_local
 from mmaction_actiondiff.files import whole_file
 
 # Convolutions, theirs -> ours; each has a weight and most a bias. None: one
@@ -65,53 +65,34 @@ METHODS: dict[str, dict[str, str | None]] = dict(
 
 def convert_checkpoint(method: str, source: str | Path,
                        target: str | Path) -> int:
-    """Convert a file; see the two functions below.
+    """Convert a file, see :func:`convert_state_dict`; no code in it is run.
 
     Returns:
         int: Number of the tensors written.
 
     Raises:
-        FileNotFoundError, ValueError: Of these functions, or if the target
-            exists.
+        FileNotFoundError: If there is no such file.
+        ValueError: If it holds more than tensors, or is no checkpoint of the
+            method.
     """
-    if Path(target).exists():
-        raise ValueError(f'{target} exists already: choose another --out, or '
-                         'delete it')
-    state = load_checkpoint(source)
+    state = load_from_local(str(source), 'cpu')
+    if isinstance(state, dict) and isinstance(state.get('state_dict'), dict):
+        state = state['state_dict']
+    if not isinstance(state, dict) or not state or not all(
+            isinstance(value, Tensor) for value in state.values()):
+        raise ValueError(f'{source}: expected a state dict of tensors, found '
+                         f'{type(state).__name__}')
     try:
-        state = convert_state_dict(method, state)
+        state = convert_state_dict(method, {
+            k.removeprefix('module.'): x
+            for k, x in state.items()
+        })
     except ValueError as error:
         raise ValueError(f'{source}: {error}') from error
     with whole_file(target) as file:
         torch.save(
             dict(state_dict=state, meta=dict(converted_from=method)), file)
     return len(state)
-
-
-def load_checkpoint(path: str | Path) -> dict[str, Tensor]:
-    """Read the state dict in a checkpoint without running code from it.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it holds more than tensors, or no state dict.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'the checkpoint {path} does not exist')
-    try:
-        state: Any = torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:
-        raise ValueError(
-            f'{path}: expected a checkpoint that torch.save wrote of a state '
-            f'dict, and could not read it safely ({type(error).__name__}). '
-            'Load it where you trust it, and save model.state_dict() alone'
-        ) from error
-    if isinstance(state, dict) and isinstance(state.get('state_dict'), dict):
-        state = state['state_dict']
-    if not isinstance(state, dict) or not state or not all(
-            isinstance(value, Tensor) for value in state.values()):
-        raise ValueError(f'{path}: expected a state dict of tensors, found '
-                         f'{type(state).__name__}')
-    return {key.removeprefix('module.'): x for key, x in state.items()}
 
 
 def convert_state_dict(method: str, state: dict[str,
@@ -126,11 +107,8 @@ def convert_state_dict(method: str, state: dict[str,
         dict[str, Tensor]: The weights of a ``WeakLocalizer``.
 
     Raises:
-        ValueError: For an unknown method, or keys that are not its own.
+        ValueError: For keys that are not those of the method.
     """
-    if method not in METHODS:
-        raise ValueError(f'method must be one of {sorted(METHODS)}, got '
-                         f'{method!r}')
     names = {
         f'{theirs}.{kind}': ours and f'{ours}.{kind}'
         for theirs, ours in METHODS[method].items()

@@ -267,17 +267,7 @@ def test_float32_under_autocast(kind):
     (dict(num_samples=0), 'num_samples must be >= 1, got 0'),
     (dict(num_inference_steps=0), r'\[1, 1000\], got 0'),
     (dict(num_inference_steps=1001), r'\[1, 1000\], got 1001'),
-    (dict(scheduler=dict(type='NoScheduler')), "'NoScheduler' is neither"),
-    (dict(scheduler=dict(type='nowhere.DDIM')), "'nowhere.DDIM' is neither"),
 ])
 def test_constructor_errors(kwargs, message):
     with pytest.raises(ValueError, match=message):
         build(**kwargs)
-
-
-def test_call_errors():
-    head, condition = build(), torch.randn(2, FC, 9)
-    with pytest.raises(ValueError, match=r'\(2, 3, 9\).*got \(2, 3, 8\)'):
-        head(pseudo(one_class(2, C, 8)), condition, whole(condition))
-    with pytest.raises(ValueError, match='2 videos, got 3'):
-        head.sample(condition, whole(condition), video_generators('abc'))

@@ -37,14 +37,14 @@ def gradients(model):
 def test_every_branch_fusion_and_head_trains_and_predicts(
         build, videos, branch, weakens, head):
     cfg = dict(type=head, denoiser=dict(channels=16))
-    # Hiding may leave nothing of the few action snippets.
-    shown = dict(zero_prob=0., boundary_prob=0., segment_prob=0.)
     for mode in MODES:
         model = build(
             branch,
             dump_snippets=True,
-            condition=dict(mode=mode, **shown),
+            condition=dict(mode=mode),
             fusion=dict(weakens=weakens))
+        # Hiding may leave nothing of the few action snippets.
+        model.condition.hide_probs = (0., 0., 0.)
         model.diffusion_head = MODELS.build(
             dict(num_classes=3, condition_channels=8, **cfg))
         losses = model.train()(*videos(), mode='loss')

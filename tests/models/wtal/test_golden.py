@@ -168,8 +168,7 @@ def test_delu_curriculum():
     valid = torch.ones(10, 1, 14, dtype=torch.bool)
     for iteration, value in golden['value_at_iteration'].items():
         weight = curriculum_weight(
-            snippet_uncertainty(cas), valid, 1 - int(iteration) / 100,
-            golden['amplitude'])
+            snippet_uncertainty(cas), valid, 1 - int(iteration) / 100)
         term = golden['weight'] * (weight * guide_gap(attentions, cas)).mean()
         assert term.item() == pytest.approx(value, rel=1e-5)
 
@@ -201,7 +200,8 @@ def test_cola():
         case.scores.video_score.detach(),
         case.golden['forward']['video_score'],
         atol=1e-5)
-    loss = MODELS.build(dict(type='CoLALoss', mining_dropout=0.))
+    loss = MODELS.build(dict(type='CoLALoss'))
+    loss.mining_dropout = 0.
     case.check_losses(
         loss(output, case.label, case.valid),
         dict(action='loss_action', contrast='loss_contrast'), {
