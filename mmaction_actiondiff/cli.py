@@ -33,7 +33,7 @@ from mmengine.registry import Registry, init_default_scope
 from mmengine.runner import Runner
 
 from . import settings
-from .dumps import DumpPredictions, load_classes, load_dump
+from .dumps import DumpPredictions
 from .files import check_output
 from .hooks import network
 
@@ -495,20 +495,9 @@ def end_with(errors: Collection[str], total: int) -> None:
         ]))
 
 
-def require_gpu_for_amp() -> None:
-    """Refuse mixed precision on a CPU before anything is loaded.
-
-    Raises:
-        ValueError: If there is no accelerator.
-    """
-    if get_device() == 'cpu':
-        raise ValueError('--amp needs a GPU, and torch '
-                         f'{torch.__version__} finds none; leave it out')
-
-
 def rank() -> int:
     """The number of this process, before the processes know each other."""
-    names = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
+    names = _LAUNCHED.values()
     return int(next((os.environ[n] for n in names if n in os.environ), 0))
 
 
@@ -557,15 +546,6 @@ def where_next(runner: Runner) -> str:
     ])
 
 
-def set_test_dir(cfg: Config) -> None:
-    """Give a test a folder of its own, ``test/`` in that of the run.
-
-    A runner writes its config into its folder: a test in the folder of the
-    training would replace the config that made the checkpoint.
-    """
-    cfg.work_dir = os.path.join(cfg.work_dir, 'test')
-
-
 def dump_predictions(runner: Runner, path: str) -> None:
     """Let a test write its predictions, with the scores behind them."""
     add_metric(runner, DumpPredictions(path))
@@ -579,23 +559,6 @@ def add_metric(runner: Runner, metric: BaseMetric) -> None:
     evaluator = runner.test_loop.evaluator
     metric.dataset_meta = evaluator.dataset_meta
     evaluator.metrics.append(metric)
-
-
-def read_dump(path: str,
-              cfg: Config | None = None) -> tuple[list[dict], list[str]]:
-    """Read a dump and the names of its classes.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file is no dump, or the model of ``cfg`` has
-            another number of classes.
-    """
-    samples, classes = load_dump(path), load_classes(path)
-    number = None if cfg is None else cfg.model.get('num_classes')
-    if cfg is not None and len(classes) != number:
-        raise ValueError(f'{path} has {len(classes)} classes, the model of '
-                         f'{cfg.filename} has {number}')
-    return samples, classes
 
 
 def test_seeds(runner: Runner, num_seeds: int) -> str:

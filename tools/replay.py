@@ -25,6 +25,7 @@ from mmengine.evaluator import Evaluator
 
 from mmaction_actiondiff import cli
 from mmaction_actiondiff.apis import writers
+from mmaction_actiondiff.dumps import read_dump
 
 _READ = ('model.proposal_generator', 'test_evaluator')
 
@@ -95,7 +96,11 @@ def main() -> None:
                 'to replay')
         generator = TASK_UTILS.build(cfg.model.proposal_generator)
         evaluator = Evaluator(cfg.test_evaluator)
-        samples, classes = cli.read_dump(args.dump, cfg)
+        samples, classes = read_dump(args.dump)
+        if len(classes) != cfg.model.num_classes:
+            raise cli.UsageError(
+                f'{args.dump} has {len(classes)} classes, the model of '
+                f'{args.config} has {cfg.model.num_classes}')
         evaluator.dataset_meta = dict(classes=classes)
         start = time.perf_counter()
         samples = [replay(sample, generator) for sample in samples]

@@ -7,6 +7,7 @@ config of the training is left as it is.
 from __future__ import annotations
 
 import argparse
+import os
 
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
@@ -65,7 +66,8 @@ def main() -> None:
             cli.check_output(args.out_json, overwrite=False)
         cli.refuse_options(args, 'load_from', 'resume')
         cfg = cli.load_config(args)
-        cli.set_test_dir(cfg)
+        # a runner writes its config there, and the training's is to stay
+        cfg.work_dir = os.path.join(cfg.work_dir, 'test')
         cfg.load_from = args.checkpoint
         cfg.resume = False
         runner = cli.build_runner(cfg)

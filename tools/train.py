@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.dist import is_main_process
 
 from mmaction_actiondiff import cli
@@ -64,7 +65,9 @@ def configure(args: argparse.Namespace) -> Config:
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.amp:
-        cli.require_gpu_for_amp()
+        if get_device() == 'cpu':
+            raise cli.UsageError('--amp needs a GPU, and torch finds none; '
+                                 'leave it out')
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
     if args.resume is not None:
