@@ -48,10 +48,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         const='docs/benchmark',
         metavar='DIR',
         help='write the report into this folder, too (docs/benchmark)')
-    parser.add_argument(
-        '--report-only',
-        action='store_true',
-        help='run nothing, report what is finished')
     cli.add_config_options(parser, 'override settings of every entry')
 
 
@@ -60,12 +56,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('config', help='a plan, or the config of a model')
     parser.add_argument(
         '--entries', nargs='+', help='only these, and those they build on')
-    parser.add_argument('--data-root', help='folder of the data set')
     add_arguments(parser)
     args = parser.parse_args(argv)
     args.seeds = list(dict.fromkeys(args.seeds))
-    if args.data_root:
-        args.cfg_options = dict(args.cfg_options, data_root=args.data_root)
     return args
 
 
@@ -153,9 +146,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         bench = load_plan(args.config)
         plan = Plan(bench, args.work_dir, args.seeds, args.entries,
                     args.cfg_options)
-        if args.report_only:
-            write_report(plan, args)
-            return 0
         with locked(plan.folder):
             try:
                 good = run_plans([plan], args.jobs)

@@ -155,7 +155,9 @@ def execute(pool: Pool, run: Run) -> dict:
     Raises:
         BenchmarkError: If a command fails or leaves no result.
     """
-    prepare(run)
+    run.folder.mkdir(parents=True, exist_ok=True)
+    for part, cfg in run.configs.items():
+        write_text(run.folder / f'{part}.py', cfg.pretty_text)
     pool.say(f'{run} starts')
     memory = run.folder / 'memory.json'
     for command in run.commands:
@@ -171,25 +173,6 @@ def execute(pool: Pool, run: Run) -> dict:
     result = collect(run)
     write_text(run.folder / 'result.json', json.dumps(result, indent=1))
     return result
-
-
-def prepare(run: Run) -> None:
-    """Make the folder of a run.
-
-    Raises:
-        BenchmarkError: If it holds anything but this run.
-    """
-    marker = run.folder / 'run.json'
-    run_is = dict(entry=run.name, seed=run.seed, key=run.key)
-    run.folder.mkdir(parents=True, exist_ok=True)
-    if any(run.folder.iterdir()) and _read(marker) != run_is:
-        raise BenchmarkError(
-            f'{run.folder} holds files of something else ({marker.name} is '
-            'not that of this run): move them away, or choose another '
-            '--work-dir')
-    write_text(marker, json.dumps(run_is))
-    for part, cfg in run.configs.items():
-        write_text(run.folder / f'{part}.py', cfg.pretty_text)
 
 
 def collect(run: Run) -> dict:

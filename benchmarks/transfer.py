@@ -131,11 +131,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     with cli.command(), contextlib.ExitStack() as stack:
         check_outputs(args)
         plans = make_plans(args)
-        good = True
-        if not args.report_only:
-            for plan in plans:
-                stack.enter_context(locked(plan.folder))
-            good = run_plans(plans, args.jobs)
+        for plan in plans:
+            stack.enter_context(locked(plan.folder))
+        good = run_plans(plans, args.jobs)
         reports = {
             plan.bench.name: summarise(plan.bench, results, args.seeds)
             for plan in plans if (results := plan.results())

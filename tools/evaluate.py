@@ -1,8 +1,7 @@
 # Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Evaluate a file of detections, without a model.
 
-The protocols are described in `mmaction_actiondiff/evaluation/protocols.py`;
-each option below the line of `--protocol` replaces one part of it.
+docs/protocols.md says what the protocols are.
 """
 from __future__ import annotations
 
@@ -13,8 +12,6 @@ from mmaction_actiondiff.cli import VideoNameParser, check_output, command
 from mmaction_actiondiff.evaluation import (PROTOCOLS, evaluate_files,
                                             make_protocol)
 
-_PARTS = ('gt_unit', 'exclude', 'ambiguous', 'interpolated', 'tiou_thrs',
-          'averages', 'outside')
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -36,33 +33,20 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         'validation that has instances')
     parser.add_argument(
         '--protocol', default='seconds212', choices=list(PROTOCOLS))
-    parser.add_argument('--gt-unit', choices=['seconds', 'snippets'])
     parser.add_argument(
         '--seconds-per-snippet',
         type=float,
         default=16 / 25,
-        help='for --gt-unit snippets, where the annotations do not say it; '
-        '0.64 by default')
+        help='for protocols that count in snippets, where the annotations do '
+        'not say it; 0.64 by default')
     parser.add_argument(
         '--exclude', nargs='*', metavar='VIDEO', help='videos left out')
-    parser.add_argument(
-        '--ambiguous',
-        choices=['ignore', 'drop'],
-        help='drop the detections that overlap an ambiguous span, or not')
-    parser.add_argument(
-        '--interpolated',
-        action=argparse.BooleanOptionalAction,
-        help='interpolate the precision (VOC 2011)')
     parser.add_argument('--tiou-thrs', nargs='+', type=float, metavar='THR')
     parser.add_argument(
         '--averages',
         nargs='+',
         metavar='LOW:HIGH',
         help='ranges of thresholds to average over, as in 0.1:0.7')
-    parser.add_argument(
-        '--outside',
-        choices=['drop', 'false_positive'],
-        help='what becomes of detections in other videos')
     parser.add_argument('--json', metavar='OUT', help='write the numbers here')
     return parser.parse_args(argv)
 
@@ -73,7 +57,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         check_output(args.json, inputs=[args.detections, args.ann_file])
     parts = {
         key: getattr(args, key)
-        for key in _PARTS if getattr(args, key) is not None
+        for key in ('exclude', 'tiou_thrs', 'averages')
+        if getattr(args, key) is not None
     }
     result = evaluate_files(args.detections, args.ann_file,
                             make_protocol(args.protocol, **parts), args.subset,

@@ -15,7 +15,7 @@ from mmaction_actiondiff.files import whole_file, write_text
 from mmaction_actiondiff.safe_npy import open_feature
 from mmaction_actiondiff.sidecar import Sidecar, recognizer_difference
 
-from .features import open_features
+from .features import send_features
 from .report import DataSet, Report
 
 
@@ -62,13 +62,11 @@ def prepare(annotations: Annotations,
         writer = FeatureWriter(root, dataset, report, dtype)
         lengths = _write_features(annotations, features, writer, transpose,
                                   report)
-    measured = set()
     grids = {n: video.grid or dataset.grid for n, video in videos.items()}
     for name, video in videos.items():
         grid = grids[name]
         if video.duration is None and name in lengths:
-            video.duration = lengths[name] * grid.seconds + 2 * grid.offset
-            measured.add(name)
+            video.duration = lengths.pop(name) * grid.seconds + 2 * grid.offset
             report.add(
                 'no duration in the source', name, f'{video.duration:.2f} s',
                 'taken from the features, so their length is not verified; '
@@ -78,10 +76,8 @@ def prepare(annotations: Annotations,
         raise ValueError(
             f'{annotations.path}: no duration in the source: {quote(untimed)};'
             ' give --durations or --features')
-    report.describe(videos, {
-        n: t
-        for n, t in lengths.items() if n not in measured
-    }, dataset, tolerance, 'kept as published', False)
+    report.describe(videos, lengths, dataset, tolerance, 'kept as published',
+                    False)
     content = dict(
         version=dataset.name,
         classes=annotations.classes,
@@ -96,11 +92,11 @@ def prepare(annotations: Annotations,
     for key in ('stream_channels', 'recognizers'):
         if getattr(annotations, key):
             content[key] = getattr(annotations, key)
-    _write_json(root / 'annotations.json', content)
-    _write_json(
-        root / 'report.json',
-        dict(counts=report.counts, findings=report.findings),
-        indent=1)
+    found = dict(counts=report.counts, findings=report.findings)
+    for path, value, indent in ((root / 'annotations.json', content, None),
+                                (root / 'report.json', found, 1)):
+        text = json.dumps(value, indent=indent, ensure_ascii=False)
+        write_text(path, text + '\n')
     return report
 
 
@@ -154,10 +150,9 @@ def _write_features(annotations: Annotations, features: Path,
                     report: Report) -> dict[str, int]:
     """T by name; what the files say goes into the annotations."""
     videos = annotations.videos
-    source = open_features(features, annotations, transpose)
     writer.progress.update(writer.task, total=len(videos))
     with writer.progress:
-        unused = source.send(list(videos), writer)
+        unused = send_features(features, annotations, transpose, writer)
     print(f'{len(writer.lengths)} features in {writer.folder}, '
           f'{writer.skipped} of them were finished before')
     for name in sorted(unused):
@@ -322,8 +317,3 @@ def _not_finite(streams: list, dtype: np.dtype) -> str:
         f'its largest value {largest:.6g} does not fit into {dtype} (at most '
         f'{np.finfo(dtype).max:.6g}); values are not clipped' +
         (': use --dtype float32' if dtype == np.float16 else ''))
-
-
-def _write_json(path: Path, content: dict, indent: int | None = None) -> None:
-    text = json.dumps(content, indent=indent, ensure_ascii=False) + '\n'
-    write_text(path, text)
