@@ -52,10 +52,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog='benchmark.py', description=__doc__)
-    parser.add_argument('config', help='a plan, or the config of a model')
-    parser.add_argument(
-        '--entries', nargs='+', help='only these, and those they build on')
+    parser = cli.make_parser(__doc__)
+    add = parser.add_argument
+    add('config', help='a plan, or the config of a model')
+    add('--entries', nargs='+', help='only these, and those they build on')
     add_arguments(parser)
     args = parser.parse_args(argv)
     args.seeds = list(dict.fromkeys(args.seeds))

@@ -13,7 +13,6 @@ Dimension legend: T snippets, C classes, G ground-truth instances.
 """
 from __future__ import annotations
 
-import argparse
 from collections import defaultdict
 from pathlib import Path
 from typing import Any, Mapping, Sequence
@@ -198,10 +197,7 @@ def markdown(report: Mapping) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog='python -m benchmarks.mechanism',
-        description=__doc__.partition('\n\nDimension')[0],
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = cli.make_parser(__doc__)
     parser.add_argument(
         '--runs',
         nargs='+',

@@ -8,7 +8,6 @@ alike; a ratio is the median over the rounds. Writes OUT.json and OUT.md.
 """
 from __future__ import annotations
 
-import argparse
 from functools import partial
 from typing import Any, Callable, Sequence
 
@@ -182,14 +181,11 @@ def to_markdown(result: dict) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog='python -m benchmarks.speed',
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--out', default='work_dirs/speed')
-    parser.add_argument(
-        '--threads', type=cli.at_least(1), help='of torch on the CPU')
-    parser.add_argument('--rounds', type=cli.at_least(1), default=5)
+    parser = cli.make_parser(__doc__)
+    add = parser.add_argument
+    add('--out', default='work_dirs/speed')
+    add('--threads', type=cli.at_least(1), help='of torch on the CPU')
+    add('--rounds', type=cli.at_least(1), default=5)
     args = parser.parse_args(argv)
     with cli.command():
         cli.check_output(f'{args.out}.md')

@@ -122,9 +122,9 @@ def markdown(report: Mapping) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog='python -m benchmarks.transfer', description=__doc__)
-    parser.add_argument('--sets', nargs='+', choices=SETS, default=SETS)
+    parser = cli.make_parser(__doc__)
+    add = parser.add_argument
+    add('--sets', nargs='+', choices=SETS, default=SETS)
     add_arguments(parser)
     parser.set_defaults(seeds=[0, 1, 2, 3, 4])
     args = parser.parse_args(argv)

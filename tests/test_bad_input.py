@@ -696,8 +696,9 @@ def test_an_output_that_cannot_be_written(place, complaint, monkeypatch,
 
 def test_every_output_is_among_them():
     """Of the options of the tools."""
-    options = re.compile(r"add_argument\(\s*'(--(?:out|dump|json|pictures|"
-                         r"publish|work-dir|scores-out))'")
+    options = re.compile(
+        r"add(?:_argument)?\(\s*'(--(?:out|dump|json|pictures|"
+        r"publish|work-dir|scores-out))'")
     for path in [*ROOT.glob('tools/*.py'), *ROOT.glob('benchmarks/*.py')]:
         found = set(options.findall(path.read_text('utf-8')))
         if path.stem in ('report', 'visualize'):

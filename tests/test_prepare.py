@@ -389,7 +389,10 @@ class Python2Pickler(pickle._Pickler):
 def send_bundle(path, order, wanted, sink) -> None:
     """Some of the videos ``order`` of a bundle."""
     annotations = Annotations(
-        path, 'made', dict.fromkeys(wanted), order=list(order))
+        path,
+        'made', {name: Video(name, 'training')
+                 for name in wanted},
+        order=list(order))
     features.send_features(path, annotations, False, sink)
 
 

@@ -31,13 +31,11 @@ _READ = ('model.proposal_generator', 'test_evaluator')
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='path of the config')
-    parser.add_argument('dump', help='written by tools/test.py --dump')
-    parser.add_argument(
-        '--out', help='write the detections here (ActivityNet json)')
+    parser = cli.make_parser(__doc__)
+    add = parser.add_argument
+    add('config', help='path of the config')
+    add('dump', help='written by tools/test.py --dump')
+    add('--out', help='write the detections here (ActivityNet json)')
     cli.add_config_options(
         parser, 'override settings of the config, KEY=VALUE, where KEY starts '
         f'with {" or ".join(_READ)}')

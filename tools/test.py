@@ -18,21 +18,19 @@ from mmaction_actiondiff.hooks import network
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='path of the config')
-    parser.add_argument('checkpoint', help='path of the checkpoint')
-    parser.add_argument(
-        '--dump',
+    parser = cli.make_parser(__doc__)
+    add = parser.add_argument
+    add('config', help='path of the config')
+    add('checkpoint', help='path of the checkpoint')
+    add('--dump',
         metavar='FILE.npz',
         help='write the predictions and the scores behind them to this file, '
         'for tools/replay.py and tools/visualize.py')
-    parser.add_argument(
-        '--out-json',
+    add('--out-json',
         metavar='FILE.json',
         help="write the segments to this file, in ActivityNet's schema of "
         'submissions, which tools/evaluate.py reads')
-    parser.add_argument(
-        '--seeds',
+    add('--seeds',
         type=cli.at_least(1),
         default=1,
         help='test with this many seeds of the diffusion sampler, and report '

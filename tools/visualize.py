@@ -16,12 +16,10 @@ from mmaction_actiondiff.visualization import draw_video, file_name
 
 
 def parse_args() -> argparse.Namespace:
-    parser = cli.VideoNameParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('dump', help='written by tools/test.py --dump')
-    parser.add_argument(
-        '--out', help='folder for NAME.png, by default pictures/ beside DUMP')
+    parser = cli.make_parser(__doc__, cli.VideoNameParser)
+    add = parser.add_argument
+    add('dump', help='written by tools/test.py --dump')
+    add('--out', help='folder for NAME.png, by default pictures/ beside DUMP')
     which = parser.add_mutually_exclusive_group()
     which.add_argument('--videos', nargs='+', help='draw these videos only')
     which.add_argument(

@@ -67,8 +67,9 @@ def send_features(path: Path, annotations: Annotations, transpose: bool,
             f'{path} is a bundle without video names; --annotations must be '
             f'its *-Annotations folder, found {annotations.layout}')
     mismatch = ValueError(
-        f'{path} does not hold {len(order)} arrays, as many as there are names '
-        'in videoname.npy: the features belong to another annotation bundle')
+        f'{path} does not hold {len(order)} arrays, as many as there are '
+        'names in videoname.npy: the features belong to another annotation '
+        'bundle')
 
     def receive(index: int, array: np.ndarray) -> None:
         if index >= len(order):
