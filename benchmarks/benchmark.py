@@ -63,11 +63,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def check_outputs(args: argparse.Namespace) -> None:
-    """Refuse folders of reports that cannot be written.
-
-    Raises:
-        ValueError: It names the folder.
-    """
+    """Refuse folders of reports that cannot be written."""
     for folder in filter(None, (args.work_dir, args.publish)):
         cli.check_output(f'{folder}/NAME.md')
 
@@ -84,12 +80,7 @@ def made_by(args: argparse.Namespace, *words: str) -> str:
 
 
 def run_plans(plans: Sequence[Plan], jobs: int) -> bool:
-    """Run what is not finished; whether all went well.
-
-    Raises:
-        BenchmarkError: If another benchmark works in one of the folders.
-        SystemExit: On SIGTERM; the processes end, too.
-    """
+    """Run what is not finished; whether all went well."""
     runs = [run for plan in plans for run in plan.wanted]
     pool = Pool(runs, jobs)
     names = ', '.join(plan.bench.name for plan in plans)
@@ -106,11 +97,8 @@ def run_plans(plans: Sequence[Plan], jobs: int) -> bool:
 
 
 def write_report(plan: Plan, args: argparse.Namespace) -> None:
-    """Write the report, and where asked for, publish it.
-
-    Raises:
-        BenchmarkError: If rows that are published would be lost.
-    """
+    """Write the report, and publish it where asked for, unless rows that are
+    published would be lost."""
     bench, results = plan.bench, plan.results()
     if not results:
         print('No run has finished: there is nothing to report.')

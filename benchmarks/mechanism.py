@@ -127,12 +127,7 @@ def measure(samples: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def summarise(name: str, runs: Mapping[str, Sequence[str]]) -> dict:
-    """All numbers of the report, of dumps by the name of their model.
-
-    Raises:
-        BenchmarkError: If a dump has no scores of snippets, or other videos
-            than the first one.
-    """
+    """All numbers of the report, of dumps by the name of their model."""
     videos: set[str] = set()
     measures: dict[str, list[dict[str, float]]] = {}
     for model, files in runs.items():

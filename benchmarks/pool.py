@@ -25,11 +25,7 @@ from .plan import Run
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Be the only benchmark that runs in a folder.
-
-    Raises:
-        BenchmarkError: If another one does.
-    """
+    """Be the only benchmark that runs in a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         lock = FileLock(folder / '.lock').acquire(timeout=0)
@@ -116,11 +112,7 @@ class Pool:
             print(f'[{done}/{self.total}] {text}', flush=True)
 
     def call(self, run: Run, command: list[str]) -> int:
-        """Run one command; its largest memory in bytes.
-
-        Raises:
-            BenchmarkError: If it fails, or all is to stop.
-        """
+        """Run one command; its largest memory in bytes."""
         script, *arguments = command
         with open(run.folder / 'log.txt', 'a', encoding='utf-8') as log:
             with self.lock:
@@ -150,11 +142,7 @@ class Pool:
 
 
 def execute(pool: Pool, run: Run) -> dict:
-    """Do all that a run has to, from where it was stopped.
-
-    Raises:
-        BenchmarkError: If a command fails or leaves no result.
-    """
+    """Do all that a run has to, from where it was stopped."""
     run.folder.mkdir(parents=True, exist_ok=True)
     for part, cfg in run.configs.items():
         write_text(run.folder / f'{part}.py', cfg.pretty_text)
@@ -176,11 +164,7 @@ def execute(pool: Pool, run: Run) -> dict:
 
 
 def collect(run: Run) -> dict:
-    """The result of a run that has ended.
-
-    Raises:
-        BenchmarkError: If it was not validated at its last iteration.
-    """
+    """The result of a run that has ended."""
     measured = [_read(run.folder / f'measured_{x}.json') for x in run.configs]
     rows = [[
         json.loads(line)
