@@ -7,20 +7,19 @@ data_root = '{{$ACTIONDIFF_CUSTOM:data/custom}}'
 num_classes = 2
 stream_channels = [1024, 1024]
 
-__load = dict(type='LoadSnippetFeature')
-__pack = dict(type='PackWTALInputs')
+train_pipeline = [
+    dict(type='LoadSnippetFeature'),
+    # longer videos are cut to a random window, in training only
+    dict(type='SampleSnippets', num_snippets=500),
+    dict(type='PackWTALInputs')
+]
+test_pipeline = [train_pipeline[0], train_pipeline[-1]]
+
 __workers = dict(num_workers=2, persistent_workers=True)
 train_dataloader = dict(
-    dataset=dict(
-        data_root=data_root,
-        # longer videos are cut to a random window, in training only
-        pipeline=[
-            __load,
-            dict(type='SampleSnippets', num_snippets=500), __pack
-        ]),
-    **__workers)
+    dataset=dict(data_root=data_root, pipeline=train_pipeline), **__workers)
 val_dataloader = dict(
     batch_size=1,
-    dataset=dict(data_root=data_root, pipeline=[__load, __pack]),
+    dataset=dict(data_root=data_root, pipeline=test_pipeline),
     **__workers)
 test_dataloader = val_dataloader

@@ -8,14 +8,17 @@ stream_channels = [122, 122]
 in_channels = 244
 seconds_per_snippet = 0.1
 
+train_pipeline = [
+    dict(type='LoadSnippetFeature', in_channels=in_channels),
+    dict(type='PackWTALInputs')
+]
+test_pipeline = train_pipeline
+
 __data = dict(
     data_root=data_root,
     dataset_name='shrec21',
     seconds_per_snippet=seconds_per_snippet,
-    pipeline=[
-        dict(type='LoadSnippetFeature', in_channels=in_channels),
-        dict(type='PackWTALInputs')
-    ])
+    pipeline=train_pipeline)
 train_dataloader = dict(dataset=__data)
 val_dataloader = dict(batch_size=8, dataset=__data)
 test_dataloader = val_dataloader
