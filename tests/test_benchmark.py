@@ -439,10 +439,9 @@ def test_benchmark_by_command(root, tmp_path, demo_root):
     def run(*options, seeds=('0', '1'), status=0):
         done = subprocess.run([
             sys.executable, root / 'tools' / 'benchmark.py', config, '--seeds',
-            *seeds, '--jobs', '2', '--work-dir', tmp_path / 'work',
-            *options, '--cfg-options', f'data_root={demo_root}',
-            'train_cfg.max_iters=4', 'train_cfg.val_interval=2',
-            'default_hooks.checkpoint.interval=2',
+            *seeds, '--jobs', '2', '--work-dir', tmp_path / 'work', *options,
+            '--cfg-options', f'data_root={demo_root}', 'train_cfg.max_iters=4',
+            'train_cfg.val_interval=2', 'default_hooks.checkpoint.interval=2',
             'default_hooks.logger.interval=1'
         ],
                               cwd=tmp_path,
