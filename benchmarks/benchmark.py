@@ -48,33 +48,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         const='docs/benchmark',
         metavar='DIR',
         help='write the report into this folder, too (docs/benchmark)')
-    parser.add_argument(
-        '--report-only',
-        action='store_true',
-        help='run nothing, report what is finished')
     cli.add_config_options(parser, 'override settings of every entry')
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog='benchmark.py', description=__doc__)
-    parser.add_argument('config', help='a plan, or the config of a model')
-    parser.add_argument(
-        '--entries', nargs='+', help='only these, and those they build on')
-    parser.add_argument('--data-root', help='folder of the data set')
+    parser = cli.make_parser(__doc__)
+    add = parser.add_argument
+    add('config', help='a plan, or the config of a model')
+    add('--entries', nargs='+', help='only these, and those they build on')
     add_arguments(parser)
     args = parser.parse_args(argv)
     args.seeds = list(dict.fromkeys(args.seeds))
-    if args.data_root:
-        args.cfg_options = dict(args.cfg_options, data_root=args.data_root)
     return args
 
 
 def check_outputs(args: argparse.Namespace) -> None:
-    """Refuse folders of reports that cannot be written.
-
-    Raises:
-        ValueError: It names the folder.
-    """
+    """Refuse folders of reports that cannot be written."""
     for folder in filter(None, (args.work_dir, args.publish)):
         cli.check_output(f'{folder}/NAME.md')
 
@@ -91,12 +80,7 @@ def made_by(args: argparse.Namespace, *words: str) -> str:
 
 
 def run_plans(plans: Sequence[Plan], jobs: int) -> bool:
-    """Run what is not finished; whether all went well.
-
-    Raises:
-        BenchmarkError: If another benchmark works in one of the folders.
-        SystemExit: On SIGTERM; the processes end, too.
-    """
+    """Run what is not finished; whether all went well."""
     runs = [run for plan in plans for run in plan.wanted]
     pool = Pool(runs, jobs)
     names = ', '.join(plan.bench.name for plan in plans)
@@ -113,11 +97,8 @@ def run_plans(plans: Sequence[Plan], jobs: int) -> bool:
 
 
 def write_report(plan: Plan, args: argparse.Namespace) -> None:
-    """Write the report, and where asked for, publish it.
-
-    Raises:
-        BenchmarkError: If rows that are published would be lost.
-    """
+    """Write the report, and publish it where asked for, unless rows that are
+    published would be lost."""
     bench, results = plan.bench, plan.results()
     if not results:
         print('No run has finished: there is nothing to report.')
@@ -153,9 +134,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         bench = load_plan(args.config)
         plan = Plan(bench, args.work_dir, args.seeds, args.entries,
                     args.cfg_options)
-        if args.report_only:
-            write_report(plan, args)
-            return 0
         with locked(plan.folder):
             try:
                 good = run_plans([plan], args.jobs)

@@ -26,14 +26,12 @@ _HEADER = 'tmin,tmax,tmin_score,tmax_score,score,match_iou,match_ioa'
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('tem', help='path of the config of the first stage')
-    parser.add_argument('pem', help='path of the config of the last stage')
-    parser.add_argument(
-        '--work-dir', required=True, help='folder of all that is written')
-    parser.add_argument('--seed', type=int, default=0, help='random seed')
+    parser = cli.make_parser(__doc__)
+    add = parser.add_argument
+    add('tem', help='path of the config of the first stage')
+    add('pem', help='path of the config of the last stage')
+    add('--work-dir', required=True, help='folder of all that is written')
+    add('--seed', type=int, default=0, help='random seed')
     return parser.parse_args()
 
 

@@ -62,10 +62,9 @@ class Watch(Hook):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--iterations', type=cli.at_least(100), default=50_000)
+    parser = cli.make_parser(__doc__)
+    add = parser.add_argument
+    add('--iterations', type=cli.at_least(100), default=50_000)
     args = parser.parse_args()
     with cli.command(), tempfile.TemporaryDirectory() as folder:
         write_planted_dataset(

@@ -29,23 +29,20 @@ from mmaction_actiondiff.files import write_text
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='path of the config')
-    parser.add_argument('checkpoint', help='path of the checkpoint')
-    parser.add_argument('--out', required=True, help='json file to write')
-    parser.add_argument(
-        '--protocols',
+    parser = cli.make_parser(__doc__)
+    add = parser.add_argument
+    add('config', help='path of the config')
+    add('checkpoint', help='path of the checkpoint')
+    add('--out', required=True, help='json file to write')
+    add('--protocols',
         nargs='*',
         default=[],
         help='evaluate by these protocols, too; they prefix the metrics')
-    parser.add_argument(
-        '--video-scores',
+    add('--video-scores',
         help='pair the proposals of a class-agnostic localizer with these '
         'scores: a file that --scores-out of another localizer wrote')
-    parser.add_argument(
-        '--scores-out', help='json file for the video-level scores')
-    parser.add_argument(
-        '--speed-only', action='store_true', help='evaluate nothing')
+    add('--scores-out', help='json file for the video-level scores')
+    add('--speed-only', action='store_true', help='evaluate nothing')
     cli.add_common_arguments(parser)
     return parser.parse_args()
 

@@ -4,7 +4,7 @@
 Dump the predictions once per model and seed, then compare the models:
 
     python tools/test.py CONFIG CHECKPOINT --dump a0.npz
-    python -m benchmarks.mechanism CONFIG --runs "ActionDiff=a0.npz,a1.npz" \
+    python -m benchmarks.mechanism --runs "ActionDiff=a0.npz,a1.npz" \
         "Base branch=b0.npz,b1.npz" --out docs/benchmark/mechanism_NAME
 
 It writes OUT.md and OUT.json. The files of one run are its seeds.
@@ -13,15 +13,11 @@ Dimension legend: T snippets, C classes, G ground-truth instances.
 """
 from __future__ import annotations
 
-import argparse
 from collections import defaultdict
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
-import mmengine
 import numpy as np
-from mmaction.registry import DATASETS
-from mmengine.registry import init_default_scope
 
 from mmaction_actiondiff import cli
 from mmaction_actiondiff.dumps import load_dump
@@ -106,25 +102,26 @@ def measure(samples: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         ``mask`` and ``denoised``; WHEN as in :data:`STAGES`. What a test has
         not is left out.
     """
-    values: dict[str, list[np.ndarray]] = defaultdict(list)
+    values: dict[str, list[float]] = defaultdict(list)
     for sample in samples:
         truth = ground_truth_of(sample)
         for when, curve in STAGES.items():
-            if curve not in sample['pred_snippets']:
+            score = sample['pred_snippets'].get(curve)
+            if score is None:
                 continue
-            score = sample['pred_snippets'][curve]
             score = to_numpy(score, *score.shape)
             centre = sample.get(
                 'snippet_offset',
                 0.) + (np.arange(len(score)) + 0.5) * truth.seconds_per_snippet
-            values[f'peak_ratio/{when}'].append(
-                peak_ratio(score[:, np.unique(truth.labels)]))
-            values[f'coverage/{when}'].append(
-                100 * coverage(score, truth.segments, truth.labels, centre))
+            values[f'peak_ratio/{when}'] += [
+                *peak_ratio(score[:, np.unique(truth.labels)])
+            ]
+            values[f'coverage/{when}'] += [
+                *100 * coverage(score, truth.segments, truth.labels, centre)
+            ]
     found = {
-        key: float(np.nanmean(np.concatenate(parts)))
-        for key, parts in values.items()
-        if not np.isnan(np.concatenate(parts)).all()
+        key: float(np.nanmean(parts))
+        for key, parts in values.items() if not np.isnan(parts).all()
     }
     for curve in ('mask', 'denoised'):
         if all(curve in sample['pred_snippets'] for sample in samples):
@@ -135,46 +132,11 @@ def measure(samples: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return found
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog='python -m benchmarks.mechanism',
-        description=__doc__.partition('\n\nDimension')[0],
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='config whose test data were predicted')
-    parser.add_argument(
-        '--runs',
-        nargs='+',
-        required=True,
-        metavar='NAME=DUMP[,DUMP]',
-        help='files written by tools/test.py --dump, one per seed')
-    parser.add_argument(
-        '--out', required=True, help='path of .md and .json, without it')
-    cli.add_config_options(parser, 'override settings of the config')
-    parser.set_defaults(work_dir=None, launcher='none', local_rank=0)
-    args = parser.parse_args(argv)
-    runs = [text.partition('=') for text in args.runs]
-    args.runs = {name: files.split(',') for name, _, files in runs}
-    if len(args.runs) < len(runs) or not all(
-            name and all(files) for name, files in args.runs.items()):
-        parser.error('--runs needs NAME=DUMP[,DUMP], each name once')
-    return args
-
-
-def summarise(args: argparse.Namespace) -> dict:
-    """All numbers of the report.
-
-    Raises:
-        BenchmarkError: If a dump has no scores of snippets, or other videos
-            than the first dump or the config's data.
-    """
-    cfg = cli.load_config(args)
-    init_default_scope(cfg.get('default_scope', 'mmaction'))
-    dataset = DATASETS.build(cfg.test_dataloader.dataset)
-    database = mmengine.load(dataset.ann_file)['database']
+def summarise(name: str, runs: Mapping[str, Sequence[str]]) -> dict:
+    """All numbers of the report, of dumps by the name of their model."""
     videos: set[str] = set()
-    runs = {}
-    for name, files in args.runs.items():
-        seeds = []
+    measures: dict[str, list[dict[str, float]]] = {}
+    for model, files in runs.items():
         for path in files:
             samples = load_dump(path)
             if not all('pred_snippets' in sample for sample in samples):
@@ -184,28 +146,25 @@ def summarise(args: argparse.Namespace) -> dict:
                     'supervised localizer')
             own = {sample['video_name'] for sample in samples}
             videos = videos or own
-            if own - set(database):
-                raise BenchmarkError(f'{path}: the video '
-                                     f'{min(own - set(database))} is not in '
-                                     'the data of the config')
             if own != videos:
                 raise BenchmarkError(
                     f'{path} has other videos than the first dump, such as '
                     f'{min(own ^ videos)}')
-            seeds.append(measure(samples))
-        keys = dict.fromkeys(key for found in seeds for key in found)
-        runs[name] = dict(
-            files=len(files),
-            measures={
-                key: mean_std(found.get(key) for found in seeds)
-                for key in keys
-            })
+            measures.setdefault(model, []).append(measure(samples))
     return dict(
-        name=Path(args.out).name,
-        data=dataset.metainfo.get('dataset_name'),
+        name=name,
         num_videos=len(videos),
         num_gt=sum(len(ground_truth_of(s).labels) for s in samples),
-        runs=runs)
+        runs={
+            model:
+            dict(
+                files=len(seeds),
+                measures={
+                    key: mean_std(found.get(key) for found in seeds)
+                    for key in dict.fromkeys(sum(map(list, seeds), []))
+                })
+            for model, seeds in measures.items()
+        })
 
 
 def markdown(report: Mapping) -> str:
@@ -222,11 +181,10 @@ def markdown(report: Mapping) -> str:
     } for key in keys]
     files = ', '.join(f'{name} {run["files"]}' for name, run in runs.items())
     return '\n'.join([
-        f'# Mechanism: {report["name"]}', '',
-        f'Test data `{report["data"]}`: {report["num_videos"]} videos, '
-        f'{report["num_gt"]} instances. Mean ± standard deviation over the '
-        f'seeds ({files}). All but the peak ratio in percent. Made by '
-        '`python -m benchmarks.mechanism`.', '', *table(rows),
+        f'# Mechanism: {report["name"]}', '', f'{report["num_videos"]} test '
+        f'videos, {report["num_gt"]} instances. Mean ± standard deviation '
+        f'over the seeds ({files}). All but the peak ratio in percent. Made '
+        'by `python -m benchmarks.mechanism`.', '', *table(rows),
         '* **before**, **after**: the score of the base, and the one that '
         'makes the proposals; a model without fusion has the latter only.',
         '* **peak ratio**: maximum over mean in time of a class that the '
@@ -240,10 +198,24 @@ def markdown(report: Mapping) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    args = parse_args(argv)
+    parser = cli.make_parser(__doc__)
+    parser.add_argument(
+        '--runs',
+        nargs='+',
+        required=True,
+        metavar='NAME=DUMP[,DUMP]',
+        help='files written by tools/test.py --dump, one per seed')
+    parser.add_argument(
+        '--out', required=True, help='path of .md and .json, without it')
+    args = parser.parse_args(argv)
+    given = [text.partition('=') for text in args.runs]
+    runs = {name: files.split(',') for name, _, files in given}
+    if len(runs) < len(given) or not all(
+            name and all(files) for name, files in runs.items()):
+        parser.error('--runs needs NAME=DUMP[,DUMP], each name once')
     with cli.command():
         cli.check_output(f'{args.out}.md')
-        report = summarise(args)
+        report = summarise(Path(args.out).name, runs)
         save(args.out, report, markdown(report))
 
 

@@ -2,6 +2,7 @@
 """What a benchmark runs: the entries of its plan, seed by seed."""
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import os
@@ -66,8 +67,8 @@ def load_plan(path: str) -> Config:
     """Read a plan, or make one of the config of a single model.
 
     Entries that a derived plan sets to None are left out. ``ablations``, a
-    list of ``(block, weights, {entry: (label, options)})``, become entries
-    of the config ``ablated``.
+    list of ``(block, weights, [(entry, label, 'KEY=VALUE', ...)])``, become
+    entries of the config ``ablated``.
 
     Raises:
         BenchmarkError: If there is no such file, or an entry has an unknown
@@ -82,7 +83,9 @@ def load_plan(path: str) -> Config:
     bench.name = Path(path).stem
     bench.entries = {k: v for k, v in bench.entries.items() if v is not None}
     for block, weights, items in bench.get('ablations', ()):
-        for name, (label, options) in items.items():
+        for name, label, *changes in items:
+            pairs = (change.partition('=') for change in changes)
+            options = {key: ast.literal_eval(x) for key, _, x in pairs}
             bench.entries[name] = dict(
                 config=bench.ablated,
                 family='ours',

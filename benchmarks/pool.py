@@ -25,11 +25,7 @@ from .plan import Run
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Be the only benchmark that runs in a folder.
-
-    Raises:
-        BenchmarkError: If another one does.
-    """
+    """Be the only benchmark that runs in a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         lock = FileLock(folder / '.lock').acquire(timeout=0)
@@ -116,11 +112,7 @@ class Pool:
             print(f'[{done}/{self.total}] {text}', flush=True)
 
     def call(self, run: Run, command: list[str]) -> int:
-        """Run one command; its largest memory in bytes.
-
-        Raises:
-            BenchmarkError: If it fails, or all is to stop.
-        """
+        """Run one command; its largest memory in bytes."""
         script, *arguments = command
         with open(run.folder / 'log.txt', 'a', encoding='utf-8') as log:
             with self.lock:
@@ -150,12 +142,10 @@ class Pool:
 
 
 def execute(pool: Pool, run: Run) -> dict:
-    """Do all that a run has to, from where it was stopped.
-
-    Raises:
-        BenchmarkError: If a command fails or leaves no result.
-    """
-    prepare(run)
+    """Do all that a run has to, from where it was stopped."""
+    run.folder.mkdir(parents=True, exist_ok=True)
+    for part, cfg in run.configs.items():
+        write_text(run.folder / f'{part}.py', cfg.pretty_text)
     pool.say(f'{run} starts')
     memory = run.folder / 'memory.json'
     for command in run.commands:
@@ -173,31 +163,8 @@ def execute(pool: Pool, run: Run) -> dict:
     return result
 
 
-def prepare(run: Run) -> None:
-    """Make the folder of a run.
-
-    Raises:
-        BenchmarkError: If it holds anything but this run.
-    """
-    marker = run.folder / 'run.json'
-    run_is = dict(entry=run.name, seed=run.seed, key=run.key)
-    run.folder.mkdir(parents=True, exist_ok=True)
-    if any(run.folder.iterdir()) and _read(marker) != run_is:
-        raise BenchmarkError(
-            f'{run.folder} holds files of something else ({marker.name} is '
-            'not that of this run): move them away, or choose another '
-            '--work-dir')
-    write_text(marker, json.dumps(run_is))
-    for part, cfg in run.configs.items():
-        write_text(run.folder / f'{part}.py', cfg.pretty_text)
-
-
 def collect(run: Run) -> dict:
-    """The result of a run that has ended.
-
-    Raises:
-        BenchmarkError: If it was not validated at its last iteration.
-    """
+    """The result of a run that has ended."""
     measured = [_read(run.folder / f'measured_{x}.json') for x in run.configs]
     rows = [[
         json.loads(line)

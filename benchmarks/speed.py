@@ -8,9 +8,8 @@ alike; a ratio is the median over the rounds. Writes OUT.json and OUT.md.
 """
 from __future__ import annotations
 
-import argparse
 from functools import partial
-from typing import Any, Callable, NamedTuple, Sequence
+from typing import Any, Callable, Sequence
 
 import numpy as np
 import torch
@@ -32,25 +31,19 @@ from .report import save, table
 Row = dict[str, Any]
 
 
-class Size(NamedTuple):
-    """What is timed: training steps of batches (videos, snippets) of configs,
-    and inference of videos of ``lengths`` snippets by the first two."""
-    steps: Sequence[tuple[dict[str, str], int, int]]
-    lengths: Sequence[int]
-
-
 def _pair(data: str) -> dict[str, str]:
     return dict(base=f'baselines/base_{data}', ours=f'actiondiff_{data}')
 
 
-FULL = Size([(_pair('thumos14'), 16, 560), (_pair('activitynet13'), 64, 100),
-             (_pair('shrec21'), 16, 400),
-             (dict(
-                 base='baselines/co2net_thumos14',
-                 ours='actiondiff_thumos14',
-                 compact='actiondiff_thumos14_compact'), 10, 320)],
-            (100, 300, 1000, 3000))
-TINY = Size([(_pair('demo'), 4, 24)], (30, 60))
+# Training steps of batches (videos, snippets) of configs, and inference of
+# videos of so many snippets by the first two.
+STEPS = [(_pair('thumos14'), 16, 560), (_pair('activitynet13'), 64, 100),
+         (_pair('shrec21'), 16, 400),
+         (dict(
+             base='baselines/co2net_thumos14',
+             ours='actiondiff_thumos14',
+             compact='actiondiff_thumos14_compact'), 10, 320)]
+LENGTHS = (100, 300, 1000, 3000)
 
 
 def race(runs: dict[str, Callable[[], Any]],
@@ -114,10 +107,10 @@ def training_step(model: nn.Module, inputs: Tensor,
     return step
 
 
-def measure_step(size: Size, rounds: int) -> list[Row]:
+def measure_step(rounds: int) -> list[Row]:
     """Every model at every shape, its time over that of the base there."""
     rows = []
-    for names, batch, length in size.steps:
+    for names, batch, length in STEPS:
         counts, runs = {}, {}
         for key, name in names.items():
             cfg, model = load(name)
@@ -135,9 +128,9 @@ def measure_step(size: Size, rounds: int) -> list[Row]:
 
 
 @torch.no_grad()
-def measure_inference(size: Size, rounds: int) -> list[Row]:
+def measure_inference(rounds: int) -> list[Row]:
     """One video at a time, from features to proposals, by sampling steps."""
-    names = size.steps[0][0]
+    names = STEPS[0][0]
     base, (cfg, ours) = load(names['base'])[1].eval(), load(names['ours'])
     ours.eval()
 
@@ -146,16 +139,12 @@ def measure_inference(size: Size, rounds: int) -> list[Row]:
         ours(*batch, mode='predict')
 
     rows = []
-    for length in size.lengths:
+    for length in LENGTHS:
         batch = make_batch(cfg, 1, length)
-        found = race(
-            {
-                'base': partial(base, *batch, mode='predict'),
-                **{
-                    f'{steps} steps': partial(run, steps, batch)
-                    for steps in (1, 8, 25)
-                }
-            }, rounds)
+        found = race({'base': partial(base, *batch, mode='predict')} | {
+            f'{steps} steps': partial(run, steps, batch)
+            for steps in (1, 8, 25)
+        }, rounds)
         rows.append({
             'T': length,
             **{
@@ -192,31 +181,23 @@ def to_markdown(result: dict) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog='python -m benchmarks.speed',
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--out', default='work_dirs/speed')
-    parser.add_argument(
-        '--threads', type=cli.at_least(1), help='of torch on the CPU')
-    parser.add_argument('--rounds', type=cli.at_least(1), default=5)
-    parser.add_argument(
-        '--tiny',
-        action='store_true',
-        help='small shapes: checks the tool, measures nothing of interest')
+    parser = cli.make_parser(__doc__)
+    add = parser.add_argument
+    add('--out', default='work_dirs/speed')
+    add('--threads', type=cli.at_least(1), help='of torch on the CPU')
+    add('--rounds', type=cli.at_least(1), default=5)
     args = parser.parse_args(argv)
     with cli.command():
         cli.check_output(f'{args.out}.md')
         init_default_scope('mmaction')
         if args.threads:
             torch.set_num_threads(args.threads)
-        size = TINY if args.tiny else FULL
         result = dict(
             machine=machine(),
             versions=versions(),
             parts=dict(
-                step=measure_step(size, args.rounds),
-                inference=measure_inference(size, args.rounds)))
+                step=measure_step(args.rounds),
+                inference=measure_inference(args.rounds)))
         save(args.out, result, to_markdown(result))
 
 

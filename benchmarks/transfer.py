@@ -122,20 +122,18 @@ def markdown(report: Mapping) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog='python -m benchmarks.transfer', description=__doc__)
-    parser.add_argument('--sets', nargs='+', choices=SETS, default=SETS)
+    parser = cli.make_parser(__doc__)
+    add = parser.add_argument
+    add('--sets', nargs='+', choices=SETS, default=SETS)
     add_arguments(parser)
     parser.set_defaults(seeds=[0, 1, 2, 3, 4])
     args = parser.parse_args(argv)
     with cli.command(), contextlib.ExitStack() as stack:
         check_outputs(args)
         plans = make_plans(args)
-        good = True
-        if not args.report_only:
-            for plan in plans:
-                stack.enter_context(locked(plan.folder))
-            good = run_plans(plans, args.jobs)
+        for plan in plans:
+            stack.enter_context(locked(plan.folder))
+        good = run_plans(plans, args.jobs)
         reports = {
             plan.bench.name: summarise(plan.bench, results, args.seeds)
             for plan in plans if (results := plan.results())

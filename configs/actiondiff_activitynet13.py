@@ -1,18 +1,19 @@
-_base_ = [
-    './_base_/models/actiondiff.py', './_base_/datasets/activitynet13_i3d.py',
-    './_base_/schedules/iters_ema.py', './_base_/default_runtime.py'
-]
+# ActionDiff on ActivityNet v1.3, as on v1.2 but for longer samples.
+_base_ = ['./actiondiff_activitynet12.py']
 
-# The base is CO2-Net's network with its losses, at the published width; one
-# class per video and long actions (CO2-Net's settings for ActivityNet), whose
-# proposals hardly overlap (ACM-Net).
-model = dict(
-    num_classes={{_base_.num_classes}},
-    stream_channels={{_base_.stream_channels}},
-    base_branch=dict(_delete_=True, type='CrossModalBranch', pool_kernel=13),
-    loss=dict(base=dict(_delete_=True, type='CO2NetLoss', mil_ratio=10)),
-    proposal_generator=dict(nms=dict(type='hard', tiou_thr=0.9)))
+data_root = '{{$ACTIONDIFF_ACTIVITYNET13:data/activitynet13}}'
+num_classes = 200
 
-train_cfg = dict(max_iters=30000, val_interval=2000)
-default_hooks = dict(checkpoint=dict(interval=2000))
-optim_wrapper = dict(optimizer=dict(lr=1e-4))
+model = dict(num_classes=num_classes, loss=dict(base=dict(mil_ratio=10)))
+
+__load, __sample, __pack = _base_.train_pipeline
+__sample = dict(__sample, num_snippets=100)
+train_pipeline = [__load, __sample, __pack]
+test_pipeline = [__load, dict(__sample, random=False), __pack]
+__data = dict(data_root=data_root, dataset_name='activitynet13')
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline, **__data))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline, **__data))
+test_dataloader = val_dataloader
+
+train_cfg = dict(max_iters=30000)
+optim_wrapper = dict(optimizer=dict(lr=1e-4, weight_decay=1e-3))

@@ -368,14 +368,21 @@ def metafile() -> str:
         if metrics:
             model['Results'] = metrics
         models.append(model)
-    content = dict(Collections=collections, Models=models)
-    return (MADE.replace('<!-- ', '# ').replace(' -->', '').replace(
-        'page', 'file') + '\n' + yaml.safe_dump(
-            content,
-            sort_keys=False,
-            allow_unicode=True,
-            default_flow_style=None,
-            width=120))
+    lines = [
+        MADE.replace('<!-- ', '# ').replace(' -->',
+                                            '').replace('page', 'file')
+    ]
+    for part, items in (('Collections', collections), ('Models', models)):
+        lines.append(f'{part}:')
+        lines += [
+            '- ' + yaml.safe_dump(
+                item,
+                sort_keys=False,
+                allow_unicode=True,
+                default_flow_style=True,
+                width=10**6).strip() for item in items
+        ]
+    return '\n'.join(lines) + '\n'
 
 
 PAGES = {

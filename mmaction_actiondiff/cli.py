@@ -14,7 +14,8 @@ import sys
 import traceback
 import zipfile
 import zlib
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import (ArgumentParser, ArgumentTypeError, Namespace,
+                      RawDescriptionHelpFormatter)
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
@@ -33,7 +34,7 @@ from mmengine.registry import Registry, init_default_scope
 from mmengine.runner import Runner
 
 from . import settings
-from .dumps import DumpPredictions, load_classes, load_dump
+from .dumps import DumpPredictions
 from .files import check_output
 from .hooks import network
 
@@ -76,6 +77,13 @@ class VideoNameParser(ArgumentParser):
                 for known in self._option_string_actions):
             return super()._parse_optional(arg_string)
         return None
+
+
+def make_parser(description: str | None,
+                kind: type[ArgumentParser] = ArgumentParser) -> ArgumentParser:
+    """A parser that shows the docstring of a tool as it stands."""
+    return kind(
+        description=description, formatter_class=RawDescriptionHelpFormatter)
 
 
 def at_least(least: int) -> Callable[[str], int]:
@@ -437,17 +445,16 @@ def _explanation(error: BaseException) -> str | None:
         place = f'{error.filename}: ' if error.filename else ''
         return f'{place}{error.strerror}'
     text = str(error.args[0]) if isinstance(error, KeyError) else str(error)
-    unknown = re.match(r'(\w+) is not in the \w+::([\w ]+) registry', text)
-    if unknown:
-        return _unknown_type(unknown[1], unknown[2])
-    argument = re.match(
-        r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'",
-        text)
-    if argument:
-        text += _similar_argument(argument[1], argument[2])
+    if unknown := re.match(r'(\w+) is not in the \w+::([\w ]+) registry',
+                           text):
+        return _unknown_type(*unknown.groups())
+    if argument := re.match(
+            r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'",
+            text):
+        text += _similar_argument(*argument.groups())
     frame = traceback.extract_tb(error.__traceback__)[-1]
     if isinstance(error,
-                  UsageError) or (frame.name != 'call_hook' and _explains(
+                  UsageError) or frame.name != 'call_hook' and (_explains(
                       text, frame.filename, frame.line)):
         return text
     if text and isinstance(
@@ -466,15 +473,18 @@ def _explanation(error: BaseException) -> str | None:
     return None
 
 
+def _registered() -> Iterator[tuple[str, str, type]]:
+    """Kind, such as 'model', name and class of what a config may name."""
+    for registry in vars(mmaction.registry).values():
+        if isinstance(registry, Registry):
+            for part in filter(None, (registry, registry.parent)):
+                for name, item in part.module_dict.items():
+                    yield registry.name, name, item
+
+
 def _unknown_type(name: str, kind: str) -> str:
     """What a misspelt ``type`` may have meant."""
-    known = {
-        name
-        for registry in vars(mmaction.registry).values()
-        if isinstance(registry, Registry) and registry.name == kind
-        for part in (registry, registry.parent) if part is not None
-        for name in part.module_dict
-    }
+    known = {other for part, other, _ in _registered() if part == kind}
     closest = difflib.get_close_matches(name, known - {name}, n=1, cutoff=0)
     return (f"type='{name}' is no {kind}" +
             (f'; the closest is {closest[0]}' if closest else ''))
@@ -482,17 +492,10 @@ def _unknown_type(name: str, kind: str) -> str:
 
 def _similar_argument(owner: str, name: str) -> str:
     """What a misspelt argument of a registered class may have meant."""
-    classes = {
-        kind
-        for registry in vars(mmaction.registry).values()
-        if isinstance(registry, Registry)
-        for part in (registry, registry.parent) if part is not None
-        for kind in part.module_dict.values() if kind.__name__ == owner
-    }
     known = {
         argument
-        for kind in classes
-        for base in getattr(kind, '__mro__', ())
+        for _, _, item in _registered() if item.__name__ == owner
+        for base in getattr(item, '__mro__', ())
         for argument in inspect.signature(base.__init__).parameters
     }
     closest = difflib.get_close_matches(name, known, n=1)
@@ -500,11 +503,10 @@ def _similar_argument(owner: str, name: str) -> str:
 
 
 def _explains(text: str, filename: str, line: str | None) -> bool:
-    if filename.startswith(_RAISING) and (line or '').startswith('raise '):
-        return True
-    return filename.startswith(_MMENGINE) or (
-        'unexpected keyword argument' in text
-        and filename.startswith(os.path.dirname(mmengine.__file__)))
+    return (filename.startswith(_RAISING) and (line or '').startswith('raise ')
+            or filename.startswith(_MMENGINE)
+            or 'unexpected keyword argument' in text
+            and filename.startswith(os.path.dirname(mmengine.__file__)))
 
 
 def refuse_same_names(paths: Iterable[str]) -> None:
@@ -531,20 +533,9 @@ def end_with(errors: Collection[str], total: int) -> None:
         ]))
 
 
-def require_gpu_for_amp() -> None:
-    """Refuse mixed precision on a CPU before anything is loaded.
-
-    Raises:
-        ValueError: If there is no accelerator.
-    """
-    if get_device() == 'cpu':
-        raise ValueError('--amp needs a GPU, and torch '
-                         f'{torch.__version__} finds none; leave it out')
-
-
 def rank() -> int:
     """The number of this process, before the processes know each other."""
-    names = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
+    names = _LAUNCHED.values()
     return int(next((os.environ[n] for n in names if n in os.environ), 0))
 
 
@@ -593,15 +584,6 @@ def where_next(runner: Runner) -> str:
     ])
 
 
-def set_test_dir(cfg: Config) -> None:
-    """Give a test a folder of its own, ``test/`` in that of the run.
-
-    A runner writes its config into its folder: a test in the folder of the
-    training would replace the config that made the checkpoint.
-    """
-    cfg.work_dir = os.path.join(cfg.work_dir, 'test')
-
-
 def dump_predictions(runner: Runner, path: str) -> None:
     """Let a test write its predictions, with the scores behind them."""
     add_metric(runner, DumpPredictions(path))
@@ -615,23 +597,6 @@ def add_metric(runner: Runner, metric: BaseMetric) -> None:
     evaluator = runner.test_loop.evaluator
     metric.dataset_meta = evaluator.dataset_meta
     evaluator.metrics.append(metric)
-
-
-def read_dump(path: str,
-              cfg: Config | None = None) -> tuple[list[dict], list[str]]:
-    """Read a dump and the names of its classes.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file is no dump, or the model of ``cfg`` has
-            another number of classes.
-    """
-    samples, classes = load_dump(path), load_classes(path)
-    number = None if cfg is None else cfg.model.get('num_classes')
-    if cfg is not None and len(classes) != number:
-        raise ValueError(f'{path} has {len(classes)} classes, the model of '
-                         f'{cfg.filename} has {number}')
-    return samples, classes
 
 
 def test_seeds(runner: Runner, num_seeds: int) -> str:

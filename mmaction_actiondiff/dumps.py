@@ -12,7 +12,8 @@ import math
 import os
 import zipfile
 import zlib
-from typing import Any, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,39 +21,9 @@ from mmengine.evaluator import BaseMetric
 
 from .files import whole_file
 
-_VERSION = 1
-
-
-def _encode(value: Any, place: str, parts: dict[str, list]) -> Any:
-    """``value`` as json, its arrays moved into ``parts`` by type."""
-    if isinstance(value, torch.Tensor):
-        value = value.detach().cpu()
-        value = (value.float()
-                 if value.dtype is torch.bfloat16 else value).numpy()
-    if isinstance(value, np.ndarray):
-        if value.dtype.kind not in 'biuf':
-            raise TypeError(f'{place}: an array of {value.dtype} cannot be '
-                            'dumped, only numbers and booleans')
-        kind = value.dtype.newbyteorder('<').str[1:]
-        part = parts.setdefault(kind, [])
-        part.append(value.ravel())
-        return dict(array=[kind, *value.shape])
-    if isinstance(value, Mapping):
-        if any(not isinstance(key, str) for key in value):
-            raise TypeError(f'{place}: names must be strings')
-        return dict(fields={
-            k: _encode(v, f'{place}.{k}', parts)
-            for k, v in value.items()
-        })
-    if isinstance(value, (list, tuple)):
-        return [
-            _encode(v, f'{place}[{i}]', parts) for i, v in enumerate(value)
-        ]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    raise TypeError(f'{place}: a {type(value).__name__} cannot be dumped')
+_VERSION = 2
+# In the index, this key and [type, *shape] stand for an array.
+_ARRAY = '__array__'
 
 
 def save_dump(path: str | os.PathLike, samples: Sequence[Mapping[str, Any]],
@@ -72,16 +43,27 @@ def save_dump(path: str | os.PathLike, samples: Sequence[Mapping[str, Any]],
         TypeError: If a sample holds anything else.
     """
     check_name(path)
-    parts: dict[str, list] = {}
+    parts: dict[str, list[np.ndarray]] = {}
+
+    def pack(value: Any) -> Any:
+        if isinstance(value, torch.Tensor):
+            value = value.detach().cpu()
+            value = (value.float()
+                     if value.dtype is torch.bfloat16 else value).numpy()
+        if isinstance(value, np.generic):
+            return value.item()
+        if not isinstance(value, np.ndarray) or value.dtype.kind not in 'biuf':
+            raise TypeError(f'{path}: {value!r:.100} cannot be dumped')
+        kind = value.dtype.newbyteorder('<').str[1:]
+        parts.setdefault(kind, []).append(value.ravel())
+        return {_ARRAY: [kind, *value.shape]}
+
     index = dict(
         version=_VERSION,
         classes=list(classes),
-        samples=[
-            _encode(dict(sample), str(sample.get('video_name', i)), parts)
-            for i, sample in enumerate(samples)
-        ])
+        samples=[dict(sample) for sample in samples])
+    text = json.dumps(index, default=pack).encode()
     members = {kind: np.concatenate(part) for kind, part in parts.items()}
-    text = json.dumps(index).encode()
     with whole_file(path) as file:
         np.savez(file, index=np.frombuffer(text, np.uint8), **members)
 
@@ -99,76 +81,56 @@ def check_name(path: str | os.PathLike) -> None:
             'tools/test.py --dump FILE.npz')
 
 
-def _read(path: str | os.PathLike) -> tuple[dict, dict[str, np.ndarray]]:
+def read_dump(
+        path: str | os.PathLike) -> tuple[list[dict[str, Any]], list[str]]:
+    """Read what :func:`save_dump` has written, without running any of it.
+
+    Returns:
+        tuple[list[dict], list[str]]: The samples, and the names of the
+        classes. Arrays and tensors come back as arrays of the same type and
+        shape, tuples as lists.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is a pickle, damaged, or no dump.
+    """
     path = os.fspath(path)
     if not os.path.isfile(path):
         raise FileNotFoundError(f'{path}: there is no such dump; write it '
                                 f'with tools/test.py --dump {path}')
     check_name(path)
+
+    def unpack(fields: dict[str, Any]) -> Any:
+        if _ARRAY not in fields:
+            return fields
+        kind, *shape = fields[_ARRAY]
+        start = used[kind]
+        used[kind] += math.prod(shape)
+        return members[kind][start:used[kind]].reshape(shape)
+
     try:
         with np.load(path, allow_pickle=False) as file:
             members = {name: file[name] for name in file.files}
-        index = json.loads(members.pop('index').tobytes())
+        used = dict.fromkeys(members, 0)
+        index = json.loads(members.pop('index').tobytes(), object_hook=unpack)
         if index['version'] != _VERSION:
             raise ValueError(f"it has version {index['version']}, expected "
                              f'{_VERSION}')
-        index['classes'] = [str(name) for name in index['classes']]
-        return index, members
+        samples = index['samples']
+        if len({sample['video_name'] for sample in samples}) < len(samples):
+            raise ValueError('a video stands there twice')
+        return samples, [str(name) for name in index['classes']]
     # A damaged archive may raise nearly anything.
-    except (ValueError, KeyError, TypeError, OSError, EOFError, RuntimeError,
-            NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OSError, EOFError,
+            RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(
             f'{path}: expected a dump of tools/test.py --dump, but {error!r}; '
             'write it again') from error
 
 
 def load_dump(path: str | os.PathLike) -> list[dict[str, Any]]:
-    """Read what :func:`save_dump` has written, without running any of it.
-
-    Returns:
-        list[dict]: One per video. Arrays and tensors come back as arrays of
-        the same type and shape, tuples as lists.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file is a pickle, damaged, or no dump.
-    """
-    index, members = _read(path)
-    place = dict.fromkeys(members, 0)
-
-    def decode(value: Any) -> Any:
-        if isinstance(value, list):
-            return [decode(item) for item in value]
-        if not isinstance(value, dict):
-            return value
-        if 'fields' in value:
-            return {k: decode(v) for k, v in value['fields'].items()}
-        kind, *shape = value['array']
-        start = place[kind]
-        place[kind] += math.prod(shape)
-        return members[kind][start:place[kind]].reshape(shape)
-
-    try:
-        samples = [decode(sample) for sample in index['samples']]
-        names = [sample['video_name'] for sample in samples]
-    except (ValueError, KeyError, TypeError, AttributeError,
-            RecursionError) as error:
-        raise ValueError(f'{os.fspath(path)}: the arrays do not fit the index '
-                         f'({error!r}); write the dump again') from error
-    if len(set(names)) < len(names):
-        raise ValueError(f'{os.fspath(path)}: a video stands there twice; '
-                         'write the dump again')
-    return samples
-
-
-def load_classes(path: str | os.PathLike) -> list[str]:
-    """Names of the classes of a dump, in the order of its labels.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file is a pickle, damaged, or no dump.
-    """
-    return _read(path)[0]['classes']
+    """The samples of a dump, see :func:`read_dump`."""
+    return read_dump(path)[0]
 
 
 class DumpPredictions(BaseMetric):

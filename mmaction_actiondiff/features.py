@@ -249,7 +249,8 @@ class FeatureExtractor:
             modality=self.modality,
             recognizer=os.path.basename(config),
             checkpoint=os.path.basename(checkpoint),
-            checkpoint_sha256=_digest(checkpoint))
+            checkpoint_sha256=None if '://' in checkpoint else hashlib.sha256(
+                Path(checkpoint).read_bytes()).hexdigest())
 
     def __call__(self,
                  path: str | os.PathLike) -> tuple[np.ndarray, dict[str, Any]]:
@@ -418,10 +419,3 @@ def _load_recognizer(cfg: Config, config: str, checkpoint: str,
         raise ValueError(f'{checkpoint} does not fit {config}: '
                          f'{str(error)[:300]}') from None
     return model.to(device).eval()
-
-
-def _digest(path: str) -> str | None:
-    """SHA-256 of a file, None of a URL."""
-    if '://' in path:
-        return None
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()

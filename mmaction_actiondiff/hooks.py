@@ -419,6 +419,11 @@ class CheckFitHook(Hook):
             key for key, value in stored.items()
             if isinstance(value, torch.Tensor) and not value.isfinite().all()
         ]
+        if infinite:
+            raise ValueError(
+                f'{runner._load_from} holds weights that are not finite '
+                f'({quote(infinite)}): the training had diverged; take an '
+                'earlier checkpoint')
         name = (checkpoint.get('meta') or {}).get('model')
         text = (f'{runner._load_from} does not fit {type(model).__name__} of '
                 f'{runner.cfg.filename}')
@@ -427,15 +432,8 @@ class CheckFitHook(Hook):
                              missing), ('that the model lacks', unknown),
                             ('of another shape', other)):
             text += f'; {words}: {quote(keys)}' if keys else ''
-        if infinite:
-            raise ValueError(
-                f'{runner._load_from} holds weights that are not finite '
-                f'({quote(infinite)}): the training had diverged; take an '
-                'earlier checkpoint')
-        if len(missing) + len(other) == len(own):
-            raise ValueError(text)
         if missing or unknown or other:
-            if not starts:
+            if not starts or len(missing) + len(other) == len(own):
                 raise ValueError(text)
             runner.logger.warning(text)
 

@@ -14,6 +14,7 @@ import logging
 import re
 import symtable
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
@@ -149,6 +150,8 @@ def apply_inherited(cfg: Config) -> None:
                 Config.fromfile(base, import_custom_modules=False).get(name)
                 for base, _ in _sources(path)[1:]
             ]
+            if not any(old) and '_base_' in Path(path).parts:
+                continue  # offered to whoever inherits the file
             replace_variable(cfg, name, cfg[name], old, path)
 
 

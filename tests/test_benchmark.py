@@ -19,7 +19,7 @@ from benchmarks import benchmark as tool
 from benchmarks import report as report_tool
 from benchmarks import transfer
 from benchmarks.plan import Plan, Run, load_plan
-from benchmarks.pool import Pool, locked, prepare
+from benchmarks.pool import Pool, locked
 
 BENCHMARKS = ('shrec21', 'hapt', 'demo', 'demo_thumos14', 'demo_thumos14_half',
               'demo_thumos14_double', 'thumos14', 'activitynet12',
@@ -273,23 +273,6 @@ def a_run(folder, *commands, name='a', needs=()):
                list(needs), folder / 'iter_1.pth', 'det/mAP', False)
 
 
-def test_folders_of_others_are_left_alone(tmp_path):
-    run = a_run(tmp_path / 'run')
-    run.folder.mkdir()
-    (run.folder / 'diary.txt').write_text('mine')
-    with pytest.raises(BenchmarkError, match='holds files of something else'):
-        prepare(run)
-    assert [p.name for p in run.folder.iterdir()] == ['diary.txt']
-    # its own folder is used again, and only by itself
-    run = a_run(tmp_path / 'new')
-    prepare(run)
-    (run.folder / 'weights').write_text('kept')
-    prepare(run)
-    assert (run.folder / 'weights').read_text() == 'kept'
-    with pytest.raises(BenchmarkError, match='holds files of something else'):
-        prepare(a_run(tmp_path / 'new', name='b'))
-
-
 def test_one_benchmark_at_a_time(tmp_path):
     with locked(tmp_path / 'demo'):
         with locked(tmp_path / 'other'):
@@ -415,8 +398,8 @@ def test_publishing_loses_no_rows(root, tmp_path, monkeypatch):
             tool.parse_args([
                 str(root / 'configs/benchmarks/demo.py'), '--seeds', '0', '0',
                 '--entries', 'base', '--jobs', '2', '--work-dir', 'a/b',
-                '--data-root', '/some/where', *options, '--cfg-options',
-                'train_cfg.max_iters=4'
+                *options, '--cfg-options', 'train_cfg.max_iters=4',
+                'data_root=/some/where'
             ]))
 
     report()
@@ -456,10 +439,9 @@ def test_benchmark_by_command(root, tmp_path, demo_root):
     def run(*options, seeds=('0', '1'), status=0):
         done = subprocess.run([
             sys.executable, root / 'tools' / 'benchmark.py', config, '--seeds',
-            *seeds, '--jobs', '2', '--work-dir', tmp_path / 'work',
-            '--data-root', demo_root, *options, '--cfg-options',
-            'train_cfg.max_iters=4', 'train_cfg.val_interval=2',
-            'default_hooks.checkpoint.interval=2',
+            *seeds, '--jobs', '2', '--work-dir', tmp_path / 'work', *options,
+            '--cfg-options', f'data_root={demo_root}', 'train_cfg.max_iters=4',
+            'train_cfg.val_interval=2', 'default_hooks.checkpoint.interval=2',
             'default_hooks.logger.interval=1'
         ],
                               cwd=tmp_path,

@@ -204,7 +204,8 @@ def stand_in(cfg, annotations: dict, root: Path) -> Path:
     generator = np.random.default_rng(0)
     for name, video in chosen.items():
         length = int(video['duration'] / cfg.seconds_per_snippet)
-        feature = generator.random((length, cfg.in_channels), np.float32)
+        feature = generator.random((length, sum(cfg.stream_channels)),
+                                   np.float32)
         np.save(features / f'{name}.npy', feature.astype(np.float16))
     dump(dict(annotations, database=chosen), root / 'annotations.json')
     return root

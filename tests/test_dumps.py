@@ -10,8 +10,8 @@ import pytest
 import torch
 from mmengine.evaluator import Evaluator
 
-from mmaction_actiondiff.dumps import (DumpPredictions, load_classes,
-                                       load_dump, save_dump)
+from mmaction_actiondiff.dumps import (DumpPredictions, load_dump, read_dump,
+                                       save_dump)
 
 
 def sample(name: str, length: int) -> dict:
@@ -35,8 +35,8 @@ def test_round_trip(tmp_path):
     path = tmp_path / 'a.npz'
     samples = [sample('é/1', 7), sample('b', 4)]
     save_dump(path, samples, ('Run', 'Jump', 'Throw'))
-    assert load_classes(path) == ['Run', 'Jump', 'Throw']
-    read = load_dump(path)
+    read, classes = read_dump(path)
+    assert classes == ['Run', 'Jump', 'Throw']
     for new, old in zip(read, samples, strict=True):
         assert new.keys() == old.keys()
         assert new['video_name'] == old['video_name'] and new['note'] is None
@@ -108,8 +108,8 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
     path = tmp_path / 'a.npz'
     save_dump(path, [sample('a', 5)], 'abc')
     before = path.read_bytes()
-    for value in (object(), np.array([None]), {1: 2}):
-        with pytest.raises(TypeError, match='b.bad'):
+    for value in (object(), np.array([None])):
+        with pytest.raises(TypeError, match='a.npz.*cannot be dumped'):
             save_dump(path, [dict(video_name='b', bad=value)], 'abc')
     assert path.read_bytes() == before and os.listdir(tmp_path) == ['a.npz']
 
@@ -127,6 +127,7 @@ def test_metric_writes_each_video_once(tmp_path):
     evaluator.process([sample('b', 6), sample('a', 5)])
     evaluator.process([sample('a', 5)])  # what a sampler has repeated
     assert evaluator.evaluate(3) == {}
-    assert [s['video_name'] for s in load_dump(path)] == ['a', 'b']
-    assert load_classes(path) == ['x', 'y', 'z']
+    samples, classes = read_dump(path)
+    assert [s['video_name'] for s in samples] == ['a', 'b']
+    assert classes == ['x', 'y', 'z']
     assert zipfile.ZipFile(path).testzip() is None

@@ -47,21 +47,19 @@ def files(tmp_path):
 
 def test_numbers_and_parts(run, files, tmp_path):
     out = tmp_path / 'out.json'
-    printed = run(*files, '--protocol', 'seconds', '--outside',
-                  'false_positive', '--exclude', 'b', '--tiou-thrs', '0.5',
-                  '0.75', '0.8', '--averages', '0.5:0.75', '0.5:0.8',
-                  '--gt-unit', 'snippets', '--seconds-per-snippet', '1',
-                  '--ambiguous', 'drop', '--no-interpolated', '--subset',
-                  'test', '--json', str(out))
-    assert '1 videos, 1 instances, 2 detections' in printed
+    printed = run(*files, '--protocol', 'seconds', '--exclude', 'b',
+                  '--tiou-thrs', '0.5', '0.75', '0.8', '--averages',
+                  '0.5:0.75', '0.5:0.8', '--seconds-per-snippet', '1',
+                  '--subset', 'test', '--json', str(out))
+    assert '1 videos, 1 instances, 1 detections' in printed
     content = json.loads(out.read_text())
     assert content['protocol'] == 'seconds'
     assert content['num_videos'] == content['num_gt'] == 1
     assert content['mAP'] == {'0.50': 100, '0.75': 100, '0.80': 0}
     assert content['average']['0.50:0.75'] == 100
     assert content['average']['0.50:0.80'] == pytest.approx(200 / 3)
-    assert content['settings']['interpolated'] is False
-    assert content['dropped_outside'] == 0
+    assert content['settings']['exclude'] == ['b']
+    assert content['dropped_outside'] == 1
 
 
 def test_error_names_the_file(run, files, tmp_path):
@@ -80,9 +78,8 @@ def test_ids_that_begin_with_a_dash(run, files, tmp_path):
     for name in ('annotations', 'detections'):
         path = tmp_path / f'{name}.json'
         path.write_text(path.read_text().replace('"a"', '"-aBcDeFgHiJ"'))
-    printed = run(*files, '--exclude', '-aBcDeFgHiJ', 'b', '--protocol',
-                  'seconds', '--outside', 'false_positive')
-    assert '0 videos, 0 instances, 2 detections' in printed
+    printed = run(*files, '--exclude', '-aBcDeFgHiJ', '--protocol', 'seconds')
+    assert '1 videos, 1 instances, 0 detections' in printed
     error = run(*files, '--exclude', '--0edUL8zmA', '-jsonaQzJZd')
     assert 'not in the ground truth: --0edUL8zmA, -jsonaQzJZd' in error
 

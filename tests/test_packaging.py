@@ -131,7 +131,10 @@ def test_wheel_holds_configs_and_tools(root, tmp_path, form):
             if path.suffix in ('.py', '.sh', '.yml'):
                 assert f'{mim}{path.relative_to(root)}' in names
     assert f'{mim}model-index.yml' in names
-    assert 'mmaction_actiondiff/models/localizer.py' in names
+    assert {
+        'mmaction_actiondiff/models/localizer.py',
+        'mmaction_actiondiff/report.html'
+    } <= names
     assert not [
         name for name in names if not name.startswith(('mmaction_actiondiff/',
                                                        'mmaction_actiondiff-'))

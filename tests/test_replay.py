@@ -146,10 +146,8 @@ def test_replay_needs_curves_and_classes(files, root, monkeypatch, key):
 def test_other_number_of_classes(files, root, monkeypatch, tmp_path):
     config, dump, samples = files
     save_dump(dump, samples, ('Run', 'Jump', 'Throw'))
-    for args in (('replay.py', config, dump), ('visualize.py', dump,
-                                               '--config', config)):
-        with pytest.raises(SystemExit, match='3 classes.*has 2'):
-            run(monkeypatch, root, *args)
+    with pytest.raises(SystemExit, match='3 classes.*has 2'):
+        run(monkeypatch, root, 'replay.py', config, dump)
     with pytest.raises(SystemExit, match='2 classes, but 3 class names'):
         run(monkeypatch, root, 'visualize.py', dump)
     assert not list(tmp_path.rglob('*.png'))
@@ -177,8 +175,8 @@ def test_replay_explains_bad_settings(files, root, monkeypatch):
 
 
 def test_visualize(files, tmp_path, root, monkeypatch):
-    config, dump, _ = files
-    run(monkeypatch, root, 'visualize.py', dump, '--config', config)
+    _, dump, _ = files
+    run(monkeypatch, root, 'visualize.py', dump)
     pictures = sorted((tmp_path / 'pictures').iterdir())
     assert [p.name for p in pictures] == ['a.png', 'b.png']
     assert pictures[0].read_bytes().startswith(b'\x89PNG')

@@ -7,19 +7,17 @@ read; no code in the file is run.
 """
 from __future__ import annotations
 
-import argparse
-
 from mmaction_actiondiff import cli
 from mmaction_actiondiff.models.wtal.official import (METHODS,
                                                       convert_checkpoint)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('method', choices=sorted(METHODS))
-    parser.add_argument('file', help='checkpoint of the published code')
-    parser.add_argument(
-        '--out',
+    parser = cli.make_parser(__doc__)
+    add = parser.add_argument
+    add('method', choices=sorted(METHODS))
+    add('file', help='checkpoint of the published code')
+    add('--out',
         required=True,
         metavar='FILE.pth',
         help='checkpoint to write; must not exist yet')

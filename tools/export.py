@@ -7,25 +7,20 @@ docs/inference.md says how to use it.
 """
 from __future__ import annotations
 
-import argparse
-
 from mmaction_actiondiff import cli
 from mmaction_actiondiff.apis import ActionDiffInferencer
 from mmaction_actiondiff.export import export_network
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        'model',
+def main() -> None:
+    parser = cli.make_parser(__doc__)
+    add = parser.add_argument
+    add('model',
         nargs='+',
         metavar='MODEL OUT',
         help='MODEL is CONFIG CHECKPOINT, a checkpoint, or the folder of a '
         'run; OUT is the file FILE.pt2')
-    parser.add_argument(
-        '--num-snippets',
+    add('--num-snippets',
         type=cli.at_least(1),
         required=True,
         help='length of the inputs; shorter videos are padded')
@@ -33,11 +28,6 @@ def parse_args() -> argparse.Namespace:
     *args.model, args.out = args.model
     if not 1 <= len(args.model) <= 2:
         parser.error('expected MODEL OUT')
-    return args
-
-
-def main() -> None:
-    args = parse_args()
     with cli.command():
         cli.check_output(args.out)
         inferencer = ActionDiffInferencer(*args.model, device='cpu')

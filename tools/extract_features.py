@@ -24,39 +24,31 @@ from mmaction_actiondiff.features import (VIDEO_SUFFIXES, FeatureExtractor,
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='config of the recognizer')
-    parser.add_argument('checkpoint', help='its weights, a path or a URL')
-    parser.add_argument('videos', nargs='+', help='videos and folders of them')
-    parser.add_argument('--out', required=True, help='folder of the features')
-    parser.add_argument(
-        '--stride',
+    parser = cli.make_parser(__doc__)
+    add = parser.add_argument
+    add('config', help='config of the recognizer')
+    add('checkpoint', help='its weights, a path or a URL')
+    add('videos', nargs='+', help='videos and folders of them')
+    add('--out', required=True, help='folder of the features')
+    add('--stride',
         type=int,
         default=16,
         help='frames from a window to the next (default: 16)')
-    parser.add_argument(
-        '--window',
+    add('--window',
         type=int,
         help='frames that a window spans (default: what the network takes)')
-    parser.add_argument(
-        '--clip-len',
+    add('--clip-len',
         type=int,
         help='frames of the window that the network sees (default: as in its '
         'config)')
-    parser.add_argument(
-        '--frame-interval',
+    add('--frame-interval',
         type=int,
         help='from one of them to the next (default: as in its config)')
-    parser.add_argument(
-        '--fps',
+    add('--fps',
         type=float,
         help='resample videos to this rate (default: as they are)')
-    parser.add_argument(
-        '--batch-size', type=int, default=8, help='windows at once')
-    parser.add_argument(
-        '--device', type=cli.device, help='cpu, cuda, cuda:1, ...')
+    add('--batch-size', type=int, default=8, help='windows at once')
+    add('--device', type=cli.device, help='cpu, cuda, cuda:1, ...')
     return parser.parse_args()
 
 

@@ -11,8 +11,6 @@ and the exit status is 1. docs/inference.md says what a score means.
 """
 from __future__ import annotations
 
-import argparse
-
 from mmaction_actiondiff import cli
 from mmaction_actiondiff.apis import ActionDiffInferencer, writers
 from mmaction_actiondiff.features import FeatureExtractor
@@ -22,49 +20,39 @@ _SUBTITLE_SCORE = 0.5
 _SAMPLING = ('stride', 'window', 'clip_len', 'frame_interval', 'fps')
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        'model',
+def main() -> None:
+    parser = cli.make_parser(__doc__)
+    add = parser.add_argument
+    add('model',
         nargs='+',
         metavar='MODEL INPUT',
         help='MODEL is CONFIG CHECKPOINT, a checkpoint, or the folder of a '
         'run; INPUT are feature files (T, D) .npy, videos and folders of '
         'them')
-    parser.add_argument(
-        '--out',
+    add('--out',
         required=True,
         metavar='FILE',
         help='.json (as for ActivityNet), .csv, .srt or .vtt; {video} in the '
         'name makes a file of each video')
-    parser.add_argument(
-        '--min-score',
+    add('--min-score',
         type=cli.share,
         help='leave out segments below (default: 0, for subtitles '
         f'{_SUBTITLE_SCORE})')
-    parser.add_argument(
-        '--max-segments',
+    add('--max-segments',
         type=cli.at_least(1),
         help='at most this many for each video')
-    parser.add_argument(
-        '--pictures', metavar='DIR', help='draw a picture of each video')
-    parser.add_argument(
-        '--device', type=cli.device, help='cpu, cuda, cuda:1, ...')
-    parser.add_argument(
-        '--seconds-per-snippet',
+    add('--pictures', metavar='DIR', help='draw a picture of each video')
+    add('--device', type=cli.device, help='cpu, cuda, cuda:1, ...')
+    add('--seconds-per-snippet',
         type=float,
         help='for features without a sidecar file; by default that of the '
         'training data')
-    parser.add_argument(
-        '--recognizer',
+    add('--recognizer',
         nargs=2,
         metavar=('CONFIG', 'CHECKPOINT'),
         help='for videos: what made the features of the training data')
     for name in _SAMPLING:
-        parser.add_argument(
-            f'--{name.replace("_", "-")}',
+        add(f'--{name.replace("_", "-")}',
             type=float if name == 'fps' else int,
             help='of --recognizer, see tools/extract_features.py')
     args = parser.parse_args()
@@ -75,11 +63,6 @@ def parse_args() -> argparse.Namespace:
     given = [name for name in _SAMPLING if getattr(args, name) is not None]
     if given and not args.recognizer:
         parser.error(f'--{given[0]} is of --recognizer, which is not given')
-    return args
-
-
-def main() -> None:
-    args = parse_args()
     with cli.command():
         writers.check_output(args.out, 1)
         cli.check_output(f"{args.out.partition('{video}')[0]}NAME"

@@ -25,18 +25,17 @@ from mmengine.evaluator import Evaluator
 
 from mmaction_actiondiff import cli
 from mmaction_actiondiff.apis import writers
+from mmaction_actiondiff.dumps import read_dump
 
 _READ = ('model.proposal_generator', 'test_evaluator')
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='path of the config')
-    parser.add_argument('dump', help='written by tools/test.py --dump')
-    parser.add_argument(
-        '--out', help='write the detections here (ActivityNet json)')
+    parser = cli.make_parser(__doc__)
+    add = parser.add_argument
+    add('config', help='path of the config')
+    add('dump', help='written by tools/test.py --dump')
+    add('--out', help='write the detections here (ActivityNet json)')
     cli.add_config_options(
         parser, 'override settings of the config, KEY=VALUE, where KEY starts '
         f'with {" or ".join(_READ)}')
@@ -95,7 +94,11 @@ def main() -> None:
                 'to replay')
         generator = TASK_UTILS.build(cfg.model.proposal_generator)
         evaluator = Evaluator(cfg.test_evaluator)
-        samples, classes = cli.read_dump(args.dump, cfg)
+        samples, classes = read_dump(args.dump)
+        if len(classes) != cfg.model.num_classes:
+            raise cli.UsageError(
+                f'{args.dump} has {len(classes)} classes, the model of '
+                f'{args.config} has {cfg.model.num_classes}')
         evaluator.dataset_meta = dict(classes=classes)
         start = time.perf_counter()
         samples = [replay(sample, generator) for sample in samples]

@@ -8,25 +8,17 @@ the folder. The page needs no other file and no network.
 """
 from __future__ import annotations
 
-import argparse
-
 from mmaction_actiondiff import cli
 from mmaction_actiondiff.report import write_report
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('work_dir', help='what tools/train.py has left')
-    parser.add_argument(
-        '--dump', help='predictions, by default the newest *.npz in WORK_DIR')
-    parser.add_argument('--out', help='by default WORK_DIR/report.html')
-    return parser.parse_args()
-
-
 def main() -> None:
-    args = parse_args()
+    parser = cli.make_parser(__doc__)
+    add = parser.add_argument
+    add('work_dir', help='what tools/train.py has left')
+    add('--dump', help='predictions, by default the newest *.npz in WORK_DIR')
+    add('--out', help='by default WORK_DIR/report.html')
+    args = parser.parse_args()
     with cli.command():
         if args.out:
             if not args.out.endswith('.html'):

@@ -7,6 +7,7 @@ config of the training is left as it is.
 from __future__ import annotations
 
 import argparse
+import os
 
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
@@ -17,21 +18,19 @@ from mmaction_actiondiff.hooks import network
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='path of the config')
-    parser.add_argument('checkpoint', help='path of the checkpoint')
-    parser.add_argument(
-        '--dump',
+    parser = cli.make_parser(__doc__)
+    add = parser.add_argument
+    add('config', help='path of the config')
+    add('checkpoint', help='path of the checkpoint')
+    add('--dump',
         metavar='FILE.npz',
         help='write the predictions and the scores behind them to this file, '
         'for tools/replay.py and tools/visualize.py')
-    parser.add_argument(
-        '--out-json',
+    add('--out-json',
         metavar='FILE.json',
         help="write the segments to this file, in ActivityNet's schema of "
         'submissions, which tools/evaluate.py reads')
-    parser.add_argument(
-        '--seeds',
+    add('--seeds',
         type=cli.at_least(1),
         default=1,
         help='test with this many seeds of the diffusion sampler, and report '
@@ -65,7 +64,8 @@ def main() -> None:
             cli.check_output(args.out_json, overwrite=False)
         cli.refuse_options(args, 'load_from', 'resume')
         cfg = cli.load_config(args)
-        cli.set_test_dir(cfg)
+        # a runner writes its config there, and the training's is to stay
+        cfg.work_dir = os.path.join(cfg.work_dir, 'test')
         cfg.load_from = args.checkpoint
         cfg.resume = False
         runner = cli.build_runner(cfg)

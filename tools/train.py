@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.dist import is_main_process
 
 from mmaction_actiondiff import cli
@@ -17,16 +18,15 @@ from mmaction_actiondiff.selection import hold_out
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='path of the config')
-    parser.add_argument(
-        '--resume',
+    parser = cli.make_parser(__doc__)
+    add = parser.add_argument
+    add('config', help='path of the config')
+    add('--resume',
         nargs='?',
         const='auto',
         help='go on from this checkpoint, or from the latest one in the work '
         'folder when none is named')
-    parser.add_argument(
-        '--amp', action='store_true', help='train in mixed precision')
+    add('--amp', action='store_true', help='train in mixed precision')
     validation = parser.add_mutually_exclusive_group()
     validation.add_argument(
         '--no-validate',
@@ -38,13 +38,11 @@ def parse_args() -> argparse.Namespace:
         metavar='N',
         help='validate on one training video of N, by its labels alone, and '
         'keep the checkpoint that is best by label/selection')
-    parser.add_argument(
-        '--auto-scale-lr',
+    add('--auto-scale-lr',
         action='store_true',
         help='scale the learning rate by the total batch size')
-    parser.add_argument('--seed', type=int, help='random seed')
-    parser.add_argument(
-        '--deterministic',
+    add('--seed', type=int, help='random seed')
+    add('--deterministic',
         action='store_true',
         help='let cuDNN choose deterministic algorithms')
     cli.add_common_arguments(parser)
@@ -64,7 +62,9 @@ def configure(args: argparse.Namespace) -> Config:
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.amp:
-        cli.require_gpu_for_amp()
+        if get_device() == 'cpu':
+            raise cli.UsageError('--amp needs a GPU, and torch finds none; '
+                                 'leave it out')
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
     if args.resume is not None:

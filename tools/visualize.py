@@ -10,21 +10,16 @@ import argparse
 from pathlib import Path
 
 from mmaction_actiondiff import cli
+from mmaction_actiondiff.dumps import read_dump
 from mmaction_actiondiff.files import whole_file
 from mmaction_actiondiff.visualization import draw_video, file_name
 
 
 def parse_args() -> argparse.Namespace:
-    parser = cli.VideoNameParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('dump', help='written by tools/test.py --dump')
-    parser.add_argument(
-        '--out', help='folder for NAME.png, by default pictures/ beside DUMP')
-    parser.add_argument(
-        '--config', help='refuse a dump that does not fit this config')
-    parser.set_defaults(
-        cfg_options={}, work_dir=None, launcher='none', local_rank=0)
+    parser = cli.make_parser(__doc__, cli.VideoNameParser)
+    add = parser.add_argument
+    add('dump', help='written by tools/test.py --dump')
+    add('--out', help='folder for NAME.png, by default pictures/ beside DUMP')
     which = parser.add_mutually_exclusive_group()
     which.add_argument('--videos', nargs='+', help='draw these videos only')
     which.add_argument(
@@ -38,9 +33,7 @@ def main() -> None:
         folder = Path(args.out or Path(args.dump).parent / 'pictures')
         if args.out:
             cli.check_output(f'{folder}/NAME.png')
-        dumped, classes = cli.read_dump(
-            args.dump,
-            cli.load_config(args) if args.config else None)
+        dumped, classes = read_dump(args.dump)
         samples = {sample['video_name']: sample for sample in dumped}
         names = args.videos or list(samples)[:args.num]
         missing = [name for name in names if name not in samples]

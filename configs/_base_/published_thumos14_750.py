@@ -6,14 +6,14 @@ model = dict(
     proposal_generator=dict(
         curve='class', normalize=False, snippet_place='start'))
 
-_sample = dict(type='SampleSnippets', num_snippets=750)
+__sample = dict(type='SampleSnippets', num_snippets=750)
 train_pipeline = [
     _base_.train_pipeline[0],
-    dict(mode='stretch', **_sample), _base_.train_pipeline[-1]
+    dict(mode='stretch', **__sample), _base_.train_pipeline[-1]
 ]
 test_pipeline = [
     _base_.test_pipeline[0],
-    dict(mode='uniform', random=False, **_sample), _base_.test_pipeline[-1]
+    dict(mode='uniform', random=False, **__sample), _base_.test_pipeline[-1]
 ]
 train_dataloader = dict(
     batch_sampler=dict(num_pairs=0), dataset=dict(pipeline=train_pipeline))

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from .check import check
 from .command import make_parser, run
-from .features import open_features
 from .known import THUMOS14, activitynet, add_subsets, custom, train_command
 from .report import DataSet, Report
 from .write import prepare
 
 __all__ = [
     'DataSet', 'Report', 'THUMOS14', 'activitynet', 'add_subsets', 'check',
-    'custom', 'make_parser', 'open_features', 'prepare', 'run', 'train_command'
+    'custom', 'make_parser', 'prepare', 'run', 'train_command'
 ]

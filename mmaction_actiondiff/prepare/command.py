@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from mmaction_actiondiff import cli
 from mmaction_actiondiff.annotations import Annotations, read_annotations
-from mmaction_actiondiff.cli import at_least, share
 from mmaction_actiondiff.files import check_output
 
 from .check import check
@@ -21,9 +21,7 @@ def make_parser(description: str | None,
                 with_source: bool = True) -> argparse.ArgumentParser:
     """Parser with the options that every data set has; ``with_source`` those
     whose annotations and features come in forms that several have."""
-    parser = argparse.ArgumentParser(
-        description=description,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = cli.make_parser(description)
     add = parser.add_argument
     add('--check',
         type=Path,
@@ -31,7 +29,7 @@ def make_parser(description: str | None,
         help='verify an existing data root instead, changing nothing')
     add('--out', type=Path, help='data root to write')
     add('--length-tolerance',
-        type=share,
+        type=cli.share,
         default=0.02,
         metavar='SHARE',
         help='tolerated share by which T may differ from floor(duration / '
@@ -55,7 +53,7 @@ def make_parser(description: str | None,
         'float32); float16 halves the size, at a relative error of 5e-4, '
         'and refuses values beyond 65504')
     add('--channels',
-        type=at_least(1),
+        type=cli.at_least(1),
         help='D, where it is not the usual one')
     add('--channels-first',
         action='store_true',

@@ -1,16 +1,15 @@
 # Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Features in the forms in which they are published.
 
-A source hands over one video at a time, as the list of its streams, each
-``(T, D)``: the caller writes it before the next one is read, so memory does
-not grow with the data set.
+A video is handed over as the list of its streams, each ``(T, D)``, and written
+before the next one is read, so memory does not grow with the data set.
 """
 from __future__ import annotations
 
 import csv
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,144 +24,138 @@ from mmaction_actiondiff.sidecar import Sidecar
 # tells why there is no array, and the sidecar of each file.
 Sink = Callable[[str, list, list[Sidecar]], None]
 _STREAMS = ('rgb', 'flow')
-_SUFFIXES = ('.npy', '.npz', '.pt', '.pth', '.csv', '.h5', '.hdf5')
 
 
-def open_features(path: Path, annotations: Annotations,
-                  transpose: bool) -> FeatureFolder | FeatureBundle:
-    """The source of features at ``path``.
+def send_features(path: Path, annotations: Annotations, transpose: bool,
+                  sink: Sink) -> set[str]:
+    """Hands the features of the videos of ``annotations`` to ``sink``.
 
-    Args:
-        path (Path): A folder, see :class:`FeatureFolder`, or a
-            ``*-JOINTFeatures.npy`` file, see :class:`FeatureBundle`.
-        annotations (Annotations): Names the arrays of a bundle.
-        transpose (bool): Whether the arrays are (D, T).
-
-    Raises:
-        FileNotFoundError: If there is nothing at ``path``.
-        ValueError: If it is not what it should be.
-    """
-    if path.is_dir():
-        return FeatureFolder(path, transpose)
-    if not path.is_file():
-        raise FileNotFoundError(f'{path}: no such file or folder')
-    if path.suffix != '.npy':
-        raise ValueError(f'{path}: expected a folder of one file per video, '
-                         'or a *-JOINTFeatures.npy bundle')
-    if annotations.order is None:
-        raise ValueError(
-            f'{path} is a bundle without video names; --annotations must be '
-            f'its *-Annotations folder, found {annotations.layout}')
-    return FeatureBundle(path, annotations.order, transpose)
-
-
-class FeatureFolder:
-    """A folder, searched to any depth and through links, of one file per
-    video and stream.
-
-    Recognised: ``rgb/NAME.npy`` with ``flow/NAME.npy`` (CoLA, UM, BaS-Net,
+    A folder is searched to any depth and through links for one file per video
+    and stream: ``rgb/NAME.npy`` with ``flow/NAME.npy`` (CoLA, UM, BaS-Net,
     ASM-Loc), ``NAME_rgb.npy`` with ``NAME_flow.npy`` (ACRNet), and
     ``NAME.npy`` (both streams joined); instead of ``.npy`` also ``.npz`` and
     ``.pt`` (one array, or ``rgb`` and ``flow``), ``.csv`` and ``.h5``.
     ``NAME`` may be preceded by ``v_``; a folder that is itself called ``rgb``
     or ``flow`` holds that stream alone. A ``NAME.json`` beside a file is its
-    sidecar, see :class:`Sidecar`.
+    sidecar, see :class:`Sidecar`. A file is a ``*-JOINTFeatures.npy`` bundle:
+    an array per video, in the order of the annotations.
 
     Args:
-        root (Path): The folder.
+        path (Path): The folder or file.
+        annotations (Annotations): Names the videos.
         transpose (bool): Whether the arrays are (D, T).
+        sink (Callable): See above.
+
+    Returns:
+        set[str]: Names in the folder that are of no video.
 
     Raises:
-        ValueError: If it holds no such file or one stream of a video twice.
+        FileNotFoundError: If there is nothing at ``path``.
+        ValueError: If it is damaged, holds one stream of a video twice or
+            the same one of every video, or is a bundle of other videos.
     """
+    if path.is_dir():
+        return _send_folder(path, annotations, transpose, sink)
+    if not path.is_file():
+        raise FileNotFoundError(f'{path}: no such file or folder')
+    if path.suffix != '.npy':
+        raise ValueError(f'{path}: expected a folder of one file per video, '
+                         'or a *-JOINTFeatures.npy bundle')
+    order = annotations.order
+    if order is None:
+        raise ValueError(
+            f'{path} is a bundle without video names; --annotations must be '
+            f'its *-Annotations folder, found {annotations.layout}')
+    mismatch = ValueError(
+        f'{path} does not hold {len(order)} arrays, as many as there are '
+        'names in videoname.npy: the features belong to another annotation '
+        'bundle')
 
-    def __init__(self, root: Path, transpose: bool = False) -> None:
-        self.root = root
-        self.transpose = transpose
-        self.files: dict[str, dict[str, Path]] = {}
-        others: Counter[str] = Counter()
-        seen = set()
-        for folder, folders, names in os.walk(root, followlinks=True):
-            if os.path.realpath(folder) in seen:
-                folders.clear()  # a link to a folder above
-                continue
-            seen.add(os.path.realpath(folder))
-            for file_name in sorted(names):
-                path = Path(folder, file_name)
-                if path.suffix.lower() not in _SUFFIXES:
-                    others[path.suffix or file_name] += 1
-                    continue
-                name, stream = self._split(path)
-                streams = self.files.setdefault(name, {})
-                if stream in streams:
-                    raise ValueError(
-                        f'{path} and {streams[stream]} are both the '
-                        f'{stream} features of {name}; remove one')
-                streams[stream] = path
-        if not self.files:
-            found = ', '.join(f'{n} {s}' for s, n in others.most_common(5))
+    def receive(index: int, array: np.ndarray) -> None:
+        if index >= len(order):
+            raise mismatch
+        if order[index] in annotations.videos:
+            sink(order[index], [array.T if transpose else array], [])
+
+    if stream_feature_arrays(path, receive) != len(order):
+        raise mismatch
+    return set()
+
+
+def _send_folder(root: Path, annotations: Annotations, transpose: bool,
+                 sink: Sink) -> set[str]:
+    files = _find_files(root)
+    keys = {
+        name: key
+        for name in annotations.videos
+        for key in (f'v_{name}', name) if key in files
+    }
+    for here, absent in (_STREAMS, _STREAMS[::-1]):
+        videos = [files[key] for key in keys.values()]
+        if videos and all(set(streams) == {here} for streams in videos):
+            path = videos[0][here]
+            alone = (f'--features {path.parent}' if path.parent.name == here
+                     else f'name them without _{here}')
             raise ValueError(
-                f'{root}: expected one file per video ({", ".join(_SUFFIXES)})'
-                f' in this folder, found {found or "nothing"}')
+                f'{root}: all {len(videos)} videos have {here} features and '
+                f'none has {absent} features: expected '
+                f'{_other_stream(path, here, absent)} beside {path}, and so '
+                f'on. To use the {here} features alone: {alone}')
+    for name, key in keys.items():
+        try:
+            paths = _paths_of(files[key])
+            sidecars = [Sidecar.read(path) for path in paths]
+            streams = [a for path in paths for a in read_arrays(path)]
+        except (ValueError, FileNotFoundError) as error:
+            sink(name, [str(error)], [])
+        else:
+            sink(name, [a.T if transpose else a for a in streams], sidecars)
+    return files.keys() - keys.values()
 
-    def _split(self, path: Path) -> tuple[str, str]:
-        if path.parent.name in _STREAMS and path.parent != self.root:
-            return path.stem, path.parent.name
-        name, _, last = path.stem.rpartition('_')
-        return (name, last) if name and last in _STREAMS else (path.stem,
-                                                               'joint')
 
-    def send(self, names: Iterable[str], sink: Sink) -> set[str]:
-        """Sends the videos ``names`` to ``sink``.
+def _find_files(root: Path) -> dict[str, dict[str, Path]]:
+    """The files of a folder, by name and stream."""
+    files: dict[str, dict[str, Path]] = {}
+    others: Counter[str] = Counter()
+    seen = set()
+    for folder, folders, names in os.walk(root, followlinks=True):
+        if os.path.realpath(folder) in seen:
+            folders.clear()  # a link to a folder above
+            continue
+        seen.add(os.path.realpath(folder))
+        for path in (Path(folder, name) for name in sorted(names)):
+            if path.suffix.lower() not in _READERS:
+                others[path.suffix or path.name] += 1
+                continue
+            name, _, stream = path.stem.rpartition('_')
+            if path.parent.name in _STREAMS and path.parent != root:
+                name, stream = path.stem, path.parent.name
+            elif not name or stream not in _STREAMS:
+                name, stream = path.stem, 'joint'
+            streams = files.setdefault(name, {})
+            if stream in streams:
+                raise ValueError(f'{path} and {streams[stream]} are both the '
+                                 f'{stream} features of {name}; remove one')
+            streams[stream] = path
+    if not files:
+        found = ', '.join(f'{n} {s}' for s, n in others.most_common(5))
+        raise ValueError(
+            f'{root}: expected one file per video ({", ".join(_READERS)}) in '
+            f'this folder, found {found or "nothing"}')
+    return files
 
-        Returns:
-            set[str]: The names of the folder that were not asked for.
 
-        Raises:
-            ValueError: If all of them lack the same stream.
-        """
-        keys = {
-            name: key
-            for name in names
-            for key in (name, f'v_{name}')[::-1] if key in self.files
-        }
-        self._require_both_streams(keys.values())
-        for name, key in keys.items():
-            try:
-                paths = self._paths(self.files[key])
-                sidecars = [Sidecar.read(path) for path in paths]
-                streams = [a for path in paths for a in read_arrays(path)]
-            except (ValueError, FileNotFoundError) as error:
-                sink(name, [str(error)], [])
-            else:
-                sink(name, [a.T if self.transpose else a for a in streams],
-                     sidecars)
-        return set(self.files) - set(keys.values())
-
-    def _require_both_streams(self, keys: Iterable[str]) -> None:
-        for here, absent in (_STREAMS, _STREAMS[::-1]):
-            videos = [self.files[key] for key in keys]
-            if videos and all(set(streams) == {here} for streams in videos):
-                path = videos[0][here]
-                alone = (f'--features {path.parent}' if path.parent.name
-                         == here else f'name them without _{here}')
-                raise ValueError(
-                    f'{self.root}: all {len(videos)} videos have {here} '
-                    f'features and none has {absent} features: expected '
-                    f'{_other_stream(path, here, absent)} beside {path}, and '
-                    f'so on. To use the {here} features alone: {alone}')
-
-    @staticmethod
-    def _paths(files: dict[str, Path]) -> list[Path]:
-        for here, absent in (_STREAMS, _STREAMS[::-1]):
-            if 'joint' not in files and absent not in files:
-                path = files[here]
-                raise ValueError(
-                    f'it has {here} features ({path}) and no {absent} '
-                    f'features: expected {_other_stream(path, here, absent)}')
-        return [files['joint']] if 'joint' in files else [
-            files[stream] for stream in _STREAMS
-        ]
+def _paths_of(files: dict[str, Path]) -> list[Path]:
+    """The file of a video, or those of its two streams."""
+    if 'joint' in files:
+        return [files['joint']]
+    for here, absent in (_STREAMS, _STREAMS[::-1]):
+        if absent not in files:
+            raise ValueError(
+                f'it has {here} features ({files[here]}) and no {absent} '
+                'features: expected '
+                f'{_other_stream(files[here], here, absent)}')
+    return [files[stream] for stream in _STREAMS]
 
 
 def _other_stream(path: Path, here: str, absent: str) -> Path:
@@ -199,15 +192,11 @@ def _pick(content: Any) -> list:
     return [content[key] for key in content]
 
 
-def _read_npy(path: Path) -> list[np.ndarray]:
+def _read_numpy(path: Path) -> list[np.ndarray]:
     content = np.load(path, mmap_mode='r', allow_pickle=False)
-    if not isinstance(content, np.ndarray):
-        raise ValueError('expected an array, found an npz archive')
-    return [content]
-
-
-def _read_npz(path: Path) -> list[np.ndarray]:
-    with np.load(path, allow_pickle=False) as content:
+    if isinstance(content, np.ndarray):
+        return [content]
+    with content:
         return _pick(dict(content))
 
 
@@ -238,56 +227,11 @@ def _read_hdf5(path: Path) -> list[np.ndarray]:
 
 
 _READERS: dict[str, Callable[[Path], list[np.ndarray]]] = {
-    '.npy': _read_npy,
-    '.npz': _read_npz,
+    '.npy': _read_numpy,
+    '.npz': _read_numpy,
     '.pt': _read_torch,
     '.pth': _read_torch,
     '.csv': _read_csv,
     '.h5': _read_hdf5,
     '.hdf5': _read_hdf5,
 }
-
-
-class FeatureBundle:
-    """``*-JOINTFeatures.npy``: an array per video, without names.
-
-    Args:
-        path (Path): The file; see :func:`stream_feature_arrays`.
-        order (list[str]): Names of the N videos, in the order of the file.
-        transpose (bool): Whether the arrays are (D, T).
-    """
-
-    def __init__(self,
-                 path: Path,
-                 order: list[str],
-                 transpose: bool = False) -> None:
-        self.path = path
-        self.order = order
-        self.transpose = transpose
-
-    def send(self, names: Iterable[str], sink: Sink) -> set[str]:
-        """Sends the videos ``names`` to ``sink``, in the file's order.
-
-        Returns:
-            set[str]: Empty: every array of a bundle has a name.
-
-        Raises:
-            ValueError: If the file is damaged, holds anything but arrays,
-                or the number of arrays is not that of the names.
-        """
-        wanted = set(names)
-        mismatch = ValueError(
-            f'{self.path} does not hold {len(self.order)} arrays, as many as '
-            'there are names in videoname.npy: the features belong to '
-            'another annotation bundle')
-
-        def receive(index: int, array: np.ndarray) -> None:
-            if index >= len(self.order):
-                raise mismatch
-            if self.order[index] in wanted:
-                sink(self.order[index], [array.T if self.transpose else array],
-                     [])
-
-        if stream_feature_arrays(self.path, receive) != len(self.order):
-            raise mismatch
-        return set()

@@ -15,7 +15,7 @@ from mmaction_actiondiff.files import whole_file, write_text
 from mmaction_actiondiff.safe_npy import open_feature
 from mmaction_actiondiff.sidecar import Sidecar, recognizer_difference
 
-from .features import open_features
+from .features import send_features
 from .report import DataSet, Report
 
 
@@ -60,15 +60,12 @@ def prepare(annotations: Annotations,
     lengths: dict[str, int] = {}
     if features is not None:
         writer = FeatureWriter(root, dataset, report, dtype)
-        lengths = _write_features(annotations, features, writer, transpose,
-                                  report)
-    measured = set()
+        lengths = writer.write(annotations, features, transpose)
     grids = {n: video.grid or dataset.grid for n, video in videos.items()}
     for name, video in videos.items():
         grid = grids[name]
         if video.duration is None and name in lengths:
-            video.duration = lengths[name] * grid.seconds + 2 * grid.offset
-            measured.add(name)
+            video.duration = lengths.pop(name) * grid.seconds + 2 * grid.offset
             report.add(
                 'no duration in the source', name, f'{video.duration:.2f} s',
                 'taken from the features, so their length is not verified; '
@@ -78,10 +75,8 @@ def prepare(annotations: Annotations,
         raise ValueError(
             f'{annotations.path}: no duration in the source: {quote(untimed)};'
             ' give --durations or --features')
-    report.describe(videos, {
-        n: t
-        for n, t in lengths.items() if n not in measured
-    }, dataset, tolerance, 'kept as published', False)
+    report.describe(videos, lengths, dataset, tolerance, 'kept as published',
+                    False)
     content = dict(
         version=dataset.name,
         classes=annotations.classes,
@@ -96,11 +91,11 @@ def prepare(annotations: Annotations,
     for key in ('stream_channels', 'recognizers'):
         if getattr(annotations, key):
             content[key] = getattr(annotations, key)
-    _write_json(root / 'annotations.json', content)
-    _write_json(
-        root / 'report.json',
-        dict(counts=report.counts, findings=report.findings),
-        indent=1)
+    found = dict(counts=report.counts, findings=report.findings)
+    for path, value, indent in ((root / 'annotations.json', content, None),
+                                (root / 'report.json', found, 1)):
+        text = json.dumps(value, indent=indent, ensure_ascii=False)
+        write_text(path, text + '\n')
     return report
 
 
@@ -149,42 +144,6 @@ def _unify(annotations: Annotations, dataset: DataSet, report: Report) -> None:
                        'kept for testing and prediction; training refuses it')
 
 
-def _write_features(annotations: Annotations, features: Path,
-                    writer: FeatureWriter, transpose: bool,
-                    report: Report) -> dict[str, int]:
-    """T by name; what the files say goes into the annotations."""
-    videos = annotations.videos
-    source = open_features(features, annotations, transpose)
-    writer.progress.update(writer.task, total=len(videos))
-    with writer.progress:
-        unused = source.send(list(videos), writer)
-    print(f'{len(writer.lengths)} features in {writer.folder}, '
-          f'{writer.skipped} of them were finished before')
-    for name in sorted(unused):
-        report.add('feature without annotation', name, '', 'not copied')
-    refused = report.findings.get('unusable feature', {}).get('videos', {})
-    for name in list(videos):
-        if name in writer.lengths:
-            sidecar, video = writer.sidecars[name], videos[name]
-            video.grid = sidecar.grid or video.grid
-            video.duration = video.duration or sidecar.duration
-            continue
-        if name not in refused:
-            report.add('video without feature', name, videos[name].subset,
-                       'left out of annotations.json')
-        report.leave_out(videos, name)
-    if not videos:
-        raise ValueError(
-            f'{features}: no usable feature of any video of '
-            f'{annotations.path}; the folder has {quote(sorted(unused))}' +
-            (f', unusable are {quote(list(refused.items())[0])}'
-             if refused else ''))
-    annotations.stream_channels = (
-        writer.stream_channels or annotations.stream_channels)
-    annotations.recognizers = writer.recognizers or annotations.recognizers
-    return writer.lengths
-
-
 class FeatureWriter:
     """Writes feature files, each whole or not at all.
 
@@ -207,18 +166,48 @@ class FeatureWriter:
         self.recognizers: list[dict] | None = None
         self.skipped = 0
         self.progress = Progress(console=Console(stderr=True))
-        self.task = self.progress.add_task('Features')
+
+    def write(self, annotations: Annotations, features: Path,
+              transpose: bool) -> dict[str, int]:
+        """Writes the features of all videos, and into the annotations what
+        the files say; leaves out the videos that have none.
+
+        Returns:
+            dict[str, int]: T by name.
+        """
+        videos, report = annotations.videos, self.report
+        self.progress.add_task('Features', total=len(videos))
+        with self.progress:
+            unused = send_features(features, annotations, transpose, self)
+        print(f'{len(self.lengths)} features in {self.folder}, '
+              f'{self.skipped} of them were finished before')
+        for name in sorted(unused):
+            report.add('feature without annotation', name, '', 'not copied')
+        refused = report.findings.get('unusable feature', {}).get('videos', {})
+        for name, video in list(videos.items()):
+            if name in self.lengths:
+                sidecar = self.sidecars[name]
+                video.grid = sidecar.grid or video.grid
+                video.duration = video.duration or sidecar.duration
+                continue
+            if name not in refused:
+                report.add('video without feature', name, video.subset,
+                           'left out of annotations.json')
+            report.leave_out(videos, name)
+        if not videos:
+            raise ValueError(
+                f'{features}: no usable feature of any video of '
+                f'{annotations.path}; the folder has {quote(sorted(unused))}' +
+                (f', unusable are {quote(list(refused.items())[0])}'
+                 if refused else ''))
+        for key in ('stream_channels', 'recognizers'):
+            if found := getattr(self, key):
+                setattr(annotations, key, found)
+        return self.lengths
 
     def __call__(self, name: str, streams: list,
                  sidecars: list[Sidecar]) -> None:
-        """Writes the streams of a video side by side.
-
-        Args:
-            name (str): Video name.
-            streams (list): Arrays ``(T, D_i)``, or a str saying why there is
-                none.
-            sidecars (list[Sidecar]): Of the files, in the same order.
-        """
+        """Writes the streams of a video side by side, see ``Sink``."""
         try:
             array = self._join(name, streams)
             sidecar = self._join_sidecars(sidecars)
@@ -233,7 +222,7 @@ class FeatureWriter:
             self._write(name, array)
             self.lengths[name] = len(array)
             self.sidecars[name] = sidecar
-        self.progress.advance(self.task)
+        self.progress.advance(self.progress.task_ids[0])
 
     def _join_sidecars(self, sidecars: list[Sidecar]) -> Sidecar:
         """What holds for all streams of a video."""
@@ -296,18 +285,17 @@ class FeatureWriter:
 
     def _write(self, name: str, array: np.ndarray) -> None:
         path = self.folder / f'{name}.npy'
-        try:
-            before = open_feature(path)
-        except FileNotFoundError:
-            pass
-        except ValueError:
-            self.report.add('replaced', name, 'it was damaged',
-                            'the files of an earlier run were written anew')
-        else:
-            if before.dtype == array.dtype and np.array_equal(before, array):
-                self.skipped += 1
-                return
-            self.report.add('replaced', name, 'it had other values',
+        if path.is_file():
+            why = 'it had other values'
+            try:
+                before = open_feature(path)
+                if before.dtype == array.dtype and np.array_equal(
+                        before, array):
+                    self.skipped += 1
+                    return
+            except ValueError:
+                why = 'it was damaged'
+            self.report.add('replaced', name, why,
                             'the files of an earlier run were written anew')
         with whole_file(path) as file:
             np.save(file, array)
@@ -322,8 +310,3 @@ def _not_finite(streams: list, dtype: np.dtype) -> str:
         f'its largest value {largest:.6g} does not fit into {dtype} (at most '
         f'{np.finfo(dtype).max:.6g}); values are not clipped' +
         (': use --dtype float32' if dtype == np.float16 else ''))
-
-
-def _write_json(path: Path, content: dict, indent: int | None = None) -> None:
-    text = json.dumps(content, indent=indent, ensure_ascii=False) + '\n'
-    write_text(path, text)

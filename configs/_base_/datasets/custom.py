@@ -1,7 +1,8 @@
 # Your own data, as tools/prepare/custom.py writes them; its last lines say
 # what num_classes and stream_channels are. annotations.json says the rest:
 # the names of the classes and how many seconds a snippet lasts.
-dataset_type = 'WTALDataset'
+_base_ = ['./wtal.py']
+
 data_root = '{{$ACTIONDIFF_CUSTOM:data/custom}}'
 num_classes = 2
 stream_channels = [1024, 1024]
@@ -12,30 +13,11 @@ train_pipeline = [
     dict(type='SampleSnippets', num_snippets=500),
     dict(type='PackWTALInputs')
 ]
-test_pipeline = [dict(type='LoadSnippetFeature'), dict(type='PackWTALInputs')]
+test_pipeline = [train_pipeline[0], train_pipeline[-1]]
 
+__workers = dict(num_workers=2, persistent_workers=True)
 train_dataloader = dict(
-    batch_size=16,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='WTALSampler'),
-    batch_sampler=dict(type='PairBatchSampler', num_pairs=0),
-    dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        subset='training',
-        pipeline=train_pipeline))
+    dataset=dict(data_root=data_root, pipeline=train_pipeline), **__workers)
 val_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        train_dataloader['dataset'],
-        subset='test',
-        pipeline=test_pipeline,
-        test_mode=True))
+    dataset=dict(data_root=data_root, pipeline=test_pipeline), **__workers)
 test_dataloader = val_dataloader
-
-val_evaluator = dict(type='DetectionMAP', protocol='seconds')
-test_evaluator = val_evaluator
