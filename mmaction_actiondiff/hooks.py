@@ -460,8 +460,8 @@ class CheckFitHook(Hook):
         own = dict(
             seed=runner._randomness_cfg.get('seed'),
             **_order_of_videos(runner))
-        sampler = getattr(runner._train_loop.dataloader.batch_sampler,
-                          'sampler', None)
+        sampler: Any = getattr(runner._train_loop.dataloader.batch_sampler,
+                               'sampler', None)
         if own['seed'] is None and hasattr(sampler, 'seed'):
             # MMEngine takes the checkpoint's, after it has built the sampler
             own['seed'] = sampler.seed = stored['seed']

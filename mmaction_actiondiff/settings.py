@@ -219,7 +219,7 @@ def drop_sampler_batch_size(cfg: Config) -> list[str]:
         raise ValueError(
             'train_dataloader.sampler.num_pairs is read no more: set '
             "train_dataloader.batch_sampler=dict(type='PairBatchSampler', "
-            f'num_pairs={sampler.num_pairs})')
+            f'num_pairs={sampler["num_pairs"]})')
     if 'batch_size' not in sampler:
         return []
     own = sampler.pop('batch_size')
