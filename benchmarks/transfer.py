@@ -49,9 +49,10 @@ def compare(reports: Mapping[str, Mapping]) -> dict:
         reports (Mapping): What :func:`summarise` returns, by set.
 
     Returns:
-        dict: ``sets``, each with ``mean`` and ``std`` of every entry,
-        ``over_base`` and ``over_control`` (paired differences) and
-        ``share_of_gap``; of these three ``mean`` and ``worst`` over the sets.
+        dict: ``sets``, each with ``mean``, ``std`` and the number of
+        ``seeds`` of every entry, ``over_base`` and ``over_control`` (paired
+        differences) and ``share_of_gap``; of these three ``mean`` and
+        ``worst`` over the sets.
     """
     sets: dict[str, dict] = {}
     for name, report in reports.items():
@@ -61,7 +62,11 @@ def compare(reports: Mapping[str, Mapping]) -> dict:
             protocol=report['protocol'],
             num_videos=report['num_videos'],
             entries={
-                k: dict(mean=rows[k]['mean'], std=rows[k]['std'])
+                k:
+                dict(
+                    mean=rows[k]['mean'],
+                    std=rows[k]['std'],
+                    seeds=len(rows[k]['seeds']))
                 for k in ENTRIES if k in rows
             },
             over_base=ours.get('minus_base'),
@@ -91,16 +96,19 @@ def points(key: str, value: float | None) -> str:
 
 def markdown(report: Mapping) -> str:
     """The report to read."""
-    head = ('set', 'test videos', 'base', 'control', 'ActionDiff',
+    head = ('set', 'test videos', 'seeds', 'base', 'control', 'ActionDiff',
             'full supervision', 'over base', 'over control', 'gap closed')
-    rows = [(name, str(row['num_videos']), *(number(row['entries'].get(entry))
-                                             for entry in ENTRIES),
-             number(row['over_base'], 1,
-                    '+'), number(row['over_control'], 1, '+'),
-             points('share_of_gap', row['share_of_gap']))
+    rows = [(name, str(row['num_videos']), ', '.join(
+        str(n)
+        for n in sorted({entry['seeds']
+                         for entry in row['entries'].values()})),
+             *(number(row['entries'].get(entry))
+               for entry in ENTRIES), number(row['over_base'], 1, '+'),
+             number(row['over_control'], 1,
+                    '+'), points('share_of_gap', row['share_of_gap']))
             for name, row in report['sets'].items()]
     if report['mean']:
-        empty = [''] * (1 + len(ENTRIES))
+        empty = [''] * (2 + len(ENTRIES))
         mean, worst = report['mean'], report['worst']
         rows.append(('**mean**', *empty, *(f'**{points(key, mean.get(key))}**'
                                            for key in GAINS)))
@@ -110,8 +118,8 @@ def markdown(report: Mapping) -> str:
                if key in worst else '**–**' for key in GAINS)))
     return '\n'.join([
         '# Transfer: one preset on every set', '',
-        'Average mAP (%), mean ± standard deviation over the seeds '
-        f'{" ".join(map(str, report["seeds"]))}, at the last iteration. '
+        'Average mAP (%), mean ± standard deviation over the seeds (0, 1, '
+        '...), at the last iteration. '
         'Differences are paired by seed, ± their standard error; the gap is '
         'that from the base to full supervision. Made by '
         f'`{report["command"]}`.', '',
