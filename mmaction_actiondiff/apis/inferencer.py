@@ -300,7 +300,8 @@ class ActionDiffInferencer(BaseInferencer):
                              f'found {feature.dtype} {feature.shape}')
         if feature.shape[1] != self.channels:
             advice = ('; this looks like (D, T): transpose it'
-                      if feature.shape[0] == self.channels else '')
+                      if feature.shape[0] == self.channels else
+                      '; use the recognizer that made its training data')
             raise ValueError(
                 f'{path}: the model takes features (T, {self.channels}), '
                 f'found {feature.shape}{advice}')
