@@ -30,7 +30,7 @@ def sample():
         pred_snippets=dict(
             score=score,
             base_score=score,
-            attention=score[:, 2:],
+            attention=score[:, 2],
             base_attention=score[:, 2],
             denoised=mask,
             mask=mask))
