@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from mmaction.evaluation import mean_average_precision
+from mmaction.evaluation.functional import mean_average_precision
 from mmaction.registry import DATASETS, HOOKS, METRICS
 from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
