@@ -59,7 +59,7 @@ def files(tmp_path, monkeypatch):
                     segments=torch.zeros(0, 2),
                     labels=torch.zeros(0, dtype=torch.long),
                     scores=torch.zeros(0)),
-                pred_snippets=dict(score=score, attention=score.amax(1, True)),
+                pred_snippets=dict(score=score, attention=score.amax(1)),
                 gt_label=torch.tensor([0]),
                 gt_instances=dict(
                     segments=np.array([[1., 4.]]), labels=np.array([0])),
@@ -86,7 +86,7 @@ def test_replay_makes_the_detections_of_the_generator(files, tmp_path, root,
     for sample in samples:
         curves = sample['pred_snippets']
         segments, labels, scores = ProposalGenerator()(
-            curves['score'].numpy().T, curves['attention'][:, 0].numpy(),
+            curves['score'].numpy().T, curves['attention'].numpy(),
             sample['pred_score'].numpy(), np.array([0]), 0.5, 14.5)
         found = results[sample['video_name']]
         assert [r['label'] for r in found] == [CLASSES[i] for i in labels]
