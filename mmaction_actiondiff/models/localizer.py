@@ -13,7 +13,6 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from .branch import Scores
-from .data_preprocessor import WTALDataPreprocessor
 from .objective import WTALLoss
 
 DataSamples = Sequence[ActionDataSample]
@@ -41,6 +40,8 @@ class WeakLocalizer(BaseModel):
         dump_snippets (bool): Also return every curve behind the proposals
             (``pred_snippets``), for ``tools/replay.py`` and
             ``tools/visualize.py``. Defaults to False.
+        data_preprocessor, init_cfg (dict, optional): As in every model of
+            MMEngine.
 
     Raises:
         ValueError: When the loss is another localizer's.
@@ -55,8 +56,14 @@ class WeakLocalizer(BaseModel):
                  proposal_generator: dict | None = None,
                  stream_channels: Sequence[int] | None = None,
                  video_score_thr: float | None = None,
-                 dump_snippets: bool = False) -> None:
-        super().__init__(WTALDataPreprocessor())
+                 dump_snippets: bool = False,
+                 data_preprocessor: dict | None = None,
+                 init_cfg: dict | None = None) -> None:
+        # Built here: BaseModel would look in MMEngine's root registry.
+        super().__init__(
+            MODELS.build(
+                data_preprocessor or dict(type='WTALDataPreprocessor')),
+            init_cfg)
         self.num_classes = num_classes
         branch = dict(num_classes=num_classes, **base_branch)
         if stream_channels is not None:

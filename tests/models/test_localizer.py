@@ -237,3 +237,16 @@ def test_the_loss_of_another_localizer_is_refused(kind, loss, message):
                 num_classes=3,
                 base_branch=dict(type='ConvBranch', embed_channels=8),
                 loss=dict(type=loss)))
+
+
+def test_pretrained_weights(build, shake, tmp_path):
+    """``init_cfg`` works as in every model of MMEngine."""
+    model = shake(build())
+    path = str(tmp_path / 'weights.pth')
+    torch.save(dict(state_dict=model.state_dict()), path)
+    other = build(
+        init_cfg=dict(type='Pretrained', checkpoint=path),
+        data_preprocessor=dict(type='WTALDataPreprocessor'))
+    other.init_weights()
+    for key, value in model.state_dict().items():
+        assert torch.equal(other.state_dict()[key], value), key
