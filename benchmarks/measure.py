@@ -24,6 +24,7 @@ from mmengine.device import get_device
 
 import mmaction_actiondiff
 from mmaction_actiondiff import cli
+from mmaction_actiondiff.dumps import save_dump
 from mmaction_actiondiff.evaluation import make_protocol
 from mmaction_actiondiff.files import write_text
 
@@ -41,7 +42,7 @@ def parse_args() -> argparse.Namespace:
     add('--video-scores',
         help='pair the proposals of a class-agnostic localizer with these '
         'scores: a file that --scores-out of another localizer wrote')
-    add('--scores-out', help='json file for the video-level scores')
+    add('--scores-out', help='dump (.npz) for the video-level scores')
     add('--speed-only', action='store_true', help='evaluate nothing')
     cli.add_common_arguments(parser)
     return parser.parse_args()
@@ -78,7 +79,7 @@ class Stopwatch:
     def __init__(self, test_step: Any) -> None:
         self.test_step = test_step
         self.seconds: list[float] = []
-        self.scores: dict[str, list[float]] = {}
+        self.scores: list[dict[str, Any]] = []
 
     def __call__(self, data: Any) -> Any:
         start = time.perf_counter()
@@ -88,7 +89,10 @@ class Stopwatch:
         self.seconds.append(time.perf_counter() - start)
         for sample in found:
             if isinstance(sample, ActionDataSample):
-                self.scores[sample.video_name] = sample.pred_score.tolist()
+                self.scores.append(
+                    dict(
+                        video_name=sample.video_name,
+                        pred_score=sample.pred_score))
         return found
 
 
@@ -170,7 +174,8 @@ def main() -> None:
             result['protocol'] = describe(protocols[0],
                                           runner.test_dataloader.dataset)
         if args.scores_out and watch.scores:
-            write_text(args.scores_out, json.dumps(watch.scores))
+            save_dump(args.scores_out, watch.scores,
+                      runner.test_dataloader.dataset.metainfo['classes'])
         write_text(args.out, json.dumps(result))
 
 

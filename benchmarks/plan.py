@@ -230,12 +230,12 @@ class Plan:
             ])
             if part != last:
                 commands[-1].append('--speed-only')
-        commands[-1] += ['--scores-out', '{run}/video_scores.json']
+        commands[-1] += ['--scores-out', '{run}/video_scores.npz']
         if self.bench.other_protocols:
             commands[-1] += ['--protocols', *self.bench.other_protocols]
         if scores:
             commands[-1] += [
-                '--video-scores', f'{{{scores}}}/video_scores.json'
+                '--video-scores', f'{{{scores}}}/video_scores.npz'
             ]
         content = {part: cfg.to_dict() for part, cfg in configs.items()}
         text = json.dumps(
