@@ -130,7 +130,8 @@ class LabelOnlyMetric(BaseMetric):
         """Over the videos of all ranks, each once."""
         rows = {row[0]: row[1:] for row in results}
         if not rows:
-            raise ValueError('none of the held-out videos has a label')
+            raise ValueError('none of the held-out videos has a label, or '
+                             'WarpStabilityHook is not among the hooks')
         scores, labels, stability = zip(*(rows[name] for name in sorted(rows)))
         occurs = np.stack(labels).any(0)
         video = float(
@@ -151,12 +152,9 @@ def hold_out(cfg: Config, every: int) -> None:
         every (int): N, see ``hold_out`` of the data set.
 
     Raises:
-        ValueError: For N < 2, or a config without validation or with
-            another data set than WTALDataset.
+        ValueError: For a config without validation, or with another data set
+            than WTALDataset.
     """
-    if every < 2:
-        raise ValueError('--hold-out N takes one video of N, N >= 2, got '
-                         f'{every}')
     dataset = cfg.train_dataloader.dataset
     kind = DATASETS.get(dataset['type'])
     if not (isinstance(kind, type) and issubclass(kind, WTALDataset)

@@ -93,6 +93,9 @@ class WTALDataset(BaseDataset):
         if odd_segments not in ('error', 'keep'):
             raise ValueError("odd_segments must be 'error' or 'keep', got "
                              f'{odd_segments!r}')
+        if hold_out is not None and hold_out < 2:
+            raise ValueError('hold_out takes one video of N, N >= 2, got '
+                             f'{hold_out}')
         self.subset = [subset] if isinstance(subset, str) else list(subset)
         self.grid = SnippetGrid.read(
             dict(seconds_per_snippet=seconds_per_snippet))
@@ -176,8 +179,7 @@ class WTALDataset(BaseDataset):
             raise ValueError(
                 f'{self.ann_file}: hold_out={part} leaves '
                 f'{len(parts[0])} of {len(videos)} videos to train and '
-                f'{len(parts[1])} to validate; take a smaller number, '
-                'from 2 on')
+                f'{len(parts[1])} to validate; take another number')
         return parts[self.test_mode]
 
     def _record(self, video: Video, path: str, index: dict[str, int],

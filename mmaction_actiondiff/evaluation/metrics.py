@@ -257,7 +257,6 @@ class ProposalRecall(BaseMetric):
     Keys, in percent: ``AR@1``, ``AR@5``, ``AR@10``, ``AR@100`` (recall with
     so many proposals per video on average) and ``AUC``; see
     :func:`average_recall`.
-
     """
     default_prefix = 'proposal'
     tiou_thrs = np.arange(50, 100, 5) / 100  # ActivityNet's

@@ -92,8 +92,10 @@ def test_held_out_videos_are_the_other_ones(root, demo_root):
 
 
 def test_what_cannot_hold_out(root):
+    cfg = demo(root)
+    hold_out(cfg, 1)
     with pytest.raises(ValueError, match='N >= 2, got 1'):
-        hold_out(demo(root), 1)
+        DATASETS.build(cfg.train_dataloader.dataset)
     cfg = demo(root)
     cfg.train_dataloader.dataset.type = 'VideoDataset'
     with pytest.raises(ValueError, match='found VideoDataset'):
