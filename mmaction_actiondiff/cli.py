@@ -219,13 +219,18 @@ def load_config(args: Namespace) -> Config:
 def refuse_options(args: Namespace, *names: str) -> None:
     """Refuse ``--cfg-options`` that the arguments of a tool replace.
 
+    Args:
+        args (Namespace): The parsed command line.
+        names (str): Keys that are replaced, with all that lies below them.
+
     Raises:
         ValueError: It names the option.
     """
-    for name in names:
-        if name in args.cfg_options:
-            raise ValueError(f'--cfg-options {name}=... changes nothing here: '
-                             'the arguments of the tool say it, see --help')
+    for option in args.cfg_options:
+        if any(f'{option}.'.startswith(f'{name}.') for name in names):
+            raise ValueError(f'--cfg-options {option}=... changes nothing '
+                             'here: the arguments of the tool say it, see '
+                             '--help')
 
 
 def build_runner(cfg: Config) -> Runner:

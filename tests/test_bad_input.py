@@ -241,6 +241,8 @@ CASES = [
      'interval'),
     (TRAIN + ' --cfg-options default_hooks.checkpoint.save_best=mAP', none,
      'save_best names a metric'),
+    (TRAIN + ' --hold-out 2 --cfg-options val_evaluator.protocol=seconds212',
+     none, 'val_evaluator.protocol=... changes nothing here'),
     (TRAIN + ' --cfg-options val_evaluator.protocol=best', none, 'protocol'),
     (TRAIN + ' --cfg-options optim_wrapper.optimizer.lr=fast', none, 'fast'),
     (TRAIN + ' --cfg-options optim_wrapper.optimizer.lr=-1', none, 'lr must'),

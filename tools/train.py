@@ -56,6 +56,9 @@ def configure(args: argparse.Namespace) -> Config:
     """The config with all options applied."""
     if args.resume is not None:
         cli.refuse_options(args, 'load_from', 'resume')
+    if args.hold_out is not None:
+        cli.refuse_options(args, 'val_evaluator', 'val_dataloader.dataset',
+                           'default_hooks.checkpoint.save_best')
     cfg = cli.load_config(args)
     if args.hold_out is not None:
         hold_out(cfg, args.hold_out)
