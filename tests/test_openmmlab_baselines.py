@@ -319,7 +319,13 @@ def test_config_takes_a_step(method, data_set, root, tmp_path, monkeypatch,
         assert_evaluated(metrics)
 
 
+# One data set trains through all stages: the others differ in what
+# test_config_takes_a_step reads.
+THROUGH = pytest.mark.parametrize('data_set', ['shrec21'], indirect=True)
+
+
 @pytest.mark.slow
+@THROUGH
 def test_bmn_then_tcanet(data_set, root, tmp_path, monkeypatch, tiny_config):
     """TCANet reads the proposals that a test of BMN dumps."""
     name = f'bmn_{data_set}'
@@ -339,6 +345,7 @@ def test_bmn_then_tcanet(data_set, root, tmp_path, monkeypatch, tiny_config):
 
 
 @pytest.mark.slow
+@THROUGH
 def test_bsn(data_set, root, tmp_path, monkeypatch, tiny_config):
     """All three stages through their files."""
     configs = root / 'configs' / 'baselines'
@@ -352,10 +359,9 @@ def test_bsn(data_set, root, tmp_path, monkeypatch, tiny_config):
         str(out), '--seed', '1'
     ])
     runpy.run_path(str(root / 'benchmarks' / 'bsn.py'), run_name='__main__')
-    num = 150 if data_set == 'demo' else 5
     tem = sorted((out / 'tem_results').iterdir())
     features = sorted((out / 'pgm_features').iterdir())
-    assert len(tem) == len(features) == num
+    assert len(tem) == len(features) == 5
     assert np.loadtxt(tem[0], delimiter=',', skiprows=1).shape == (STEPS, 5)
     proposals = np.loadtxt(
         out / 'pgm_proposals' / tem[0].name, delimiter=',', skiprows=1)
@@ -366,8 +372,8 @@ def test_bsn(data_set, root, tmp_path, monkeypatch, tiny_config):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('tools', ['ours', 'upstream'])
-@pytest.mark.parametrize('name', ['demo', 'shrec21'])
+@pytest.mark.parametrize('tools, name', [('ours', 'demo'),
+                                         ('upstream', 'shrec21')])
 def test_bmn_by_command(tools, name, root, tmp_path, request):
     """BMN trains and tests through our tools and through MMAction2's own."""
     data = (
