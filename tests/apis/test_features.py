@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import re
+import struct
 import sys
 
 import cv2
@@ -21,7 +22,7 @@ from mmaction_actiondiff.sidecar import Sidecar
 
 from .conftest import CHANNELS, CLASSES
 
-WIDTH, HEIGHT, FPS = 64, 48, 20
+WIDTH, HEIGHT, FPS = 96, 64, 20
 
 
 def draw(path, num_frames, fps=FPS, value=lambda i: 5 * i):
@@ -29,7 +30,9 @@ def draw(path, num_frames, fps=FPS, value=lambda i: 5 * i):
     writer = cv2.VideoWriter(
         str(path), cv2.VideoWriter_fourcc(*'mp4v'), fps, (WIDTH, HEIGHT))
     for i in range(num_frames):
-        writer.write(np.full((HEIGHT, WIDTH, 3), value(i), np.uint8))
+        frame = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+        frame[:] = value(i)
+        writer.write(frame)
     writer.release()
     return path
 
@@ -188,6 +191,24 @@ def test_frames_of_a_variable_rate_are_taken_by_their_time(
     assert frames.duration == pytest.approx(3) and len(frames) == 30
     values = [f.mean() for f in frames.get([0, 5, 10, 20, 29])]
     np.testing.assert_allclose(values, [0, 50, 100, 150, 195], atol=4)
+
+
+def test_a_video_of_a_turned_phone_stands_upright(tmp_path):
+    """The rotation is in the header; pixels are stored lying."""
+    left = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    left[:, :WIDTH // 2] = 255
+    content = bytearray(
+        draw(tmp_path / 'lying.mp4', 10, value=lambda i: left).read_bytes())
+    # The matrix of the track header: here a quarter turn clockwise.
+    start = content.find(b'tkhd') + 44
+    whole = 1 << 16
+    quarter = (0, whole, 0, -whole, 0, 0, HEIGHT * whole, 0, 1 << 30)
+    content[start:start + 36] = struct.pack('>9i', *quarter)
+    (tmp_path / 'turned.mp4').write_bytes(content)
+    frame, = Frames(tmp_path / 'turned.mp4').get([5])
+    assert frame.shape == (WIDTH, HEIGHT, 3)
+    assert frame[:WIDTH // 2 - 8].min() > 200
+    assert frame[WIDTH // 2 + 8:].max() < 50
 
 
 @pytest.mark.parametrize('name, first, last, words', [
