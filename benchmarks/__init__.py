@@ -1,5 +1,5 @@
 # Copyright (c) mmaction_actiondiff contributors. All rights reserved.
-"""The laboratory: comparisons over seeds, speed, and why the mAP moved.
+"""The laboratory: comparisons over seeds, and speed.
 
 It needs a clone of the repository; no package holds it. Run its modules from
 the root of the clone: ``python -m benchmarks.speed``.

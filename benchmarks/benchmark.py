@@ -25,7 +25,7 @@ from mmaction_actiondiff import cli
 from . import ROOT, BenchmarkError
 from .plan import Plan, load_plan
 from .pool import Pool, locked
-from .report import chart, markdown, save, summarise
+from .report import markdown, save, summarise
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -124,7 +124,6 @@ def write_report(plan: Plan, args: argparse.Namespace) -> None:
             raise BenchmarkError(f'not published: {file} has seeds of {lost} '
                                  'that this report lacks; run them, too')
         save(path, report, markdown(bench, report))
-        chart(bench, report, Path(f'{path}.png'))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

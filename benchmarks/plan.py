@@ -2,7 +2,6 @@
 """What a benchmark runs: the entries of its plan, seed by seed."""
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 import os
@@ -37,7 +36,6 @@ class Run:
         configs (dict[str, Config]): The stages, the evaluated one last.
         commands (list[list[str]]): Scripts below the root, with arguments.
         checkpoint (Path): Of the last iteration.
-        trained (bool): Whether it trains, or tests the weights of another.
     """
     name: str
     seed: int
@@ -49,7 +47,6 @@ class Run:
     needs: list[Run]
     checkpoint: Path
     main_metric: str
-    trained: bool
 
     def __str__(self) -> str:
         return f'{self.name} seed {self.seed}'
@@ -66,9 +63,7 @@ class Run:
 def load_plan(path: str) -> Config:
     """Read a plan, or make one of the config of a single model.
 
-    Entries that a derived plan sets to None are left out. ``ablations``, a
-    list of ``(block, weights, [(entry, label, 'KEY=VALUE', ...)])``, become
-    entries of the config ``ablated``.
+    Entries that a derived plan sets to None are left out.
 
     Raises:
         BenchmarkError: If there is no such file, or an entry has an unknown
@@ -82,17 +77,6 @@ def load_plan(path: str) -> Config:
         bench = _plan_of_one(path, bench)
     bench.name = Path(path).stem
     bench.entries = {k: v for k, v in bench.entries.items() if v is not None}
-    for block, weights, items in bench.get('ablations', ()):
-        for name, label, *changes in items:
-            pairs = (change.partition('=') for change in changes)
-            options = {key: ast.literal_eval(x) for key, _, x in pairs}
-            bench.entries[name] = dict(
-                config=bench.ablated,
-                family='ours',
-                block=block,
-                label=label,
-                options=options,
-                weights=weights)
     names = [bench.name, *bench.entries]
     for name, entry in bench.entries.items():
         names += entry.get('parts', ())
@@ -201,10 +185,10 @@ class Plan:
         if (name, seed) in self.runs:
             return self.runs[name, seed]
         entry = self.bench.entries[name]
-        weights, scores = entry.get('weights'), entry.get('video_scores')
+        scores = entry.get('video_scores')
         needs = [
-            self.add(other, seed) for other in dict.fromkeys(
-                filter(None, (*entry.get('needs', ()), weights, scores)))
+            self.add(other, seed) for other in (*entry.get('needs', ()),
+                                                *([scores] if scores else ()))
         ]
         # Folders stay names in braces until the key is known: it says what is
         # run, not where.
@@ -217,12 +201,9 @@ class Plan:
         last = list(configs)[-1]
         self.check_protocol(name, configs[last])
         commands = filled(
-            entry.get('commands', [] if weights else [_TRAIN]),
-            dict(seed=str(seed)))
+            entry.get('commands', [_TRAIN]), dict(seed=str(seed)))
         for part, cfg in configs.items():
             checkpoint = f'{{run}}/{part}/iter_{cfg.train_cfg.max_iters}.pth'
-            if weights and part == last:
-                checkpoint = f'{{{weights}_checkpoint}}'
             commands.append([
                 'benchmarks/measure.py', f'{{run}}/{part}.py', checkpoint,
                 '--out', f'{{run}}/measured_{part}.json', '--work-dir',
@@ -261,8 +242,7 @@ class Plan:
             env=filled(env, places),
             needs=needs,
             checkpoint=Path(filled(checkpoint, places)),
-            main_metric=self.bench.main_metric,
-            trained=not weights)
+            main_metric=self.bench.main_metric)
         self.runs[name, seed] = run
         return run
 

@@ -156,7 +156,7 @@ def execute(pool: Pool, run: Run) -> dict:
             # of an earlier try; the tool does not replace any
             Path(command[command.index('--dump') + 1]).unlink(missing_ok=True)
         peak = pool.call(run, command)
-        if run.trained and command[0] != 'benchmarks/measure.py':
+        if command[0] != 'benchmarks/measure.py':
             write_text(memory, json.dumps(max(peak, _read(memory) or 0)))
     result = collect(run)
     write_text(run.folder / 'result.json', json.dumps(result, indent=1))
@@ -177,7 +177,7 @@ def collect(run: Run) -> dict:
     for row in rows[-1]:
         if values := {k: v for k, v in row.items() if '/' in k}:
             validated[row['step']] = values
-    if run.trained and last not in validated:
+    if last not in validated:
         raise BenchmarkError(f'no validation at the last iteration, {last}, '
                              f'in {run.folder / part}')
     # iterations alone: neither the start nor the validation
@@ -192,10 +192,7 @@ def collect(run: Run) -> dict:
         key=run.key,
         iteration=last,
         # what the last validation found wins over the test of the checkpoint
-        metrics={
-            **measured[-1]['metrics'],
-            **validated.get(last, {})
-        },
+        metrics=measured[-1]['metrics'] | validated[last],
         history={
             step: row[run.main_metric]
             for step, row in sorted(validated.items())

@@ -1,5 +1,5 @@
 # Copyright (c) mmaction_actiondiff contributors. All rights reserved.
-"""What a benchmark reports of its runs: numbers, table and chart."""
+"""What a benchmark reports of its runs: numbers and tables."""
 from __future__ import annotations
 
 import json
@@ -10,7 +10,7 @@ from typing import Any, Iterable, Mapping, Sequence
 import numpy as np
 from mmengine.config import Config
 
-from mmaction_actiondiff.files import whole_file, write_text
+from mmaction_actiondiff.files import write_text
 
 from .plan import FAMILIES
 
@@ -132,7 +132,6 @@ def entry_row(bench: Config, name: str, runs: Mapping[int, dict],
     return dict(
         family=entry.family,
         label=entry.label,
-        block=entry.get('block'),
         note=entry.get('note'),
         config=entry.config.replace('{data}', bench.data),
         seeds=list(runs),
@@ -222,16 +221,6 @@ def table(rows: Sequence[Mapping[str, str]]) -> list[str]:
     return [f'| {" | ".join(cells)} |' for cells in lines] + ['']
 
 
-def ordered(report: Mapping) -> dict[str | None, list[dict]]:
-    """Entries by block, then by family."""
-    blocks: dict[str | None, list[dict]] = {}
-    for entry in sorted(
-            report['entries'].values(),
-            key=lambda entry: FAMILIES.index(entry['family'])):
-        blocks.setdefault(entry['block'], []).append(entry)
-    return blocks
-
-
 def results_of(entry: Mapping, report: Mapping, thrs: Sequence[str],
                average: str) -> dict[str, str]:
     """Cells of the first table."""
@@ -314,9 +303,9 @@ def markdown(bench: Config, report: Mapping) -> str:
         f'mAP (%) by tIoU, **{average}** their mean ± standard deviation over '
         'the seeds.', ''
     ]
-    for block, members in ordered(report).items():
-        lines += [f'**{block}**', ''] if block else []
-        lines += table([results_of(e, report, thrs, average) for e in members])
+    members = sorted(
+        entries.values(), key=lambda entry: FAMILIES.index(entry['family']))
+    lines += table([results_of(e, report, thrs, average) for e in members])
     for found in report['differences']:
         first, second = (
             entries[found[key]]['label'] for key in ('first', 'second'))
@@ -325,7 +314,6 @@ def markdown(bench: Config, report: Mapping) -> str:
         lines.append(f'* {first} − {second}, paired by seed: '
                      f'**{number(found, 2, "+")}** (standard error; '
                      f'{len(found["seeds"])} seeds); by tIoU: {by_tiou}')
-    members = sum(ordered(report).values(), [])
     missing = report['missing'] + [
         f'{name} (seeds {entry["missing_seeds"]})'
         for name, entry in entries.items() if entry['missing_seeds']
@@ -337,36 +325,5 @@ def markdown(bench: Config, report: Mapping) -> str:
         COLUMNS.format(base=report['base']), *(f'* {e["label"]}: {e["note"]}'
                                                for e in members if e['note']),
         *(['', f'Not finished: {", ".join(missing)}.'] if missing else []), '',
-        environment(report), '', f'![mean mAP]({report["name"]}.png)', ''
+        environment(report), ''
     ])
-
-
-def chart(bench: Config, report: Mapping, path: Path) -> None:
-    """Bars of the mean average."""
-    from matplotlib.figure import Figure
-
-    entries = [e for e in sum(ordered(report).values(), []) if e['average']]
-    if not entries:
-        return
-    figure = Figure(
-        figsize=(8, 1.5 + 0.36 * max(len(entries), 8)), layout='constrained')
-    axes = figure.subplots()
-    for family, colour in zip(
-            FAMILIES, ('tab:red', 'tab:orange', 'tab:blue', 'tab:gray')):
-        own = [i for i, e in enumerate(entries) if e['family'] == family]
-        if own:
-            bars = axes.barh(
-                own, [entries[i]['mean'] for i in own],
-                xerr=[entries[i]['std'] or np.nan for i in own],
-                color=colour,
-                capsize=3,
-                label=family)
-            axes.bar_label(bars, fmt='%.1f', padding=3)
-    axes.set_yticks(range(len(entries)), [e['label'] for e in entries])
-    axes.invert_yaxis()
-    axes.margins(x=0.12, y=0.01)
-    axes.set_xlabel(f'{bench.main_metric} (%), mean ± std over the seeds')
-    axes.set_title(f'{report["name"]}, protocol {report["protocol"]}')
-    figure.legend(loc='outside lower center', ncols=4)
-    with whole_file(path) as file:
-        figure.savefig(file, dpi=120)

@@ -705,7 +705,6 @@ OUTPUTS = [
     'benchmarks/bsn.py no.py no.py --work-dir',
     'benchmarks/measure.py no.py no.pth --out',
     'benchmarks/measure.py no.py no.pth --out o.json --scores-out',
-    'benchmarks/mechanism.py --runs a=no.npz --out',
     'benchmarks/speed.py --out',
     'benchmarks/transfer.py --work-dir',
     'benchmarks/transfer.py --publish',

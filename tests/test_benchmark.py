@@ -10,9 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from mmaction.registry import MODELS
 from mmengine.config import Config
-from mmengine.registry import DefaultScope
 
 from benchmarks import BenchmarkError
 from benchmarks import benchmark as tool
@@ -24,7 +22,6 @@ from benchmarks.pool import Pool, locked
 BENCHMARKS = ('shrec21', 'hapt', 'demo', 'demo_thumos14', 'demo_thumos14_half',
               'demo_thumos14_double', 'thumos14', 'activitynet12',
               'activitynet13')
-ABLATION = 'ablation_demo'
 
 
 def make_plan(root, tmp_path, name, **changes):
@@ -32,11 +29,11 @@ def make_plan(root, tmp_path, name, **changes):
     return bench, Plan(bench, tmp_path, **{'seeds': [0], **changes})
 
 
-@pytest.mark.parametrize('name', (*BENCHMARKS, ABLATION))
+@pytest.mark.parametrize('name', BENCHMARKS)
 def test_plan(root, tmp_path, name):
     bench, plan = make_plan(root, tmp_path, name)
-    assert {'actiondiff', 'base', 'control'} <= set(bench.entries)
-    assert ('supervised' in bench.entries) == (name in BENCHMARKS)
+    assert {'actiondiff', 'base', 'control',
+            'supervised'} <= set(bench.entries)
     keys = {run.key for run in plan.runs.values()}
     assert len(keys) == len(plan.runs) == len(bench.entries)
     order = list(plan.runs.values())
@@ -45,25 +42,6 @@ def test_plan(root, tmp_path, name):
         assert run.commands[-1][0] == 'benchmarks/measure.py'
         for cfg in run.configs.values():
             assert cfg.randomness.seed == 0
-    # what is tested with other settings is not trained again
-    tested = [run.name for run in order if not run.trained]
-    assert tested == ([
-        'test_base', 'test_diffusion', 'steps', 'one_sample', 'samples', 'pad',
-        'min_length'
-    ] if name == ABLATION else [])
-
-
-def test_every_ablation_changes_a_part_that_there_is(root, tmp_path):
-    bench, plan = make_plan(root, tmp_path, ABLATION)
-    models = {}
-    with DefaultScope.overwrite_default_scope('mmaction'):
-        for run in plan.runs.values():
-            cfg = run.configs['train']
-            MODELS.build(cfg.model)
-            models[run.name] = cfg
-    for entry, cfg in models.items():
-        if entry != 'actiondiff' and bench.entries[entry].family == 'ours':
-            assert cfg.to_dict() != models['actiondiff'].to_dict(), entry
 
 
 def test_plan_follows_what_matters(root, tmp_path):
@@ -159,7 +137,7 @@ def a_result(average, iteration=4, **metrics):
         versions=dict(python='3.11'))
 
 
-def test_report(root, tmp_path):
+def test_report(root):
     bench = load_plan(str(root / 'configs' / 'benchmarks' / 'demo.py'))
     results = dict(
         actiondiff={
@@ -209,8 +187,6 @@ def test_report(root, tmp_path):
     assert ('**+7.00 ± 2.00** (standard error; 2 seeds); '
             'by tIoU: 0.50 +7.0 ± 2.0') in text
     assert '1.50 M' in text and 'supervised (seeds [1])' in text
-    report_tool.chart(bench, report, tmp_path / 'chart.png')
-    assert (tmp_path / 'chart.png').stat().st_size > 10000
 
 
 def test_descriptions_are_merged():
@@ -270,7 +246,7 @@ def test_plan_of_one_config(root, tmp_path):
 
 def a_run(folder, *commands, name='a', needs=()):
     return Run(name, 0, name * 64, folder, {}, [list(c) for c in commands], {},
-               list(needs), folder / 'iter_1.pth', 'det/mAP', False)
+               list(needs), folder / 'iter_1.pth', 'det/mAP')
 
 
 def test_one_benchmark_at_a_time(tmp_path):
@@ -337,7 +313,7 @@ from benchmarks.benchmark import run_plans
 from benchmarks.plan import Run
 from types import SimpleNamespace
 run = Run('a', 0, 'k', Path({folder!r}), {{}}, [[{script!r}]], {{}}, [],
-          Path('x'), 'm', False)
+          Path('x'), 'm')
 plan = SimpleNamespace(wanted=[run], bench=SimpleNamespace(name='made'))
 run_plans([plan], 1)
 """
@@ -477,7 +453,6 @@ def test_benchmark_by_command(root, tmp_path, demo_root):
         assert entry['best_on_test']['mean'] >= entry['mean']
     assert '| ActionDiff | ours |' in (tmp_path / 'out' /
                                        'quick.md').read_text()
-    assert (tmp_path / 'out' / 'quick.png').is_file()
 
     # the test of the checkpoint finds what the last validation found
     work = tmp_path / 'work' / 'quick'

@@ -7,9 +7,7 @@
 #   needs         entries to run first; {NAME} is the folder of one's run,
 #                 {NAME_checkpoint} its last checkpoint
 #   video_scores  entry whose video-level scores label the proposals
-#   weights       entry whose weights to test, instead of training
 #   metrics       the only ones that mean something
-#   block         heading in the table
 #   note          below the table
 data = 'shrec21'
 protocol = 'seconds'
