@@ -28,22 +28,20 @@ from . import ROOT
 from .measure import machine, versions
 from .report import save, table
 
-Row = dict[str, Any]
-
-
-def _pair(data: str) -> dict[str, str]:
-    return dict(base=f'baselines/base_{data}', ours=f'actiondiff_{data}')
-
-
-# Training steps of batches (videos, snippets) of configs, and inference of
-# videos of so many snippets by the first two.
-STEPS = [(_pair('thumos14'), 16, 560), (_pair('activitynet13'), 64, 100),
-         (_pair('shrec21'), 16, 400),
-         (dict(
-             base='baselines/co2net_thumos14',
-             ours='actiondiff_thumos14',
-             compact='actiondiff_thumos14_compact'), 10, 320)]
+# Training steps of configs, the first of which is the base, on batches of so
+# many videos and snippets; inference is that of the first two configs.
+STEPS = [
+    (('baselines/base_thumos14', 'actiondiff_thumos14'), 16, 560),
+    (('baselines/base_activitynet13', 'actiondiff_activitynet13'), 64, 100),
+    (('baselines/base_shrec21', 'actiondiff_shrec21'), 16, 400),
+    (('baselines/co2net_thumos14', 'actiondiff_thumos14',
+      'actiondiff_thumos14_compact'), 10, 320),
+]
 LENGTHS = (100, 300, 1000, 3000)
+PARTS = dict(
+    step='Training step: forward, backward, optimizer',
+    inference='Inference: a video from features to proposals, the base alone '
+    'and ActionDiff by sampling steps')
 
 
 def race(runs: dict[str, Callable[[], Any]],
@@ -74,9 +72,7 @@ def make_batch(cfg: Config, batch: int,
             metainfo=dict(
                 video_name=str(i),
                 num_snippets=length,
-                seconds_per_snippet=cfg.seconds_per_snippet,
-                snippet_offset=0.,
-                duration=length * cfg.seconds_per_snippet))
+                seconds_per_snippet=cfg.seconds_per_snippet))
         # Neighbours share a class, as the co-activity loss wants it.
         sample.set_gt_label(torch.tensor([i // 2 % cfg.num_classes]))
         samples.append(sample)
@@ -107,32 +103,31 @@ def training_step(model: nn.Module, inputs: Tensor,
     return step
 
 
-def measure_step(rounds: int) -> list[Row]:
+def measure_step(rounds: int) -> list[dict]:
     """Every model at every shape, its time over that of the base there."""
     rows = []
     for names, batch, length in STEPS:
         counts, runs = {}, {}
-        for key, name in names.items():
+        for name in names:
             cfg, model = load(name)
             data = make_batch(cfg, batch, length)
-            counts[key] = complexity(model, data[0])
-            runs[key] = training_step(model, *data)
+            counts[name] = complexity(model, data[0])
+            runs[name] = training_step(model, *data)
         rows += [{
-            'config': names[key],
+            'config': name,
             'B': batch,
             'T': length,
-            **counts[key], 's': seconds,
+            **counts[name], 's': seconds,
             'over base': ratio
-        } for key, (seconds, ratio) in race(runs, rounds).items()]
+        } for name, (seconds, ratio) in race(runs, rounds).items()]
     return rows
 
 
 @torch.no_grad()
-def measure_inference(rounds: int) -> list[Row]:
+def measure_inference(rounds: int) -> list[dict]:
     """One video at a time, from features to proposals, by sampling steps."""
-    names = STEPS[0][0]
-    base, (cfg, ours) = load(names['base'])[1].eval(), load(names['ours'])
-    ours.eval()
+    (_, base), (cfg, ours) = map(load, STEPS[0][0])
+    base.eval(), ours.eval()
 
     def run(steps: int, batch: tuple) -> None:
         ours.diffusion_head.num_inference_steps = steps
@@ -145,20 +140,11 @@ def measure_inference(rounds: int) -> list[Row]:
             f'{steps} steps': partial(run, steps, batch)
             for steps in (1, 8, 25)
         }, rounds)
-        rows.append({
-            'T': length,
-            **{
-                f'{key} (ms)': 1000 * seconds
-                for key, (seconds, _) in found.items()
-            }, 'share of diffusion': 1 - 1 / found['8 steps'][1]
-        })
+        rows.append({'T': length} | {
+            f'{key} (ms)': 1000 * seconds
+            for key, (seconds, _) in found.items()
+        } | {'share of diffusion': 1 - 1 / found['8 steps'][1]})
     return rows
-
-
-PARTS = dict(
-    step='Training step: forward, backward, optimizer',
-    inference='Inference: a video from features to proposals, the base alone '
-    'and ActionDiff by sampling steps')
 
 
 def to_markdown(result: dict) -> str:

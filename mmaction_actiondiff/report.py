@@ -2,68 +2,45 @@
 """One html page about a run, which needs nothing else to be read.
 
 What it shows is computed here; how it looks stands in ``report.html``.
-
-Dimension letters: C classes, T snippets, P detections, G ground truth.
 """
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jinja2
 import matplotlib
 import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from .dumps import read_dump
 from .evaluation import Instances, average_precision, temporal_iou
 from .files import write_text
+from .visualization import draw_video
 
 _COLORS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#8c6d00', '#56b4e9',
            '#000000')
 _TIOU = 0.5
 _NUM_SHOWN = 3
-_MAX_CLASSES = 6
-_MAX_SEGMENTS = 30
 
 
-class CutPoints(NamedTuple):
+def cut_points(samples: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
     """What is right when segments below a score are left out.
 
-    Attributes:
-        cut (np.ndarray): Scores (P,), falling.
-        precision (np.ndarray): Share of the segments kept that are right.
-        recall (np.ndarray): Share of the ground truth that is found.
-    """
-    cut: np.ndarray
-    precision: np.ndarray
-    recall: np.ndarray
-
-    @property
-    def f1(self) -> np.ndarray:
-        """Harmonic mean of precision and recall."""
-        total = self.precision + self.recall
-        return 2 * self.precision * self.recall / np.where(total > 0, total, 1)
-
-    @property
-    def best(self) -> float | None:
-        """The cut with the largest F1, None without any segment."""
-        return float(self.cut[self.f1.argmax()]) if len(self.cut) else None
-
-
-def cut_points(samples: Sequence[Mapping[str, Any]],
-               tiou: float = _TIOU) -> CutPoints:
-    """Precision and recall of the segments above each score.
-
     A segment is right if it overlaps a ground-truth segment of its class by
-    at least ``tiou`` and no better segment has taken that one.
+    a tIoU of at least 0.5 and no better segment has taken that one.
+
+    Returns:
+        dict[str, np.ndarray]: Each (P,): ``cut``, the scores, falling, and of
+        the segments from there on ``precision``, ``recall`` and ``F1`` in
+        percent.
     """
     scores, hits, total = [], [], 0
     for sample in samples:
@@ -75,17 +52,21 @@ def cut_points(samples: Sequence[Mapping[str, Any]],
         overlap[found['labels'][order][:, None] != truth['labels'][None]] = 0
         for row in overlap:
             best = row.argmax() if len(row) else 0
-            right = bool(len(row)) and row[best] >= tiou
+            right = bool(len(row)) and row[best] >= _TIOU
             if right:
                 overlap[:, best] = 0
             hits.append(right)
         scores.append(found['scores'][order])
     score = np.concatenate([*scores, np.zeros(0)])
     order = np.argsort(-score, kind='stable')
-    right = np.cumsum(np.array(hits, dtype=float)[order])
-    return CutPoints(score[order], right / np.arange(1,
-                                                     len(order) + 1),
-                     right / max(total, 1))
+    right = 100 * np.cumsum(np.array(hits, dtype=float)[order])
+    number = np.arange(1, len(order) + 1)
+    # the harmonic mean of right / number and right / total
+    return dict(
+        cut=score[order],
+        precision=right / number,
+        recall=right / max(total, 1),
+        F1=2 * right / (number + total))
 
 
 def video_precision(sample: Mapping[str, Any], num_classes: int) -> float:
@@ -197,7 +178,6 @@ def write_report(work_dir: str | os.PathLike,
             tiou=_TIOU,
             folder=folder,
             config=config,
-            environment=_environment(folder),
             **_videos(dump))
     path = Path(out or folder / 'report.html')
     write_text(path, page)
@@ -205,9 +185,7 @@ def write_report(work_dir: str | os.PathLike,
 
 
 @matplotlib.rc_context({'svg.fonttype': 'none', 'font.family': 'sans-serif'})
-def _plot(lines: Mapping[str, tuple[Any, Any]],
-          title: str,
-          xlabel: str = 'iteration') -> dict[str, Any]:
+def _plot(lines: Mapping[str, tuple[Any, Any]], title: str) -> dict[str, Any]:
     """A line chart as inline svg, and its legend."""
     figure = Figure(figsize=(4.6, 3), layout='constrained')
     axes = figure.subplots()
@@ -218,7 +196,7 @@ def _plot(lines: Mapping[str, tuple[Any, Any]],
         marker = '.' if len(x) < 15 else None
         axes.plot(x, y, color=color, linestyle=style, marker=marker)
         legend.append(dict(name=name, color=color, style=style))
-    axes.set(xlabel=xlabel)
+    axes.set(xlabel='iteration')
     axes.grid(alpha=.3)
     axes.spines[['top', 'right']].set_visible(False)
     text = io.StringIO()
@@ -270,7 +248,8 @@ def _videos(dump: str | os.PathLike | None) -> dict[str, Any]:
     content.update(source=Path(dump).name, num_videos=len(samples))
     for sample in samples:
         lacking = {
-            'gt_instances', 'pred_instances', 'duration', 'seconds_per_snippet'
+            'gt_instances', 'pred_instances', 'pred_score', 'pred_snippets',
+            'duration', 'seconds_per_snippet'
         } - sample.keys()
         if lacking:
             raise ValueError(f"{dump}: {sample['video_name']} has no "
@@ -283,46 +262,31 @@ def _videos(dump: str | os.PathLike | None) -> dict[str, Any]:
         content['groups'] = [('', [_video(s, classes, 0.) for s in shown])]
         return content
     points = cut_points(known)
+    if len(points['cut']):
+        content['best'] = float(points['cut'][points['F1'].argmax()])
+        content['cuts'] = _cuts(points, content['best'])
     quality = [video_precision(s, len(classes)) for s in known]
     order = np.argsort(quality, kind='stable')
     best = order[::-1][:_NUM_SHOWN]
+    worst = [i for i in order[:_NUM_SHOWN] if i not in best]
     content['groups'] = [(head, [
-        _video(known[i], classes, points.best or 0.,
+        _video(known[i], classes, content['best'] or 0.,
                f'mAP {100 * quality[i]:.0f} %') for i in chosen
-    ]) for head, chosen in (('Best', best),
-                            ('Worst',
-                             [i for i in order[:_NUM_SHOWN]
-                              if i not in best]))]
-    if points.best is not None:
-        rates = dict(
-            precision=100 * points.precision,
-            recall=100 * points.recall,
-            F1=100 * points.f1)
-        content.update(
-            best=points.best,
-            cuts=_cuts(points, rates),
-            cut_chart=_plot(
-                {
-                    name: (points.cut, rate)
-                    for name, rate in rates.items()
-                }, 'Percent, by the cut',
-                'segments below this score are left out'))
+    ]) for head, chosen in (('Best', best), ('Worst', worst))]
     return content
 
 
-def _cuts(points: CutPoints, rates: Mapping[str,
-                                            np.ndarray]) -> list[list[str]]:
+def _cuts(points: Mapping[str, np.ndarray], best: float) -> list[list[str]]:
     """Rows of a table: some round scores, and the best one."""
-    cuts = np.round(np.linspace(0, points.cut.max(), 7)[:-1], 2)
     rows = []
-    for cut in sorted({*cuts, points.best}):
-        number = int((points.cut >= cut).sum())
+    score = points['cut']
+    for cut in sorted({*np.linspace(0, score[0], 7)[:-1].round(2), best}):
+        number = int((score >= cut).sum())
         if number:
-            mark = ' (best F1)' if cut == points.best else ''
             rows.append([
-                f'{cut:.2f}{mark}',
-                str(number),
-                *(f'{rate[number - 1]:.0f} %' for rate in rates.values())
+                f'{cut:.2f}{" (best F1)" if cut == best else ""}',
+                str(number), *(f'{points[rate][number - 1]:.0f} %'
+                               for rate in ('precision', 'recall', 'F1'))
             ])
     return rows
 
@@ -330,69 +294,14 @@ def _cuts(points: CutPoints, rates: Mapping[str,
 def _video(sample: Mapping[str, Any],
            classes: Sequence[str],
            cut: float,
-           note: str = '') -> dict[str, Any]:
-    """The timeline of a video: a lane for each class, places in percent."""
-    truth, found = sample['gt_instances'], sample['pred_instances']
-    kept = np.flatnonzero(found['scores'] >= cut)
-    kept = kept[np.argsort(-found['scores'][kept], kind='stable')]
-    labels = [
-        *dict.fromkeys(
-            [*truth['labels'].tolist(), *found['labels'][kept].tolist()])
-    ]
-    offset = sample.get('snippet_offset', 0.)
-    curves = sample.get('pred_snippets') or {}
-    ends = offset + sample['seconds_per_snippet'] * np.arange(
-        len(curves.get('score', ())) + 1)
-    total = max(sample['duration'], ends[-1], *truth['segments'][:, 1], 1e-3)
-
-    def bar(segment: np.ndarray, before: str, after: str = '') -> dict:
-        start, end = segment
-        return dict(
-            left=f'{100 * start / total:.3f}',
-            width=f'{max(100 * (end - start) / total, .3):.3f}',
-            text=f'{before}{start:.1f} to {end:.1f} s{after}')
-
-    lanes = []
-    for color, label in zip(_COLORS, labels[:_MAX_CLASSES]):
-        curve = ''
-        if len(ends) > 1:
-            value = np.clip(
-                curves['score'][:, label] *
-                np.reshape(curves.get('attention', 1.), -1), 0, 1)
-            # steps, down to zero at both ends
-            x = 1000 * np.repeat(ends, 2) / total
-            y = 100 - 100 * np.concatenate([[0], np.repeat(value, 2), [0]])
-            curve = ' '.join(f'{a:.1f},{b:.1f}' for a, b in zip(x, y))
-        lanes.append(
-            dict(
-                name=classes[label],
-                color=color,
-                curve=curve,
-                truth=[
-                    bar(segment, f'ground truth {classes[label]}: ')
-                    for segment in truth['segments'][truth['labels'] == label]
-                ],
-                found=[
-                    bar(found['segments'][j], f'{classes[label]}: ',
-                        f', score {found["scores"][j]:.2f}') for j in kept
-                    if found['labels'][j] == label
-                ][:_MAX_SEGMENTS]))
-    hidden = len(labels) - _MAX_CLASSES
+           note: str = '') -> dict[str, str]:
+    """The picture of a video, with the segments above the cut."""
+    found = sample['pred_instances']
+    kept = {k: v[found['scores'] >= cut] for k, v in found.items()}
+    figure = draw_video(dict(sample, pred_instances=kept), classes)
+    picture = io.BytesIO()
+    figure.savefig(picture, format='png', dpi=80)
     return dict(
         name=sample['video_name'],
-        note=note +
-        (f' {hidden} more classes are not shown' if hidden > 0 else ''),
-        lanes=lanes,
-        ticks=[(f'{100 * t / total:.2f}', f'{t:g}')
-               for t in MaxNLocator(5).tick_values(0, total) if t <= total])
-
-
-def _environment(folder: Path) -> str:
-    """The block on the system that MMEngine writes into its log."""
-    for path in sorted(folder.glob('*/*.log'), reverse=True):
-        match = re.search(r'^-{20,}\n(System environment:.*?)^-{20,}$',
-                          path.read_text('utf-8', 'replace'),
-                          re.DOTALL | re.MULTILINE)
-        if match:
-            return match[1]
-    return ''
+        note=note,
+        picture=base64.b64encode(picture.getvalue()).decode())

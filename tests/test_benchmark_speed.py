@@ -10,7 +10,7 @@ from benchmarks import speed
 
 
 def test_writes_all_parts(tmp_path, monkeypatch):
-    names = dict(base='baselines/base_demo', ours='actiondiff_demo')
+    names = 'baselines/base_demo', 'actiondiff_demo'
     monkeypatch.setattr(speed, 'STEPS', [(names, 4, 24)])
     monkeypatch.setattr(speed, 'LENGTHS', (30, 60))
     with DefaultScope.overwrite_default_scope('mmaction'):
@@ -34,9 +34,10 @@ def test_writes_all_parts(tmp_path, monkeypatch):
 
 def test_share_of_work():
     """The compact preset needs a tenth of CO2-Net's arithmetic."""
-    names, flops = speed.STEPS[-1][0], {}
-    for key in ('base', 'compact'):
-        cfg, model = speed.load(names[key])
+    names = speed.STEPS[-1][0]
+    flops = {}
+    for key, name in zip(('base', 'compact'), names[::2]):
+        cfg, model = speed.load(name)
         flops[key] = speed.complexity(model, speed.make_batch(cfg, 2, 32)[0])
     assert (flops['compact']['GFLOP (forward)']
             < 0.15 * flops['base']['GFLOP (forward)'])

@@ -16,7 +16,7 @@ from mmengine.hooks import Hook
 from mmaction_actiondiff import cli
 from mmaction_actiondiff.datasets import write_planted_dataset
 
-ITERATIONS = int(os.getenv('ACTIONDIFF_LONG_TRAINING', 500))
+ITERATIONS = int(os.getenv('ACTIONDIFF_LONG_TRAINING', 300))
 
 
 class Watch(Hook):
