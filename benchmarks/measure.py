@@ -43,15 +43,12 @@ def parse_args() -> argparse.Namespace:
         help='pair the proposals of a class-agnostic localizer with these '
         'scores: a file that --scores-out of another localizer wrote')
     add('--scores-out', help='dump (.npz) for the video-level scores')
-    add('--speed-only', action='store_true', help='evaluate nothing')
     cli.add_common_arguments(parser)
     return parser.parse_args()
 
 
 def evaluators(cfg: Any, args: argparse.Namespace) -> list[dict]:
     """The config's metrics and the further ones."""
-    if args.speed_only:
-        return []
     found = cfg.test_evaluator
     found = list(found) if isinstance(found, (list, tuple)) else [found]
     # what has a prefix is given besides the protocol of the plan

@@ -202,16 +202,13 @@ class Plan:
         self.check_protocol(name, configs[last])
         commands = filled(
             entry.get('commands', [_TRAIN]), dict(seed=str(seed)))
-        for part, cfg in configs.items():
-            checkpoint = f'{{run}}/{part}/iter_{cfg.train_cfg.max_iters}.pth'
-            commands.append([
-                'benchmarks/measure.py', f'{{run}}/{part}.py', checkpoint,
-                '--out', f'{{run}}/measured_{part}.json', '--work-dir',
-                '{run}/measured'
-            ])
-            if part != last:
-                commands[-1].append('--speed-only')
-        commands[-1] += ['--scores-out', '{run}/video_scores.npz']
+        iterations = configs[last].train_cfg.max_iters
+        checkpoint = f'{{run}}/{last}/iter_{iterations}.pth'
+        commands.append([
+            'benchmarks/measure.py', f'{{run}}/{last}.py', checkpoint, '--out',
+            f'{{run}}/measured_{last}.json', '--work-dir', '{run}/measured',
+            '--scores-out', '{run}/video_scores.npz'
+        ])
         if self.bench.other_protocols:
             commands[-1] += ['--protocols', *self.bench.other_protocols]
         if scores:

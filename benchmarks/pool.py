@@ -164,48 +164,44 @@ def execute(pool: Pool, run: Run) -> dict:
 
 
 def collect(run: Run) -> dict:
-    """The result of a run that has ended."""
-    measured = [_read(run.folder / f'measured_{x}.json') for x in run.configs]
-    rows = [[
+    """The result of a run that has ended, of its last stage."""
+    *_, (part, cfg) = run.configs.items()
+    measured = _read(run.folder / f'measured_{part}.json')
+    rows = [
         json.loads(line)
         for log in sorted(run.folder.glob(f'{part}/*/vis_data/scalars.json'))
         for line in log.read_text('utf-8').splitlines()
-    ] for part in run.configs]
-    *_, (part, cfg) = run.configs.items()
+    ]
     last = cfg.train_cfg.max_iters
     validated: dict[int, dict] = {}
-    for row in rows[-1]:
+    for row in rows:
         if values := {k: v for k, v in row.items() if '/' in k}:
             validated[row['step']] = values
     if last not in validated:
         raise BenchmarkError(f'no validation at the last iteration, {last}, '
                              f'in {run.folder / part}')
     # iterations alone: neither the start nor the validation
-    seconds = [
-        float(np.mean(times)) * cfg.train_cfg.max_iters
-        for own, cfg in zip(rows, run.configs.values())
-        if (times := [row['time'] for row in own if 'loss' in row])
-    ]
+    times = [row['time'] for row in rows if 'loss' in row]
     memory = _read(run.folder / 'memory.json')
-    gpu = [row['memory'] for own in rows for row in own if 'memory' in row]
     return dict(
         key=run.key,
         iteration=last,
         # what the last validation found wins over the test of the checkpoint
-        metrics=measured[-1]['metrics'] | validated[last],
+        metrics=measured['metrics'] | validated[last],
         history={
             step: row[run.main_metric]
             for step, row in sorted(validated.items())
             if run.main_metric in row
         },
-        protocol=measured[-1].get('protocol'),
-        parameters=sum(one['parameters'] for one in measured),
-        inference_ms=sum(one['inference_ms'] for one in measured),
-        train_seconds=sum(seconds) if len(seconds) == len(rows) else None,
+        protocol=measured.get('protocol'),
+        train_seconds=float(np.mean(times)) * last if times else None,
         peak_memory_mb=memory and memory / 2**20,
-        peak_gpu_memory_mb=max(gpu, default=None),
-        machine=measured[-1]['machine'],
-        versions=measured[-1]['versions'])
+        peak_gpu_memory_mb=max(
+            (row['memory'] for row in rows if 'memory' in row), default=None),
+        **{
+            key: measured[key]
+            for key in ('parameters', 'inference_ms', 'machine', 'versions')
+        })
 
 
 def _read(path: Path) -> Any:

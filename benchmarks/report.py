@@ -270,23 +270,6 @@ def environment(report: Mapping) -> str:
             f'run, device {machine["device"]}. {versions}.')
 
 
-COLUMNS = """\
-* **− {base}**: mean difference to it, paired by seed, ± its standard
-  error.
-* **gap closed**: part of the way from the base to full supervision, on the
-  seeds that all three have.
-* **AR@n**: recall of n proposals per video, whatever their class, averaged
-  over tIoU 0.50 to 0.95.
-* **best on test**: the best of all validations, which are on the test videos:
-  how much selection would add. Never used elsewhere.
-* **other averages**: over other ranges of tIoU, and by other protocols;
-  "oracle" pairs proposals of no class with the true classes.
-* **training**: iterations alone; **inference**: median over the videos, one at
-  a time, features in memory, proposals and suppression included; **peak
-  memory**: resident, of the training process. Times are wall-clock times
-  beside whatever else the machine does."""
-
-
 def markdown(bench: Config, report: Mapping) -> str:
     """The report to read."""
     average = bench.main_metric.partition('@')[2]
@@ -318,12 +301,10 @@ def markdown(bench: Config, report: Mapping) -> str:
         f'{name} (seeds {entry["missing_seeds"]})'
         for name, entry in entries.items() if entry['missing_seeds']
     ]
-    return '\n'.join([
-        *lines, '', '## Recall, other averages, cost', '',
-        *table([costs_of(entry, average)
-                for entry in members]), '## Columns', '',
-        COLUMNS.format(base=report['base']), *(f'* {e["label"]}: {e["note"]}'
-                                               for e in members if e['note']),
-        *(['', f'Not finished: {", ".join(missing)}.'] if missing else []), '',
-        environment(report), ''
-    ])
+    lines += ['', '## Recall, other averages, cost', '']
+    lines += table([costs_of(e, average) for e in members])
+    lines += ['docs/benchmark/README.md says what the columns are.', '']
+    lines += [f'* {e["label"]}: {e["note"]}' for e in members if e['note']]
+    if missing:
+        lines += ['', f'Not finished: {", ".join(missing)}.']
+    return '\n'.join([*lines, '', environment(report), ''])

@@ -10,15 +10,12 @@ from __future__ import annotations
 import inspect
 import json
 import os
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from .files import whole_file
 from .models.localizer import WeakLocalizer
-
-_EXTRA = 'actiondiff.json'
 
 
 class NetworkPart(nn.Module):
@@ -60,7 +57,9 @@ def export_network(localizer: WeakLocalizer,
     """Write the networks as a program (``torch.export.load`` reads it).
 
     The program takes exactly ``num_snippets``; ``valid`` says which of them
-    are padding, and the padding changes nothing.
+    are padding, and the padding changes nothing. Its extra file
+    ``actiondiff.json`` has the ``classes``, ``stream_channels``,
+    ``num_snippets``, ``video_score_thr`` and whether it ``needs_noise``.
 
     Args:
         localizer (WeakLocalizer): A trained one.
@@ -93,23 +92,4 @@ def export_network(localizer: WeakLocalizer,
         program = torch.export.export(network, tuple(example))
     with whole_file(path) as file:
         torch.export.save(
-            program, file, extra_files={_EXTRA: json.dumps(facts)})
-
-
-def load_network(path: str | os.PathLike) -> tuple[nn.Module, dict[str, Any]]:
-    """Read what :func:`export_network` has written.
-
-    Returns:
-        tuple[nn.Module, dict]: The network, called like :class:`NetworkPart`;
-        and ``classes``, ``stream_channels``, ``num_snippets``,
-        ``video_score_thr``, ``needs_noise``.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-    """
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f'{path}: no such program; write it with '
-                                'tools/export.py')
-    extra = {_EXTRA: ''}
-    program = torch.export.load(path, extra_files=extra)
-    return program.module(), json.loads(extra[_EXTRA])
+            program, file, extra_files={'actiondiff.json': json.dumps(facts)})

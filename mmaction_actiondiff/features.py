@@ -168,15 +168,13 @@ class FeatureExtractor:
     Args:
         config (str): Config of an MMAction2 recognizer, a path or
             ``mmaction::recognition/...``. Its validation pipeline (one crop)
-            says how frames are resized, cropped and normalised, and, unless
-            given here, how many make a clip.
+            says how frames are resized, cropped and normalised, and how many
+            make a clip.
         checkpoint (str): Its weights, a path or a URL.
         stride (int): Frames from a window to the next. Defaults to 16.
         window (int, optional): Frames that a window spans. Defaults to the
             span of a clip, ``clip_len * frame_interval``, and for networks
             that take single frames to the stride.
-        clip_len (int, optional): Frames of a clip.
-        frame_interval (int, optional): From one frame of a clip to the next.
         fps (float, optional): Videos are resampled to this rate. Defaults to
             their own.
         batch_size (int): Windows at once.
@@ -193,17 +191,11 @@ class FeatureExtractor:
                  checkpoint: str,
                  stride: int = 16,
                  window: int | None = None,
-                 clip_len: int | None = None,
-                 frame_interval: int | None = None,
                  fps: float | None = None,
                  batch_size: int = 8,
                  device: str | None = None) -> None:
         for name, value in dict(
-                stride=stride,
-                window=window,
-                clip_len=clip_len,
-                frame_interval=frame_interval,
-                fps=fps,
+                stride=stride, window=window, fps=fps,
                 batch_size=batch_size).items():
             if value is not None and not 0 < value < 10_000:
                 raise ValueError(
@@ -216,27 +208,20 @@ class FeatureExtractor:
         dataset = (cfg.get('val_dataloader') or cfg.test_dataloader).dataset
         self.modality = dataset.get('modality', 'RGB')
         sampler, steps = _split_pipeline(dataset.pipeline, config)
-        if clip_len is not None:
-            sampler['clip_len'] = clip_len
-        if sampler['clip_len'] > 1:
+        clip_len = sampler['clip_len']
+        if clip_len > 1:
             sampler['num_clips'] = 1  # a window is a clip
-        if sampler['type'] == 'SampleFrames':
-            sampler.update(
-                frame_interval=frame_interval
-                or sampler.get('frame_interval', 1),
-                out_of_bound_opt='repeat_last')
-        elif frame_interval is not None:
-            raise ValueError(f'{config}: {sampler["type"]} spreads its frames '
-                             'over the window; leave out frame_interval')
-        span = sampler['clip_len'] * sampler.get('frame_interval', 1)
+        even = sampler['type'] == 'SampleFrames'
+        if even:
+            sampler['out_of_bound_opt'] = 'repeat_last'
+            sampler.setdefault('frame_interval', 1)
+        span = clip_len * sampler.get('frame_interval', 1)
         if window is None:
-            window = span if sampler['clip_len'] > 1 else stride
-        elif span > window and sampler['clip_len'] > 1 and \
-                sampler['type'] == 'SampleFrames':
+            window = span if clip_len > 1 else stride
+        elif window < span and clip_len > 1 and even:
             raise ValueError(
-                f'clip_len {sampler["clip_len"]} times frame_interval '
-                f'{sampler["frame_interval"]} is more than the window of '
-                f'{window} frames: choose others')
+                f'{config}: a clip spans {span} frames, more than the window '
+                f'of {window}: choose a longer one')
         self.sampler = TRANSFORMS.build(dict(sampler, test_mode=True))
         self.steps = Compose([TRANSFORMS.build(step) for step in steps])
         self.model = _load_recognizer(cfg, config, checkpoint, self.device)
@@ -244,7 +229,7 @@ class FeatureExtractor:
         self.settings = dict(
             window=window,
             stride=stride,
-            clip_len=sampler['clip_len'],
+            clip_len=clip_len,
             frame_interval=sampler.get('frame_interval'),
             modality=self.modality,
             recognizer=os.path.basename(config),

@@ -29,6 +29,7 @@ _COLORS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#8c6d00', '#56b4e9',
            '#000000')
 _TIOU = 0.5
 _NUM_SHOWN = 3
+_MAX_SEGMENTS = 30
 
 
 def cut_points(samples: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
@@ -178,6 +179,7 @@ def write_report(work_dir: str | os.PathLike,
             tiou=_TIOU,
             folder=folder,
             config=config,
+            environment=_environment(folder),
             **_videos(dump))
     path = Path(out or folder / 'report.html')
     write_text(path, page)
@@ -294,14 +296,34 @@ def _cuts(points: Mapping[str, np.ndarray], best: float) -> list[list[str]]:
 def _video(sample: Mapping[str, Any],
            classes: Sequence[str],
            cut: float,
-           note: str = '') -> dict[str, str]:
-    """The picture of a video, with the segments above the cut."""
+           note: str = '') -> dict[str, Any]:
+    """The picture of a video and a list, of the segments above the cut."""
     found = sample['pred_instances']
-    kept = {k: v[found['scores'] >= cut] for k, v in found.items()}
-    figure = draw_video(dict(sample, pred_instances=kept), classes)
+    kept = np.flatnonzero(found['scores'] >= cut)
+    kept = kept[np.argsort(-found['scores'][kept], kind='stable')]
+    found = {key: value[kept] for key, value in found.items()}
+    figure = draw_video(dict(sample, pred_instances=found), classes)
     picture = io.BytesIO()
     figure.savefig(picture, format='png', dpi=80)
+    segments = [[
+        classes[label], f'{start:.1f}', f'{end:.1f}', f'{score:.2f}'
+    ] for label, (
+        start,
+        end), score in zip(found['labels'], found['segments'], found['scores'])
+                ]
     return dict(
         name=sample['video_name'],
         note=note,
-        picture=base64.b64encode(picture.getvalue()).decode())
+        picture=base64.b64encode(picture.getvalue()).decode(),
+        segments=segments[:_MAX_SEGMENTS])
+
+
+def _environment(folder: Path) -> str:
+    """The block on the system that MMEngine writes into its log."""
+    for path in sorted(folder.glob('*/*.log'), reverse=True):
+        match = re.search(r'^-{20,}\n(System environment:.*?)^-{20,}$',
+                          path.read_text('utf-8', 'replace'),
+                          re.DOTALL | re.MULTILINE)
+        if match:
+            return match[1]
+    return ''

@@ -511,7 +511,6 @@ CASES = [
     (PREPARE.replace('0.5', 'nan'), none, 'seconds_per_snippet'),
     (PREPARE + ' --channels 5', none, 'channels'),
     (PREPARE + ' --channels -1', none, 'channels'),
-    (PREPARE + ' --length-tolerance -1', none, 'length-tolerance: must'),
     (PREPARE.replace('--out out', '--out data'), none, 'would be overwrit'),
     (PREPARE, cut('data/annotations.json'), r'annotations\.json'),
     (PREPARE, array(NAN), 'NaN or infinite'),

@@ -182,10 +182,6 @@ def test_thumos14_oddities_are_reported(shared_data, tmp_path):
     assert beyond['action'] == 'kept as published'
     assert list(found['empty label list']['videos']) == ['video_test_0000270']
     assert 'video_test_0001292' in found['named without annotations']['videos']
-    assert set(found['known oddity']['videos']) == {
-        'video_test_0000270', 'video_test_0000814', 'video_test_0001081',
-        'video_test_0001496'
-    }
     other = found['video labels other than those of the segments']['videos']
     assert len(other) == 27
     database = load(tmp_path / 'annotations.json')['database']
@@ -1339,8 +1335,6 @@ def test_check_recognises_another_clock(sound, tmp_path, capsys):
     assert 'clock of the features' in out and 'not 25' in out
     named = [float(word) for word in out.split() if word.startswith('23.')]
     assert named and abs(named[0] - 24) < 0.2
-    # a tolerance that wide accepts them
-    assert not call(custom, check=root, length_tolerance=0.06)
 
 
 def test_prepare_reports_another_clock(sound, tmp_path):

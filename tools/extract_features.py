@@ -37,13 +37,6 @@ def parse_args() -> argparse.Namespace:
     add('--window',
         type=int,
         help='frames that a window spans (default: what the network takes)')
-    add('--clip-len',
-        type=int,
-        help='frames of the window that the network sees (default: as in its '
-        'config)')
-    add('--frame-interval',
-        type=int,
-        help='from one of them to the next (default: as in its config)')
     add('--fps',
         type=float,
         help='resample videos to this rate (default: as they are)')

@@ -17,7 +17,7 @@ from mmaction_actiondiff.features import FeatureExtractor
 
 # Players show every segment at once: the best alone can be read.
 _SUBTITLE_SCORE = 0.5
-_SAMPLING = ('stride', 'window', 'clip_len', 'frame_interval', 'fps')
+_SAMPLING = ('stride', 'window', 'fps')
 
 
 def main() -> None:
@@ -52,7 +52,7 @@ def main() -> None:
         metavar=('CONFIG', 'CHECKPOINT'),
         help='for videos: what made the features of the training data')
     for name in _SAMPLING:
-        add(f'--{name.replace("_", "-")}',
+        add(f'--{name}',
             type=float if name == 'fps' else int,
             help='of --recognizer, see tools/extract_features.py')
     args = parser.parse_args()
@@ -60,9 +60,13 @@ def main() -> None:
     args.model, args.inputs = args.model[:split], args.model[split:]
     if not args.inputs:
         parser.error('name at least one INPUT after the model')
-    given = [name for name in _SAMPLING if getattr(args, name) is not None]
-    if given and not args.recognizer:
-        parser.error(f'--{given[0]} is of --recognizer, which is not given')
+    sampling = {
+        k: v
+        for k, v in vars(args).items() if k in _SAMPLING and v is not None
+    }
+    if sampling and not args.recognizer:
+        parser.error(f'--{min(sampling)} is of --recognizer, which is not '
+                     'given')
     with cli.command():
         writers.check_output(args.out, 1)
         cli.check_output(f"{args.out.partition('{video}')[0]}NAME"
@@ -70,12 +74,7 @@ def main() -> None:
         if args.pictures:
             cli.check_output(f'{args.pictures}/NAME.png')
         extractor = args.recognizer and FeatureExtractor(
-            *args.recognizer,
-            device=args.device,
-            **{
-                name: getattr(args, name)
-                for name in _SAMPLING if getattr(args, name) is not None
-            })
+            *args.recognizer, device=args.device, **sampling)
         inferencer = ActionDiffInferencer(
             *args.model, device=args.device, extractor=extractor)
         inputs = inferencer._inputs_to_list(args.inputs)

@@ -49,8 +49,7 @@ entries['bsn'].update(
         '{run}', '--seed', '{seed}'
     ]],
     env=dict(ACTIONDIFF_BSN='{run}'),
-    note=_paired + ' Times and parameters are those of TEM and PEM; '
-    'generating the proposals in between is not timed.')
+    note=_paired + ' Times and parameters are those of the last stage, PEM.')
 entries['tcanet'].update(
     needs=['bmn'],
     commands=[[

@@ -217,28 +217,27 @@ class ActionDiffInferencer(BaseInferencer):
             errors: dict[str, str] | None = None) -> dict[str, Any]:
         """Name the classes; see :meth:`__call__`."""
         return dict(
-            predictions=preds
-            if return_datasample else [self._plain(s) for s in preds],
+            predictions=preds if return_datasample else [
+                dict(
+                    writers.from_sample(sample.to_dict(), self.classes),
+                    duration=sample.duration,
+                    video_scores=dict(
+                        zip(self.classes, sample.pred_score.tolist())))
+                for sample in preds
+            ],
             visualization=visualization,
             errors=errors or {})
-
-    def _plain(self, sample: Any) -> dict[str, Any]:
-        return dict(
-            writers.from_sample(sample.to_dict(), self.classes),
-            duration=sample.duration,
-            video_scores=dict(zip(self.classes, sample.pred_score.tolist())))
 
     def _inputs_to_list(self, inputs: Any) -> list:
         """Folders become their files, all else a list."""
         if not isinstance(inputs, (list, tuple)):
             inputs = [inputs]
-        found: list = []
-        for item in inputs:
-            if isinstance(item, (str, os.PathLike)) and os.path.isdir(item):
-                found += list_files(item, ('.npy', ), VIDEO_SUFFIXES)
-            else:
-                found.append(item)
-        return found
+        return [
+            file for item in inputs
+            for file in (list_files(item, ('.npy', ), VIDEO_SUFFIXES
+                                    ) if isinstance(item, (str, os.PathLike))
+                         and os.path.isdir(item) else [item])
+        ]
 
     def _init_pipeline(self, cfg: Any) -> Compose:
         """The test pipeline, without what reads a file."""
@@ -262,6 +261,37 @@ class ActionDiffInferencer(BaseInferencer):
                 errors[os.fspath(name)] = str(error)
                 yield None
 
+    def _read(self, item: Input) -> tuple[str, str, np.ndarray, Sidecar]:
+        """Path, name, features and sidecar of an input."""
+        if isinstance(item, (torch.Tensor, np.ndarray)):
+            feature = np.asarray(item)
+            name = 'array_' + hashlib.sha256(
+                np.ascontiguousarray(feature).tobytes()).hexdigest()[:8]
+            return name, name, feature, Sidecar()
+        if not isinstance(item, (str, os.PathLike)):
+            raise TypeError(
+                'expected the path of a feature file, of a video or of a '
+                f'folder, or an array (T, D), got a {type(item).__name__}')
+        path, name = os.fspath(item), Path(item).stem
+        if Path(path).suffix.lower() in VIDEO_SUFFIXES:
+            if self.extractor is None:
+                raise ValueError(
+                    f'{path} is a video: give '
+                    'extractor=FeatureExtractor(CONFIG, CHECKPOINT) '
+                    '(tools/infer.py: --recognizer CONFIG CHECKPOINT) of the '
+                    'recognizer that made the training features, or extract '
+                    'features with tools/extract_features.py')
+            feature, info = self.extractor(path)
+            return path, name, feature, Sidecar.of(info)
+        if path.endswith('.npy'):
+            return path, name, open_feature(path), Sidecar.read(path)
+        if not os.path.exists(path):
+            raise FileNotFoundError(f'{path}: no such file or folder')
+        raise ValueError(
+            f'{path}: expected a feature file NAME.npy or a video '
+            f'({", ".join(VIDEO_SUFFIXES)}); tools/prepare/custom.py '
+            'converts other feature files')
+
     def _record(self,
                 item: Input,
                 seconds_per_snippet: float | None = None,
@@ -271,30 +301,7 @@ class ActionDiffInferencer(BaseInferencer):
             dict(
                 seconds_per_snippet=seconds_per_snippet,
                 snippet_offset=snippet_offset))
-        sidecar = Sidecar()
-        if isinstance(item, (torch.Tensor, np.ndarray)):
-            feature = np.asarray(item)
-            path = name = 'array_' + hashlib.sha256(
-                np.ascontiguousarray(feature).tobytes()).hexdigest()[:8]
-        elif not isinstance(item, (str, os.PathLike)):
-            raise TypeError(
-                'expected the path of a feature file, of a video or of a '
-                f'folder, or an array (T, D), got a {type(item).__name__}')
-        else:
-            path, name = os.fspath(item), Path(item).stem
-            if Path(path).suffix.lower() in VIDEO_SUFFIXES:
-                feature, info = self._extract(path)
-                sidecar = Sidecar.of(info)
-            elif path.endswith('.npy'):
-                feature = open_feature(path)
-                sidecar = Sidecar.read(path)
-            elif not os.path.exists(path):
-                raise FileNotFoundError(f'{path}: no such file or folder')
-            else:
-                raise ValueError(
-                    f'{path}: expected a feature file NAME.npy or a video '
-                    f'({", ".join(VIDEO_SUFFIXES)}); tools/prepare/custom.py '
-                    'converts other feature files')
+        path, name, feature, sidecar = self._read(item)
         if feature.ndim != 2 or not feature.size or feature.dtype.kind != 'f':
             raise ValueError(f'{path}: expected floats (T, {self.channels}), '
                              f'found {feature.dtype} {feature.shape}')
@@ -305,7 +312,15 @@ class ActionDiffInferencer(BaseInferencer):
             raise ValueError(
                 f'{path}: the model takes features (T, {self.channels}), '
                 f'found {feature.shape}{advice}')
-        self._check_recognizer(path, sidecar)
+        # a file of several streams has no one recognizer
+        difference = sidecar.recognizer and len(
+            self.recognizers) == 1 and recognizer_difference(
+                sidecar.recognizer, self.recognizers[0])
+        if difference:
+            raise ValueError(
+                f'{path}: these features are of another network than those '
+                f'of the training: {difference}. Extract them with that one, '
+                'or train a model on these')
         grid = sidecar.grid or grid or self.grid
         if grid is None:
             raise ValueError(
@@ -335,29 +350,6 @@ class ActionDiffInferencer(BaseInferencer):
             segment_labels=np.zeros(0, dtype=np.int64),
             ambiguous=np.zeros((0, 2)))
 
-    def _check_recognizer(self, path: str, sidecar: Sidecar) -> None:
-        """Refuse features of another network than the model was trained on.
-
-        A file of several streams has no one recognizer.
-        """
-        if sidecar.recognizer and len(self.recognizers) == 1:
-            difference = recognizer_difference(sidecar.recognizer,
-                                               self.recognizers[0])
-            if difference:
-                raise ValueError(
-                    f'{path}: these features are of another network than '
-                    f'those of the training: {difference}. Extract them with '
-                    'that one, or train a model on these')
-
-    def _extract(self, path: str) -> tuple[np.ndarray, dict[str, Any]]:
-        if self.extractor is None:
-            raise ValueError(
-                f'{path} is a video: give extractor=FeatureExtractor(CONFIG, '
-                'CHECKPOINT) (tools/infer.py: --recognizer CONFIG CHECKPOINT) '
-                'of the recognizer that made the training features, or '
-                'extract features with tools/extract_features.py')
-        return self.extractor(path)
-
 
 def _find(config_or_work_dir: str | os.PathLike,
           checkpoint: str | os.PathLike | None) -> tuple[str | None, str]:
@@ -367,19 +359,16 @@ def _find(config_or_work_dir: str | os.PathLike,
         raise FileNotFoundError(
             f'{first}: expected a config, a checkpoint or the folder of a '
             'run, found nothing')
-    config = None
-    if first.endswith('.py'):
-        if checkpoint is None:
+    config = first if first.endswith('.py') else None
+    if checkpoint is None:
+        if config:
             raise ValueError(f'{first} is a config: name a checkpoint, too')
-        config = first
-    elif checkpoint is None:
-        found = latest_checkpoint(first) if os.path.isdir(first) else first
-        if found is None:
+        checkpoint = latest_checkpoint(first) if os.path.isdir(
+            first) else first
+        if checkpoint is None:
             raise FileNotFoundError(
                 f'{first}: expected a checkpoint iter_N.pth in this folder, '
                 'found none; train first')
-        return None, found
-    weights = os.fspath(checkpoint)  # type: ignore[arg-type]
-    if not os.path.isfile(weights):
-        raise FileNotFoundError(f'{weights}: no such checkpoint')
-    return config, weights
+    elif not os.path.isfile(checkpoint):
+        raise FileNotFoundError(f'{checkpoint}: no such checkpoint')
+    return config, os.fspath(checkpoint)

@@ -17,11 +17,8 @@ from mmaction_actiondiff.safe_npy import open_feature
 from .report import DataSet, Report
 
 
-def check(root: Path,
-          annotations: Annotations,
-          problems: dict[str, str],
-          dataset: DataSet,
-          tolerance: float = 0.02) -> Report:
+def check(root: Path, annotations: Annotations, problems: dict[str, str],
+          dataset: DataSet) -> Report:
     """Verifies a folder in our layout, reading every value and changing none;
     ``report.damaged`` tells whether something is wrong.
 
@@ -82,8 +79,8 @@ def check(root: Path,
             'transposed feature'
             if shape[0] == channels else 'wrong number of channels', name,
             f'shape {shape}, expected (T, {channels})')
-    report.describe(sound, lengths, dataset, tolerance,
-                    'sign of a wrong fps or stride', True)
+    report.describe(sound, lengths, dataset, 'sign of a wrong fps or stride',
+                    True)
     return report
 
 

@@ -28,12 +28,6 @@ def make_parser(description: str | None,
         metavar='DIR',
         help='verify an existing data root instead, changing nothing')
     add('--out', type=Path, help='data root to write')
-    add('--length-tolerance',
-        type=cli.share,
-        default=0.02,
-        metavar='SHARE',
-        help='tolerated share by which T may differ from floor(duration / '
-        'step) (default: %(default)s; 2 snippets are always tolerated)')
     parser.set_defaults(
         annotations=None,
         features=None,
@@ -98,14 +92,12 @@ def run(parser: argparse.ArgumentParser,
     if args.channels:
         dataset = replace(dataset, channels=args.channels)
     if args.check:
-        report = check(args.check, annotations, problems, dataset,
-                       args.length_tolerance)
+        report = check(args.check, annotations, problems, dataset)
         report.show()
         print('damaged' if report.damaged else 'sound')
     else:
         report = prepare(annotations, args.features, args.out, dataset,
-                         args.dtype, args.length_tolerance,
-                         args.channels_first)
+                         args.dtype, args.channels_first)
         report.show()
         print(f'all names: {args.out / "report.json"}')
     return int(report.damaged)

@@ -19,19 +19,7 @@ THUMOS14 = DataSet(
     subsets=dict(training='training', validation='training', test='test'),
     num_classes=20,
     expected=dict(training=[(200, 3007)], test=[(212, 3358), (210, 3311)]),
-    exact=True,
-    oddities={
-        'video_test_0000270':
-        '29 HammerThrow, 22 of them beyond the end of the video; not in the '
-        'list of 210 test videos',
-        'video_test_0001496':
-        'labelled FrisbeeCatch, but its 18 segments are CricketShot; not in '
-        'the list of 210 test videos',
-        'video_test_0000814':
-        '3 segments beyond the end cannot be found by any method',
-        'video_test_0001081':
-        '1 segment beyond the end cannot be found by any method',
-    })
+    exact=True)
 
 # by number of classes: version, training videos, validation videos
 _VERSIONS = {100: ('v1.2', 4819, 2383), 200: ('v1.3', 10024, 4926)}

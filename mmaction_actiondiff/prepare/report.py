@@ -24,7 +24,6 @@ class DataSet:
         expected (dict): By subset, the published (videos, instances); several
             where published lists differ, ``None`` where unknown.
         exact (bool): Whether other counts are damage (``--check``).
-        oddities (dict[str, str]): By video, what is known to be odd about it.
     """
     name: str
     subsets: dict[str, str] = field(default_factory=dict)
@@ -34,7 +33,6 @@ class DataSet:
     expected: dict[str, list[tuple[int,
                                    int | None]]] = field(default_factory=dict)
     exact: bool = False
-    oddities: dict[str, str] = field(default_factory=dict)
 
 
 class Report:
@@ -73,8 +71,7 @@ class Report:
         return any(item['damage'] for item in self.findings.values())
 
     def describe(self, videos: Mapping[str, Video], lengths: Mapping[str, int],
-                 dataset: DataSet, tolerance: float, action: str,
-                 damage: bool) -> None:
+                 dataset: DataSet, action: str, damage: bool) -> None:
         """Adds what is odd in the annotations and in the feature lengths, and
         the counts.
 
@@ -95,19 +92,17 @@ class Report:
             if (start == end).any():
                 self.add('segment of length zero', name,
                          f'{(start == end).sum()} of {len(end)}', action)
-            if name in dataset.oddities:
-                self.add('known oddity', name, dataset.oddities[name], action)
         # the worst first: most of ActivityNet's are rounding of the duration
         for _, name, detail in sorted(beyond, reverse=True):
             self.add('annotation beyond the duration', name, detail, action)
         items = [(length, videos[name].duration or 0., videos[name].grid
                   or dataset.grid) for name, length in lengths.items()]
         for name, item in zip(lengths, items):
-            problem = length_problem(*item, tolerance)
+            problem = length_problem(*item)
             if problem:
                 self.add(
                     'length mismatch', name, problem, action, damage=damage)
-        problem = clock_problem(items, tolerance)
+        problem = clock_problem(items)
         if problem:
             self.add(
                 'clock of the features',

@@ -24,7 +24,6 @@ def prepare(annotations: Annotations,
             root: Path,
             dataset: DataSet,
             dtype: str | None = None,
-            tolerance: float = 0.02,
             transpose: bool = False) -> Report:
     """Writes ``root`` from a source.
 
@@ -36,7 +35,6 @@ def prepare(annotations: Annotations,
         dataset (DataSet): What is known of the data set.
         dtype (str, optional): ``'float16'`` or ``'float32'``; None keeps the
             source's precision (float64 becomes float32).
-        tolerance (float): See :func:`length_problem`.
         transpose (bool): Whether the features are (D, T).
 
     Returns:
@@ -75,8 +73,7 @@ def prepare(annotations: Annotations,
         raise ValueError(
             f'{annotations.path}: no duration in the source: {quote(untimed)};'
             ' give --durations or --features')
-    report.describe(videos, lengths, dataset, tolerance, 'kept as published',
-                    False)
+    report.describe(videos, lengths, dataset, 'kept as published', False)
     content = dict(
         version=dataset.name,
         classes=annotations.classes,

@@ -41,19 +41,16 @@ class ActionDiffFusion(nn.Module):
     Args:
         weight (float): w in [0, 1]. At test time 0 is the base alone, 1 the
             diffusion alone. Defaults to 0.5.
-        weakens (bool): Whether training erases; False is the ablation.
-            Defaults to True.
 
     Raises:
         ValueError: For a weight out of range.
     """
 
-    def __init__(self, weight: float = 0.5, weakens: bool = True) -> None:
+    def __init__(self, weight: float = 0.5) -> None:
         super().__init__()
         if not 0 <= weight <= 1:
             raise ValueError(f'fusion.weight must lie in [0, 1], got {weight}')
         self.weight = weight
-        self.weakens = weakens
 
     def weaken(self,
                output: BranchOutput,
@@ -68,8 +65,6 @@ class ActionDiffFusion(nn.Module):
             valid (Tensor): (N, 1, T) bool.
             ramp (Tensor | float): 0 = base alone … 1 = full fusion.
         """
-        if not self.weakens:
-            return output
         classes, background = output.cas[:, :-1], output.cas[:, -1:]
         above = (classes - masked_mean(classes, valid)).relu()
         share = self.weight * ramp * denoised.prob.detach()

@@ -84,10 +84,9 @@ class ActionDiffLoss(nn.Module):
                 diffusion_loss(answer.logits, pseudo, label, valid)
                 for answer in (denoised, generated)
             ]).mean()
-        fused = [('completed', self.completed_weight, completed)]
-        if weakened is not output:
-            fused.insert(0, ('fused', self.fused_weight, weakened))
-        for kind, weight, answer in fused:
+        for kind, weight, answer in (('fused', self.fused_weight, weakened),
+                                     ('completed', self.completed_weight,
+                                      completed)):
             if weight:
                 terms = self.base.classify(answer, label, valid)
                 losses.update({

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ..branch import (BaseBranch, BranchOutput, MaskedConv, Scores,
                       append_background)
 from ..objective import WTALLoss
-from ..pooling import topk_pool
+from ..pooling import snippet_rank, topk_pool
 
 INNER, OUTER = 3, 6  # windows m and M of the mining, in snippets
 TEMPERATURE = 0.07  # of the contrast, divides the cosine similarity
@@ -195,9 +195,7 @@ def contrast(feature: Tensor, query: Tensor, key: Tensor,
 def choose_top(score: Tensor, among: Tensor, k: Tensor) -> Tensor:
     """The k (N, 1, 1) best snippets of a set (N, 1, T) bool, fewer where it
     holds fewer: (N, 1, T) bool."""
-    order = score.masked_fill(~among, -torch.inf).argsort(
-        dim=-1, descending=True, stable=True)
-    return (order.argsort(dim=-1) < k) & among
+    return (snippet_rank(score, among) < k) & among
 
 
 def dilate(x: Tensor, size: int) -> Tensor:

@@ -137,14 +137,10 @@ class PresentClassLoss(MILLoss):
     Args:
         mil_ratio (Sequence[float]): See :class:`MILLoss`. Defaults to 7, 20
             and 80.
-        present_weight (float): Of ``loss_present``. Defaults to 1.
     """
 
-    def __init__(self,
-                 mil_ratio: float | Sequence[float] = RATIOS,
-                 present_weight: float = 1.) -> None:
+    def __init__(self, mil_ratio: float | Sequence[float] = RATIOS) -> None:
         super().__init__(mil_ratio)
-        self.present_weight = present_weight
 
     def classify(self, output: BranchOutput, label: Tensor,
                  valid: Tensor) -> dict[str, Tensor]:
@@ -166,8 +162,8 @@ class PresentClassLoss(MILLoss):
             loss_mil_suppressed=self.pooled_loss(suppressed,
                                                  with_background(label, 0.),
                                                  valid, among),
-            loss_present=self.present_weight * ((gap * weight).sum(
-                (1, 2)) / weight.sum((1, 2)).clamp(min=1e-6)).mean())
+            loss_present=((gap * weight).sum((1, 2)) / weight.sum(
+                (1, 2)).clamp(min=1e-6)).mean())
 
 
 def present_logits(logits: Tensor, label: Tensor) -> Tensor:

@@ -27,12 +27,6 @@ def denoise(prob=None):
     return DenoisedOutput(prob, prob, prob)
 
 
-def test_without_weakening_training_sees_the_base():
-    output = base()
-    fusion = ActionDiffFusion(weakens=False)
-    assert fusion.weaken(output, denoise(), VALID) is output
-
-
 def test_erasing_by_hand():
     cas = torch.tensor([[[3., 0., 0.], [5., 1., 9.]]])  # mean_T of class 0: 1
     output = BranchOutput(cas, cas, torch.ones(1, 1, 3))

@@ -33,16 +33,11 @@ def gradients(model):
 
 
 @pytest.mark.parametrize('head', ['DiffusionHead', 'SelfTrainingHead'])
-@pytest.mark.parametrize('weakens', [True, False])
-def test_every_branch_fusion_and_head_trains_and_predicts(
-        build, videos, branch, weakens, head):
+def test_every_branch_and_head_trains_and_predicts(build, videos, branch,
+                                                   head):
     cfg = dict(type=head, denoiser=dict(channels=16))
     for mode in MODES:
-        model = build(
-            branch,
-            dump_snippets=True,
-            condition=dict(mode=mode),
-            fusion=dict(weakens=weakens))
+        model = build(branch, dump_snippets=True, condition=dict(mode=mode))
         # Hiding may leave nothing of the few action snippets.
         model.condition.hide_probs = (0., 0., 0.)
         model.diffusion_head = MODELS.build(
@@ -215,10 +210,9 @@ def test_a_warmup_that_is_no_share_is_refused(build, warmup):
     dict(diffusion_weight=0., fused_weight=0.),
     dict(fused_weight=0.),
 ])
-@pytest.mark.parametrize('weakens', [True, False])
-def test_no_parameter_is_without_a_gradient(build, videos, loss, weakens):
+def test_no_parameter_is_without_a_gradient(build, videos, loss):
     """Distributed training would wait for it."""
-    model = build(loss=loss, fusion=dict(weakens=weakens)).train()
+    model = build(loss=loss).train()
     total(model(*videos(), mode='loss')).backward()
     assert [n for n, p in model.named_parameters() if p.grad is None] == []
 
@@ -271,7 +265,7 @@ def test_what_is_fused_does_not_give_the_labels_away(build, shake, videos,
 
 def test_diffusion_teaches_the_base_nothing_by_itself(build, shake, videos):
     """No gradient passes the masks, the condition or the fusion."""
-    model = shake(build(fusion=dict(weakens=False))).train()
+    model = shake(build()).train()
     model(*videos(), mode='loss')['loss_diffusion'].backward()
     assert all(p.grad is None for p in model.base_branch.parameters())
 

@@ -187,12 +187,6 @@ def test_the_part_scales_what_comes_after_the_fusion():
         torch.testing.assert_close(half[key], value * factor)
 
 
-def test_nothing_weakened_is_not_counted_twice():
-    given = batch()
-    given['weakened'] = given['output']
-    assert not {k for k in ActionDiffLoss()(**given) if 'fused' in k}
-
-
 @pytest.mark.parametrize('length', [1, 2])
 @pytest.mark.parametrize('labels', [True, False])
 def test_degenerate_batches_give_finite_losses(length, labels):
