@@ -13,10 +13,11 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import statistics
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import torch
 from mmaction.structures import ActionDataSample
@@ -70,40 +71,33 @@ def evaluators(cfg: Any, args: argparse.Namespace) -> list[dict]:
     return found
 
 
-class Stopwatch:
-    """Stands in for ``test_step``; times it and keeps the video scores."""
+def watched(test_step: Callable, seconds: list[float],
+            scores: list[dict[str, Any]]) -> Callable:
+    """Times every call, and keeps the video scores of localizers."""
 
-    def __init__(self, test_step: Any) -> None:
-        self.test_step = test_step
-        self.seconds: list[float] = []
-        self.scores: list[dict[str, Any]] = []
-
-    def __call__(self, data: Any) -> Any:
+    def call(data: Any) -> Any:
         start = time.perf_counter()
-        found = self.test_step(data)
+        found = test_step(data)
         if torch.cuda.is_available():
             torch.cuda.synchronize()
-        self.seconds.append(time.perf_counter() - start)
-        for sample in found:
-            if isinstance(sample, ActionDataSample):
-                self.scores.append(
-                    dict(
-                        video_name=sample.video_name,
-                        pred_score=sample.pred_score))
+        seconds.append(time.perf_counter() - start)
+        scores.extend(
+            dict(video_name=sample.video_name, pred_score=sample.pred_score)
+            for sample in found if isinstance(sample, ActionDataSample))
         return found
+
+    return call
 
 
 def machine() -> dict[str, Any]:
     """What a number may depend on beside the seed and the versions."""
-    cpu = platform.processor() or platform.machine()
     path = Path('/proc/cpuinfo')
-    if path.is_file():
-        for line in path.read_text('utf-8').splitlines():
-            if line.startswith('model name'):
-                cpu = line.partition(':')[2].strip()
-                break
+    names = re.findall(r'^model name\s*:\s*(.+)$',
+                       path.read_text('utf-8') if path.is_file() else '',
+                       re.MULTILINE)
+    cpu = names[0] if names else platform.processor() or platform.machine()
     return dict(
-        cpu=f'{cpu} ({torch.backends.cpu.get_cpu_capability()})',
+        cpu=f'{cpu.strip()} ({torch.backends.cpu.get_cpu_capability()})',
         cpu_count=os.cpu_count(),
         threads=torch.get_num_threads(),
         device=torch.cuda.get_device_name()
@@ -153,12 +147,14 @@ def main() -> None:
         cfg.test_dataloader.batch_size = 1  # every video by itself
         cfg.test_evaluator = evaluators(cfg, args)
         runner = cli.build_runner(cfg)
-        watch = Stopwatch(runner.model.test_step)
-        runner.model.test_step = watch
+        seconds: list[float] = []
+        scores: list[dict[str, Any]] = []
+        runner.model.test_step = watched(runner.model.test_step, seconds,
+                                         scores)
         metrics = runner.test()
         result: dict[str, Any] = dict(
             metrics=metrics,
-            inference_ms=1000 * statistics.median(watch.seconds),
+            inference_ms=1000 * statistics.median(seconds),
             # a teacher of averaged weights is not trained, nor used in a test
             parameters=sum(p.numel() for p in runner.model.parameters()
                            if p.requires_grad),
@@ -170,8 +166,8 @@ def main() -> None:
         if protocols:
             result['protocol'] = describe(protocols[0],
                                           runner.test_dataloader.dataset)
-        if args.scores_out and watch.scores:
-            save_dump(args.scores_out, watch.scores,
+        if args.scores_out and scores:
+            save_dump(args.scores_out, scores,
                       runner.test_dataloader.dataset.metainfo['classes'])
         write_text(args.out, json.dumps(result))
 

@@ -25,8 +25,6 @@ from .evaluation import Instances, average_precision, temporal_iou
 from .files import write_text
 from .visualization import draw_video
 
-_COLORS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#8c6d00', '#56b4e9',
-           '#000000')
 _TIOU = 0.5
 _NUM_SHOWN = 3
 _MAX_SEGMENTS = 30
@@ -72,20 +70,15 @@ def cut_points(samples: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
 
 def video_precision(sample: Mapping[str, Any], num_classes: int) -> float:
     """Mean average precision of one video at tIoU 0.5, NaN without truth."""
-
-    def instances(fields: Mapping, scores: np.ndarray | None) -> Instances:
-        return Instances(
+    truth, found = (
+        Instances(
             np.zeros(len(fields['labels']), np.int64), fields['segments'],
-            fields['labels'], scores)
-
-    truth, found = sample['gt_instances'], sample['pred_instances']
-    if not len(truth['labels']):
+            fields['labels'], fields.get('scores'))
+        for fields in (sample['gt_instances'], sample['pred_instances']))
+    if not len(truth.labels):
         return float('nan')
     return float(
-        np.nanmean(
-            average_precision(
-                instances(truth, None), instances(found, found['scores']),
-                num_classes, [_TIOU])))
+        np.nanmean(average_precision(truth, found, num_classes, [_TIOU])))
 
 
 def read_scalars(work_dir: Path) -> tuple[list[dict], list[dict]]:
@@ -188,24 +181,24 @@ def write_report(work_dir: str | os.PathLike,
 
 @matplotlib.rc_context({'svg.fonttype': 'none', 'font.family': 'sans-serif'})
 def _plot(lines: Mapping[str, tuple[Any, Any]], title: str) -> dict[str, Any]:
-    """A line chart as inline svg, and its legend."""
-    figure = Figure(figsize=(4.6, 3), layout='constrained')
+    """A line chart over the iterations, as inline svg."""
+    figure = Figure(figsize=(4.6, 3.6), layout='constrained')
     axes = figure.subplots()
-    legend = []
     for i, (name, (x, y)) in enumerate(lines.items()):
-        color = _COLORS[i % len(_COLORS)]
-        style = ('solid', 'dashed', 'dotted')[i // len(_COLORS) % 3]
-        marker = '.' if len(x) < 15 else None
-        axes.plot(x, y, color=color, linestyle=style, marker=marker)
-        legend.append(dict(name=name, color=color, style=style))
+        axes.plot(
+            x,
+            y,
+            label=name,
+            linestyle=('solid', 'dashed', 'dotted')[i // 10 % 3],
+            marker='.' if len(x) < 15 else None)
     axes.set(xlabel='iteration')
     axes.grid(alpha=.3)
     axes.spines[['top', 'right']].set_visible(False)
+    figure.legend(loc='outside lower center', ncols=2, fontsize='small')
     text = io.StringIO()
     figure.savefig(text, format='svg', transparent=True)
     svg = text.getvalue()
-    return dict(
-        title=title, svg=Markup(svg[svg.index('<svg'):]), legend=legend)
+    return dict(title=title, svg=Markup(svg[svg.index('<svg'):]))
 
 
 def _curves(train: Sequence[dict], val: Sequence[dict],

@@ -13,18 +13,11 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 # Okabe and Ito's palette, told apart by colour-blind readers too.
-_COLORS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9',
-           '#000000')
+_COLORS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7')
+_MAX_CLASSES = len(_COLORS)
+_MAX_PROPOSALS = 20  # of a class
 _ROWS = (('base_score', 'base score'), ('mask', 'pseudo mask'),
          ('denoised', 'denoised'), ('score', 'fused score'))
-
-
-def _shown_classes(prediction: dict[str, Any], gt_labels: np.ndarray,
-                   video_score: np.ndarray, max_classes: int) -> list[int]:
-    """Present classes first, then the predicted ones by best score."""
-    predicted = prediction['labels'][np.argsort(-prediction['scores'])]
-    chosen = dict.fromkeys([*gt_labels.tolist(), *predicted.tolist()])
-    return (list(chosen) or [int(video_score.argmax())])[:max_classes]
 
 
 def file_name(video_name: str) -> str:
@@ -57,15 +50,13 @@ def _draw_segments(axes: Axes, segments: np.ndarray, labels: np.ndarray,
 
 # Names are no formulas.
 @matplotlib.rc_context({'text.parse_math': False})
-def draw_video(sample: dict[str, Any],
-               classes: Sequence[str] | None = None,
-               max_classes: int = 4,
-               max_proposals: int = 20) -> Figure:
+def draw_video(sample: dict[str, Any], classes: Sequence[str]) -> Figure:
     """Draw the curves, proposals and ground truth of one tested video.
 
     From top to bottom: base class scores, attention (base dotted, fused
-    solid), pseudo mask, denoised sequence, fused score, proposals (higher is
-    better) and ground truth, for the classes present or predicted.
+    solid), pseudo mask, denoised sequence, fused score, the 20 best proposals
+    of a class (higher is better) and ground truth, for at most 4 classes,
+    present ones first.
 
     Args:
         sample (dict): A data sample as ``ActionDataSample.to_dict`` gives it
@@ -75,10 +66,7 @@ def draw_video(sample: dict[str, Any],
             ``base_score``, ``denoised``, ``mask`` (T, C); ``attention``,
             ``base_attention`` (T,); a row that a model lacks may be absent).
             ``gt_instances`` and ``snippet_offset`` (0) are optional.
-        classes (Sequence[str], optional): Names of the C classes. Defaults
-            to 'class 0', ...
-        max_classes (int): Draw at most this many classes.
-        max_proposals (int): Draw at most this many proposals per class.
+        classes (Sequence[str]): Names of the C classes.
 
     Returns:
         matplotlib.figure.Figure: ``figure.savefig(path)`` writes it,
@@ -93,18 +81,21 @@ def draw_video(sample: dict[str, Any],
         raise ValueError(f'{name}: no pred_snippets to draw; write the dump '
                          'with tools/test.py --dump')
     curves = _arrays(sample['pred_snippets'])
-    num_classes = len(sample['pred_score'])
-    if classes is not None and len(classes) != num_classes:
-        raise ValueError(f'{name}: there are scores of {num_classes} classes, '
-                         f'but {len(classes)} class names')
+    video_score = np.asarray(sample['pred_score'])
+    if len(classes) != len(video_score):
+        raise ValueError(f'{name}: there are scores of {len(video_score)} '
+                         f'classes, but {len(classes)} class names')
     prediction = _arrays(sample['pred_instances'])
     truth = _arrays(
         sample.get('gt_instances')
         or dict(segments=np.zeros((0, 2)), labels=np.zeros(0, int)))
-    video_score = np.asarray(sample['pred_score'])
-    shown = _shown_classes(prediction, truth['labels'], video_score,
-                           max_classes)
-    colors = {c: _COLORS[i % len(_COLORS)] for i, c in enumerate(shown)}
+    # present classes first, then the predicted ones by best score
+    predicted = prediction['labels'][np.argsort(-prediction['scores'])]
+    shown = list(
+        dict.fromkeys([*truth['labels'].tolist(),
+                       *predicted.tolist()]))[:_MAX_CLASSES]
+    shown = shown or [int(video_score.argmax())]
+    colors = dict(zip(shown, _COLORS))
 
     num_snippets = len(curves['score'])
     edges = (
@@ -134,8 +125,9 @@ def draw_video(sample: dict[str, Any],
         for c, color in colors.items():
             axis.stairs(curves[key][:, c], edges, baseline=None, color=color)
     best = np.argsort(-prediction['scores'], kind='stable')
-    best = np.concatenate(
-        [best[prediction['labels'][best] == c][:max_proposals] for c in shown])
+    best = np.concatenate([
+        best[prediction['labels'][best] == c][:_MAX_PROPOSALS] for c in shown
+    ])
     scores = np.clip(prediction['scores'][best], 0, None)
     _draw_segments(axes[-2], prediction['segments'][best],
                    prediction['labels'][best],
@@ -151,10 +143,8 @@ def draw_video(sample: dict[str, Any],
     axes[-1].set_xlabel('seconds')
     handles, texts = [], []
     for c, color in colors.items():
-        text = f'class {c}' if classes is None else classes[c]
-        if c not in truth['labels']:
-            text += ' (absent)'
-        texts.append(f'{text}, video score {video_score[c]:.2f}')
+        absent = '' if c in truth['labels'] else ' (absent)'
+        texts.append(f'{classes[c]}{absent}, video score {video_score[c]:.2f}')
         handles += axes[0].plot([], [], color=color)
     legend = figure.legend(
         handles, ['class'] * len(texts),

@@ -1,6 +1,7 @@
 """Every config parses, builds, takes a training step and predicts."""
 from __future__ import annotations
 
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -239,12 +240,8 @@ def real_annotations(data: str, out: Path) -> dict | None:
     if not source.is_dir():
         return None
     tool = 'thumos14.py' if data == 'thumos14' else 'activitynet.py'
-    subprocess.run([
-        sys.executable, ROOT / 'tools' / 'prepare' / tool, '--annotations',
-        source, '--out', out
-    ],
-                   check=True,
-                   stdout=subprocess.DEVNULL)
+    main = runpy.run_path(str(ROOT / 'tools' / 'prepare' / tool))['main']
+    assert not main(['--annotations', str(source), '--out', str(out)])
     return load(out / 'annotations.json')
 
 

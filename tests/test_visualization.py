@@ -6,7 +6,10 @@ import pytest
 import torch
 from matplotlib.colors import to_rgb
 
+from mmaction_actiondiff import visualization
 from mmaction_actiondiff.visualization import draw_video, file_name, to_image
+
+NAMES = ['Run', 'Jump', 'Throw']
 
 
 @pytest.fixture
@@ -47,7 +50,7 @@ def bars(axes):
 
 
 def test_rows_and_seconds(sample):
-    axes = rows(draw_video(sample, ['Run', 'Jump', 'Throw']))
+    axes = rows(draw_video(sample, NAMES))
     assert list(axes) == [
         'base score', 'attention', 'pseudo mask', 'denoised', 'fused score',
         'proposals', 'ground truth'
@@ -61,14 +64,15 @@ def test_rows_and_seconds(sample):
     assert axes['ground truth'].get_xlabel() == 'seconds'
 
 
-def test_legend_names_present_and_absent_classes(sample):
-    figure = draw_video(sample, ['Run', 'Jump', 'Throw'])
+def test_legend_names_present_and_absent_classes(sample, monkeypatch):
+    figure = draw_video(sample, NAMES)
     texts = [t.get_text() for t in figure.legends[0].get_texts()]
     assert texts == [
         'Throw, video score 0.60', 'Run (absent), video score 0.30'
     ]
-    texts = draw_video(sample, max_classes=1).legends[0].get_texts()
-    assert [t.get_text() for t in texts] == ['class 2, video score 0.60']
+    monkeypatch.setattr(visualization, '_MAX_CLASSES', 1)
+    texts = draw_video(sample, NAMES).legends[0].get_texts()
+    assert [t.get_text() for t in texts] == ['Throw, video score 0.60']
 
 
 def test_names_are_drawn_as_they_are(sample):
@@ -85,7 +89,7 @@ def test_names_are_drawn_as_they_are(sample):
 
 
 def test_legend_is_beside_the_rows(sample):
-    figure = draw_video(sample)
+    figure = draw_video(sample, NAMES)
     to_image(figure)
     legend = figure.legends[0].get_window_extent()
     assert not any(
@@ -94,7 +98,7 @@ def test_legend_is_beside_the_rows(sample):
 
 def test_snippets_may_start_later(sample):
     sample['snippet_offset'] = 0.3
-    axes = rows(draw_video(sample))
+    axes = rows(draw_video(sample, NAMES))
     _, edges, _ = axes['fused score'].patches[0].get_data()
     np.testing.assert_allclose(edges, 0.3 + np.arange(21) * 0.5)
 
@@ -116,12 +120,13 @@ def test_file_names_are_distinct_and_stay_in_the_folder():
     assert file_name('v_abc-1 (2).x') == 'v_abc-1 (2).x'
 
 
-def test_max_proposals(sample):
+def test_max_proposals(sample, monkeypatch):
     sample['pred_instances'] = dict(
         segments=torch.tensor([[0., 1.], [2., 6.], [3., 4.]]),
         labels=torch.tensor([2, 2, 2]),
         scores=torch.tensor([0.1, 0.8, 0.4]))
-    axes = rows(draw_video(sample, max_proposals=2))
+    monkeypatch.setattr(visualization, '_MAX_PROPOSALS', 2)
+    axes = rows(draw_video(sample, NAMES))
     assert [b[:2] for b in bars(axes['proposals'])] == [(2, 6), (3, 4)]
 
 
@@ -133,22 +138,22 @@ def test_base_model_without_truth_or_proposals(sample):
         segments=torch.zeros(0, 2),
         labels=torch.zeros(0, dtype=torch.long),
         scores=torch.zeros(0))
-    figure = draw_video(sample)
+    figure = draw_video(sample, NAMES)
     assert list(rows(figure)) == [
         'fused score', 'attention', 'proposals', 'ground truth'
     ]
     # The most likely class, where none is predicted.
-    assert figure.legends[0].get_texts()[0].get_text().startswith('class 2')
+    assert figure.legends[0].get_texts()[0].get_text().startswith('Throw')
 
 
 def test_no_curves(sample):
     del sample['pred_snippets']
     with pytest.raises(ValueError, match='video_7: .*tools/test.py --dump'):
-        draw_video(sample)
+        draw_video(sample, NAMES)
 
 
 def test_image(sample):
-    image = to_image(draw_video(sample), dpi=50)
+    image = to_image(draw_video(sample, NAMES), dpi=50)
     assert image.dtype == np.uint8 and image.shape[1:] == (600, 3)
     # The bars of class 2, the first colour at 35 % over white.
     bar = 255 - 0.35 * (255 - 255 * np.array(to_rgb('#0072b2')))

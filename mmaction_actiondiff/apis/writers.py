@@ -75,19 +75,20 @@ def to_csv(predictions: Predictions) -> str:
 
 def to_srt(predictions: Predictions) -> str:
     """SubRip subtitles of one video, by time."""
-    return '\n'.join(f'{i}\n{_cue(s, ",")}\n'
-                     for i, s in enumerate(_by_time(predictions), start=1))
+    return '\n'.join(f'{i}\n{cue}\n'
+                     for i, cue in enumerate(_cues(predictions, ','), start=1))
 
 
 def to_vtt(predictions: Predictions) -> str:
     """WebVTT subtitles of one video, by time."""
-    return '\n'.join(['WEBVTT\n'] +
-                     [f'{_cue(s, ".")}\n' for s in _by_time(predictions)])
+    return '\n'.join(f'{text}\n'
+                     for text in ('WEBVTT', *_cues(predictions, '.')))
 
 
-def _by_time(predictions: Predictions) -> list[dict[str, Any]]:
+def _cues(predictions: Predictions, point: str) -> list[str]:
     segments = [s for p in predictions for s in p['segments']]
-    return sorted(segments, key=lambda s: s['segment'])
+    segments.sort(key=lambda s: s['segment'])
+    return [_cue(s, point) for s in segments]
 
 
 def _cue(segment: dict[str, Any], point: str) -> str:

@@ -12,9 +12,12 @@ from .branch import BaseBranch, BranchOutput, Scores
 from .data_preprocessor import WTALDataPreprocessor
 from .localizer import WeakLocalizer
 from .supervised import SnippetSupervisionLoss, SupervisedLocalizer
-from .wtal import (ACRBranch, ACRLoss, CO2NetLoss, CoLABranch, CoLALoss,
-                   ConvBranch, CrossModalBranch, DDGBranch, DDGLoss, DELULoss,
-                   MILLoss, PresentClassLoss)
+from .wtal.acrnet import ACRBranch, ACRLoss
+from .wtal.co2net import CO2NetLoss, CrossModalBranch
+from .wtal.cola import CoLABranch, CoLALoss
+from .wtal.ddgnet import DDGBranch, DDGLoss
+from .wtal.delu import DELULoss
+from .wtal.mil import ConvBranch, MILLoss, PresentClassLoss
 
 __all__ = [
     'ACRBranch', 'ACRLoss', 'ActionCondition', 'ActionDiff', 'ActionDiffDDIM',

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import runpy
 import sys
 
 import pytest
@@ -33,14 +33,10 @@ def model(localizer):
 def program(localizer, root, tmp_path_factory):
     """What the tool writes."""
     path = tmp_path_factory.mktemp('export') / 'model.pt2'
-    subprocess.run([
-        sys.executable,
-        str(root / 'tools/export.py'),
-        str(localizer),
-        str(path), '--num-snippets',
-        str(LENGTH)
-    ],
-                   check=True)
+    with pytest.MonkeyPatch.context() as patch:
+        words = 'export.py', localizer, path, '--num-snippets', LENGTH
+        patch.setattr(sys, 'argv', [*map(str, words)])
+        runpy.run_path(str(root / 'tools/export.py'), run_name='__main__')
     return load_network(path)
 
 
