@@ -1,5 +1,5 @@
 # Copyright (c) mmaction_actiondiff contributors. All rights reserved.
-"""Measure the speed of training and inference beside the base's.
+"""Measure the speed of training steps beside the base's.
 
     python -m benchmarks.speed --threads 2
 
@@ -8,7 +8,6 @@ alike; a ratio is the median over the rounds. Writes OUT.json and OUT.md.
 """
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, Callable, Sequence
 
 import numpy as np
@@ -29,7 +28,7 @@ from .measure import machine, versions
 from .report import save, table
 
 # Training steps of configs, the first of which is the base, on batches of so
-# many videos and snippets; inference is that of the first two configs.
+# many videos and snippets.
 STEPS = [
     (('baselines/base_thumos14', 'actiondiff_thumos14'), 16, 560),
     (('baselines/base_activitynet13', 'actiondiff_activitynet13'), 64, 100),
@@ -37,11 +36,6 @@ STEPS = [
     (('baselines/co2net_thumos14', 'actiondiff_thumos14',
       'actiondiff_thumos14_compact'), 10, 320),
 ]
-LENGTHS = (100, 300, 1000, 3000)
-PARTS = dict(
-    step='Training step: forward, backward, optimizer',
-    inference='Inference: a video from features to proposals, the base alone '
-    'and ActionDiff by sampling steps')
 
 
 def race(runs: dict[str, Callable[[], Any]],
@@ -69,10 +63,7 @@ def make_batch(cfg: Config, batch: int,
     samples = []
     for i in range(batch):
         sample = ActionDataSample(
-            metainfo=dict(
-                video_name=str(i),
-                num_snippets=length,
-                seconds_per_snippet=cfg.seconds_per_snippet))
+            metainfo=dict(video_name=str(i), num_snippets=length))
         # Neighbours share a class, as the co-activity loss wants it.
         sample.set_gt_label(torch.tensor([i // 2 % cfg.num_classes]))
         samples.append(sample)
@@ -123,47 +114,19 @@ def measure_step(rounds: int) -> list[dict]:
     return rows
 
 
-@torch.no_grad()
-def measure_inference(rounds: int) -> list[dict]:
-    """One video at a time, from features to proposals, by sampling steps."""
-    (_, base), (cfg, ours) = map(load, STEPS[0][0])
-    base.eval(), ours.eval()
-
-    def run(steps: int, batch: tuple) -> None:
-        ours.diffusion_head.num_inference_steps = steps
-        ours(*batch, mode='predict')
-
-    rows = []
-    for length in LENGTHS:
-        batch = make_batch(cfg, 1, length)
-        found = race({'base': partial(base, *batch, mode='predict')} | {
-            f'{steps} steps': partial(run, steps, batch)
-            for steps in (1, 8, 25)
-        }, rounds)
-        rows.append({'T': length} | {
-            f'{key} (ms)': 1000 * seconds
-            for key, (seconds, _) in found.items()
-        } | {'share of diffusion': 1 - 1 / found['8 steps'][1]})
-    return rows
-
-
 def to_markdown(result: dict) -> str:
-    """A table of each part, numbers with three digits."""
+    """The table, numbers with three digits."""
     where = result['machine']
-    text = [
-        '# Speed', '', 'Made by `python -m benchmarks.speed`. '
-        f'{where["cpu"]}, {where["cpu_count"]} cores, {where["threads"]} '
-        f'threads, device {where["device"]}, PyTorch '
-        f'{result["versions"]["torch"]}.', ''
-    ]
-    for part, rows in result['parts'].items():
-        text += [f'## {PARTS[part]}', '']
-        text += table([{
-            key:
-            f'{cell:.3g}' if isinstance(cell, float) else str(cell)
+    return '\n'.join([
+        '# Speed', '', 'A training step: forward, backward, optimizer. Made '
+        f'by `python -m benchmarks.speed`. {where["cpu"]}, '
+        f'{where["cpu_count"]} cores, {where["threads"]} threads, device '
+        f'{where["device"]}, PyTorch {result["versions"]["torch"]}.', '',
+        *table([{
+            key: f'{cell:.3g}' if isinstance(cell, float) else str(cell)
             for key, cell in row.items()
-        } for row in rows])
-    return '\n'.join(text)
+        } for row in result['parts']['step']])
+    ])
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -181,9 +144,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         result = dict(
             machine=machine(),
             versions=versions(),
-            parts=dict(
-                step=measure_step(args.rounds),
-                inference=measure_inference(args.rounds)))
+            parts=dict(step=measure_step(args.rounds)))
         save(args.out, result, to_markdown(result))
 
 

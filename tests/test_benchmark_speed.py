@@ -9,26 +9,22 @@ from mmengine.registry import DefaultScope
 from benchmarks import speed
 
 
-def test_writes_all_parts(tmp_path, monkeypatch):
+def test_writes_the_steps(tmp_path, monkeypatch):
     names = 'baselines/base_demo', 'actiondiff_demo'
     monkeypatch.setattr(speed, 'STEPS', [(names, 4, 24)])
-    monkeypatch.setattr(speed, 'LENGTHS', (30, 60))
     with DefaultScope.overwrite_default_scope('mmaction'):
         speed.main(['--rounds', '1', '--out', str(tmp_path / 'new/speed')])
     result = json.loads((tmp_path / 'new/speed.json').read_text())
     base, ours = result['parts']['step']
     assert ours['GFLOP (forward)'] > base['GFLOP (forward)'] > 0
     assert base['over base'] == 1 and ours['config'] == 'actiondiff_demo'
-    assert [row['T'] for row in result['parts']['inference']] == [30, 60]
     numbers = [
         value for rows in result['parts'].values() for row in rows
         for value in row.values() if isinstance(value, float)
     ]
-    assert len(numbers) == 18 and all(map(math.isfinite, numbers))
+    assert len(numbers) == 8 and all(map(math.isfinite, numbers))
     text = (tmp_path / 'new/speed.md').read_text()
     assert '| config | B | T | parameters (M) | GFLOP (forward) | s |' in text
-    for title in speed.PARTS.values():
-        assert f'## {title}\n\n| ' in text
     assert result['machine']['threads'] >= 1 and result['versions']['torch']
 
 

@@ -30,18 +30,12 @@ def send_features(path: Path, annotations: Annotations, transpose: bool,
                   sink: Sink) -> set[str]:
     """Hands the features of the videos of ``annotations`` to ``sink``.
 
-    A folder is searched to any depth and through links for one file per video
-    and stream: ``rgb/NAME.npy`` with ``flow/NAME.npy`` (CoLA, UM, BaS-Net,
-    ASM-Loc), ``NAME_rgb.npy`` with ``NAME_flow.npy`` (ACRNet), and
-    ``NAME.npy`` (both streams joined); instead of ``.npy`` also ``.npz`` and
-    ``.pt`` (one array, or ``rgb`` and ``flow``), ``.csv`` and ``.h5``.
-    ``NAME`` may be preceded by ``v_``; a folder that is itself called ``rgb``
-    or ``flow`` holds that stream alone. A ``NAME.json`` beside a file is its
-    sidecar, see :class:`Sidecar`. A file is a ``*-JOINTFeatures.npy`` bundle:
-    an array per video, in the order of the annotations.
-
     Args:
-        path (Path): The folder or file.
+        path (Path): A folder, in which one file per video and stream is
+            looked for (``docs/data.md`` lists the forms; one that is itself
+            called ``rgb`` or ``flow`` holds that stream alone), or a
+            ``*-JOINTFeatures.npy`` bundle: an array per video, in the order
+            of the annotations.
         annotations (Annotations): Names the videos.
         transpose (bool): Whether the arrays are (D, T).
         sink (Callable): See above.
@@ -147,15 +141,16 @@ def _find_files(root: Path) -> dict[str, dict[str, Path]]:
 
 def _paths_of(files: dict[str, Path]) -> list[Path]:
     """The file of a video, or those of its two streams."""
-    if 'joint' in files:
-        return [files['joint']]
     for here, absent in (_STREAMS, _STREAMS[::-1]):
-        if absent not in files:
+        if set(files) == {here}:
             raise ValueError(
                 f'it has {here} features ({files[here]}) and no {absent} '
                 'features: expected '
                 f'{_other_stream(files[here], here, absent)}')
-    return [files[stream] for stream in _STREAMS]
+    return [
+        files[stream]
+        for stream in (['joint'] if 'joint' in files else _STREAMS)
+    ]
 
 
 def _other_stream(path: Path, here: str, absent: str) -> Path:

@@ -303,7 +303,6 @@ def _not_finite(streams: list, dtype: np.dtype) -> str:
     if bad:
         return f'{bad} values are NaN or infinite'
     largest = max(np.abs(stream).max() for stream in streams)
-    return (
-        f'its largest value {largest:.6g} does not fit into {dtype} (at most '
-        f'{np.finfo(dtype).max:.6g}); values are not clipped' +
-        (': use --dtype float32' if dtype == np.float16 else ''))
+    advice = ': use --dtype float32' if dtype == np.float16 else ''
+    return (f'its largest value {largest:.6g} does not fit into {dtype} (at '
+            f'most {np.finfo(dtype).max:.6g}); values are not clipped{advice}')
