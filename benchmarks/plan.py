@@ -10,7 +10,6 @@ from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Mapping, Sequence
-from unittest.mock import patch
 
 from mmengine.config import Config
 
@@ -29,23 +28,21 @@ class Run:
     """One entry with one seed.
 
     Attributes:
-        key (str): Digest of all that decides the result: resolved configs,
-            commands, environment, and the keys of the runs it builds on.
+        key (str): Digest of all that decides the result: resolved config,
+            commands, and the keys of the runs it builds on.
         folder (Path): ``ENTRY/seed_N-KEY``: with other options it is another
             folder, so that nothing finished is ever replaced.
-        configs (dict[str, Config]): The stages, the evaluated one last.
+        config (Config): What is trained.
         commands (list[list[str]]): Scripts below the root, with arguments.
-        checkpoint (Path): Of the last iteration.
+        needs (list[Run]): What it builds on.
     """
     name: str
     seed: int
     key: str
     folder: Path
-    configs: dict[str, Config]
+    config: Config
     commands: list[list[str]]
-    env: dict[str, str]
     needs: list[Run]
-    checkpoint: Path
     main_metric: str
 
     def __str__(self) -> str:
@@ -79,7 +76,6 @@ def load_plan(path: str) -> Config:
     bench.entries = {k: v for k, v in bench.entries.items() if v is not None}
     names = [bench.name, *bench.entries]
     for name, entry in bench.entries.items():
-        names += entry.get('parts', ())
         if entry.family not in FAMILIES:
             raise BenchmarkError(f'{path}: the family of {name} must be one '
                                  f'of {FAMILIES}, got {entry.family!r}')
@@ -116,18 +112,6 @@ def _plan_of_one(path: str, cfg: Config) -> Config:
             ceiling=None,
             compare=[],
             entries={name: dict(config=config, family='ours', label=name)}))
-
-
-def filled(value: Any, places: Mapping[str, str]) -> Any:
-    """A nest of containers whose strings have ``{place}`` filled in."""
-    if isinstance(value, str):
-        for place, text in places.items():
-            value = value.replace(f'{{{place}}}', text)
-    elif isinstance(value, Mapping):
-        return {k: filled(v, places) for k, v in value.items()}
-    elif isinstance(value, (list, tuple)):
-        return type(value)(filled(item, places) for item in value)
-    return value
 
 
 class Plan:
@@ -181,73 +165,56 @@ class Plan:
         return found
 
     def add(self, name: str, seed: int) -> Run:
-        """The run of an entry, made with all that it builds on."""
+        """The run of an entry, after the one that it builds on."""
         if (name, seed) in self.runs:
             return self.runs[name, seed]
         entry = self.bench.entries[name]
-        scores = entry.get('video_scores')
-        needs = [
-            self.add(other, seed) for other in (*entry.get('needs', ()),
-                                                *([scores] if scores else ()))
-        ]
-        # Folders stay names in braces until the key is known: it says what is
-        # run, not where.
-        env = dict(entry.get('env', {}))
-        configs = {
-            part: self.resolve(path, entry, seed, env)
-            for part, path in entry.get('parts', dict(
-                train=entry['config'])).items()
-        }
-        last = list(configs)[-1]
-        self.check_protocol(name, configs[last])
-        commands = filled(
-            entry.get('commands', [_TRAIN]), dict(seed=str(seed)))
-        iterations = configs[last].train_cfg.max_iters
-        checkpoint = f'{{run}}/{last}/iter_{iterations}.pth'
-        commands.append([
-            'benchmarks/measure.py', f'{{run}}/{last}.py', checkpoint, '--out',
-            f'{{run}}/measured_{last}.json', '--work-dir', '{run}/measured',
+        cfg = self.resolve(entry, seed)
+        self.check_protocol(name, cfg)
+        # The folder stays {run} until the key is known: it says what is run,
+        # not where.
+        measure = [
+            'benchmarks/measure.py', '{run}/train.py',
+            f'{{run}}/train/iter_{cfg.train_cfg.max_iters}.pth', '--out',
+            '{run}/measured_train.json', '--work-dir', '{run}/measured',
             '--scores-out', '{run}/video_scores.npz'
-        ])
+        ]
         if self.bench.other_protocols:
-            commands[-1] += ['--protocols', *self.bench.other_protocols]
-        if scores:
-            commands[-1] += [
-                '--video-scores', f'{{{scores}}}/video_scores.npz'
-            ]
-        content = {part: cfg.to_dict() for part, cfg in configs.items()}
-        text = json.dumps(
-            [content, commands, env, [other.key for other in needs]],
-            sort_keys=True,
-            default=str)
+            measure += ['--protocols', *self.bench.other_protocols]
+        needs = []
+        if other := entry.get('video_scores'):
+            needs = [self.add(other, seed)]
+            measure += ['--video-scores', f'{{{other}}}/video_scores.npz']
+        commands = [_TRAIN, measure]
+        content = [
+            dict(train=cfg.to_dict()), commands, {},
+            [other.key for other in needs]
+        ]
+        text = json.dumps(content, sort_keys=True, default=str)
         key = hashlib.sha256(text.encode()).hexdigest()
         folder = self.folder / name / f'seed_{seed}-{key[:8]}'
-        places = dict(run=str(folder))
-        for other in needs:
-            places[other.name] = str(other.folder)
-            places[f'{other.name}_checkpoint'] = str(other.checkpoint)
+        places = {f'{{{other.name}}}': str(other.folder) for other in needs}
+        places['{run}'] = str(folder)
+        for place, path in places.items():
+            commands = [[word.replace(place, path) for word in command]
+                        for command in commands]
         run = Run(
             name=name,
             seed=seed,
             key=key,
             folder=folder,
-            configs={
-                k: Config(filled(v, places))
-                for k, v in content.items()
-            },
-            commands=filled(commands, places),
-            env=filled(env, places),
+            config=cfg,
+            commands=commands,
             needs=needs,
-            checkpoint=Path(filled(checkpoint, places)),
             main_metric=self.bench.main_metric)
         self.runs[name, seed] = run
         return run
 
-    def resolve(self, path: str, entry: Mapping, seed: int,
-                env: Mapping[str, str]) -> Config:
+    def resolve(self, entry: Mapping, seed: int) -> Config:
         """A config as it will be run."""
+        path = entry['config'].replace('{data}', self.bench.data)
         args = Namespace(
-            config=str(ROOT / path.replace('{data}', self.bench.data)),
+            config=str(ROOT / path),
             cfg_options={
                 # logs only: tell the iteration of a validation
                 'default_hooks.logger.log_metric_by_epoch': False,
@@ -259,8 +226,7 @@ class Plan:
             work_dir='.',
             launcher='none',
             local_rank=0)
-        with patch.dict(os.environ, env):
-            cfg = cli.load_config(args)
+        cfg = cli.load_config(args)
         cfg.pop('work_dir')
         return cfg
 

@@ -126,8 +126,7 @@ class Pool:
                     stderr=subprocess.STDOUT,
                     env={
                         'OMP_NUM_THREADS': '1',
-                        **os.environ,
-                        **run.env
+                        **os.environ
                     },
                     start_new_session=True)
                 self.active.add(process)
@@ -144,19 +143,15 @@ class Pool:
 def execute(pool: Pool, run: Run) -> dict:
     """Do all that a run has to, from where it was stopped."""
     run.folder.mkdir(parents=True, exist_ok=True)
-    for part, cfg in run.configs.items():
-        write_text(run.folder / f'{part}.py', cfg.pretty_text)
+    write_text(run.folder / 'train.py', run.config.pretty_text)
     pool.say(f'{run} starts')
     memory = run.folder / 'memory.json'
     for command in run.commands:
-        if command[0] == 'tools/train.py' and cli.latest_checkpoint(
-                command[command.index('--work-dir') + 1]):
+        trains = command[0] == 'tools/train.py'
+        if trains and cli.latest_checkpoint(run.folder / 'train'):
             command = [*command, '--resume']
-        if '--dump' in command:
-            # of an earlier try; the tool does not replace any
-            Path(command[command.index('--dump') + 1]).unlink(missing_ok=True)
         peak = pool.call(run, command)
-        if command[0] != 'benchmarks/measure.py':
+        if trains:
             write_text(memory, json.dumps(max(peak, _read(memory) or 0)))
     result = collect(run)
     write_text(run.folder / 'result.json', json.dumps(result, indent=1))
@@ -164,22 +159,21 @@ def execute(pool: Pool, run: Run) -> dict:
 
 
 def collect(run: Run) -> dict:
-    """The result of a run that has ended, of its last stage."""
-    *_, (part, cfg) = run.configs.items()
-    measured = _read(run.folder / f'measured_{part}.json')
+    """The result of a run that has ended."""
+    measured = _read(run.folder / 'measured_train.json')
     rows = [
         json.loads(line)
-        for log in sorted(run.folder.glob(f'{part}/*/vis_data/scalars.json'))
+        for log in sorted(run.folder.glob('train/*/vis_data/scalars.json'))
         for line in log.read_text('utf-8').splitlines()
     ]
-    last = cfg.train_cfg.max_iters
+    last = run.config.train_cfg.max_iters
     validated: dict[int, dict] = {}
     for row in rows:
         if values := {k: v for k, v in row.items() if '/' in k}:
             validated[row['step']] = values
     if last not in validated:
         raise BenchmarkError(f'no validation at the last iteration, {last}, '
-                             f'in {run.folder / part}')
+                             f'in {run.folder / "train"}')
     # iterations alone: neither the start nor the validation
     times = [row['time'] for row in rows if 'loss' in row]
     memory = _read(run.folder / 'memory.json')

@@ -117,8 +117,10 @@ def entry_row(bench: Config, name: str, runs: Mapping[int, dict],
     runs = dict(sorted(runs.items()))
     first = next(iter(runs.values()))
     every = [run['metrics'] for run in runs.values()]
-    keys = entry.get('metrics') or dict.fromkeys(sum(map(list, every), []))
-    metrics = {key: mean_std(own.get(key) for own in every) for key in keys}
+    metrics = {
+        key: mean_std(own.get(key) for own in every)
+        for key in dict.fromkeys(sum(map(list, every), []))
+    }
 
     def pick(pattern: str) -> dict[str, dict | None]:
         """By what follows the last @."""

@@ -40,14 +40,12 @@ def test_plan(root, tmp_path, name):
     for i, run in enumerate(order):
         assert all(other in order[:i] for other in run.needs)
         assert run.commands[-1][0] == 'benchmarks/measure.py'
-        for cfg in run.configs.values():
-            assert cfg.randomness.seed == 0
+        assert run.config.randomness.seed == 0
 
 
 def test_plan_follows_what_matters(root, tmp_path):
     _, plan = make_plan(root, tmp_path, 'demo')
-    _, moved = make_plan(
-        root, tmp_path / 'elsewhere', 'demo', entries=['tcanet'])
+    _, moved = make_plan(root, tmp_path / 'elsewhere', 'demo', entries=['bmn'])
     assert {
         k: r.key
         for k, r in plan.runs.items()
@@ -55,7 +53,7 @@ def test_plan_follows_what_matters(root, tmp_path):
         k: r.key
         for k, r in moved.runs.items()
     }
-    assert [r.name for r in moved.wanted] == ['base', 'bmn', 'tcanet']
+    assert [r.name for r in moved.wanted] == ['base', 'bmn']
     _, other = make_plan(
         root, tmp_path, 'demo', options={'train_cfg.max_iters': 7})
     # other options are another folder
@@ -68,7 +66,8 @@ def test_plan_follows_what_matters(root, tmp_path):
                  for run in plan.runs.values()}
                 & {run.key
                    for run in other.runs.values()})
-    assert other.runs['base', 0].checkpoint.name == 'iter_7.pth'
+    base = other.runs['base', 0]
+    assert f'{base.folder}/train/iter_7.pth' in base.commands[-1]
     with pytest.raises(BenchmarkError, match=r"not \['nobody'\]"):
         make_plan(root, tmp_path, 'demo', entries=['nobody'])
 
@@ -77,7 +76,7 @@ def test_entries_share_the_protocol(root, tmp_path):
     bench, plan = make_plan(root, tmp_path, 'demo')
     bench.protocol = 'anet'
     with pytest.raises(BenchmarkError, match="by 'seconds'.*by 'anet'"):
-        plan.check_protocol('base', plan.runs['base', 0].configs['train'])
+        plan.check_protocol('base', plan.runs['base', 0].config)
 
 
 def test_statistics():
@@ -149,10 +148,10 @@ def test_report(root):
             1: a_result(22.)
         },
         supervised={0: a_result(49.)},
-        tcanet={0: a_result(1.)})
+        bmn={0: a_result(1.)})
     results['supervised'][0]['versions'] = dict(python='3.12')
     # no class-aware metric there
-    del results['tcanet'][0]['metrics']['det/mAP@0.10:0.70']
+    del results['bmn'][0]['metrics']['det/mAP@0.10:0.70']
     report = report_tool.summarise(bench, results, [0, 1], 'a command')
     json.dumps(report)
     ours = report['entries']['actiondiff']
@@ -165,8 +164,8 @@ def test_report(root):
         seeds=[0, 1], mean=7., standard_error=pytest.approx(2.))
     assert ours['best_on_test']['mean'] == 33
     assert ours['other_averages']['co2/mAP@0.10:0.70']['mean'] == 30
-    assert report['entries']['tcanet']['average'] == []
-    assert report['entries']['tcanet']['AR@AN'] == {
+    assert report['entries']['bmn']['average'] == []
+    assert report['entries']['bmn']['AR@AN'] == {
         '100': dict(mean=50., std=None)
     }
     assert report['entries']['supervised']['missing_seeds'] == [1]
@@ -245,8 +244,8 @@ def test_plan_of_one_config(root, tmp_path):
 
 
 def a_run(folder, *commands, name='a', needs=()):
-    return Run(name, 0, name * 64, folder, {}, [list(c) for c in commands], {},
-               list(needs), folder / 'iter_1.pth', 'det/mAP')
+    return Run(name, 0, name * 64, folder, Config({}),
+               [list(c) for c in commands], list(needs), 'det/mAP')
 
 
 def test_one_benchmark_at_a_time(tmp_path):
@@ -308,10 +307,9 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
 from benchmarks.benchmark import run_plans
-from benchmarks.plan import Run
+from benchmarks.plan import Config, Run
 from types import SimpleNamespace
-run = Run('a', 0, 'k', Path({folder!r}), {{}}, [[{script!r}]], {{}}, [],
-          Path('x'), 'm')
+run = Run('a', 0, 'k', Path({folder!r}), Config({{}}), [[{script!r}]], [], 'm')
 plan = SimpleNamespace(wanted=[run], bench=SimpleNamespace(name='made'))
 run_plans([plan], 1)
 """
@@ -566,7 +564,7 @@ def test_transfer_shares_the_runs_of_the_plans(root, tmp_path, monkeypatch):
         run.name: run.key
         for run in plan.runs.values() if run.name in transfer.ENTRIES
     }
-    half = plans[1].runs['actiondiff', 0].configs['train']
+    half = plans[1].runs['actiondiff', 0].config
     assert half.train_dataloader.dataset.planted.length_scale == 0.5
     assert half.test_dataloader.dataset.data_root.endswith('_half')
     report = json.loads((tmp_path / 'transfer.json').read_text())

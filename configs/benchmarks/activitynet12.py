@@ -5,5 +5,4 @@ other_protocols = []
 main_metric = 'det/mAP@0.50:0.95'
 columns = ['0.50', '0.75', '0.95']
 # there are no configs of these
-entries = dict.fromkeys(
-    ('co2net', 'acr', 'cola', 'delu', 'bmn', 'bsn', 'tcanet'))
+entries = dict.fromkeys(('co2net', 'acr', 'cola', 'delu', 'bmn'))

@@ -15,4 +15,4 @@ options = {
     'test_dataloader.dataset.odd_segments': 'keep',
     'train_cfg.max_iters': 600,
 }
-entries = dict(bmn=None, bsn=None, tcanet=None)
+entries = dict(bmn=None)

@@ -1,5 +1,4 @@
 _base_ = ['./shrec21.py']
 data = 'hapt'
 # there are no configs of these
-entries = dict.fromkeys(
-    ('co2net', 'acr', 'cola', 'delu', 'bmn', 'bsn', 'tcanet'))
+entries = dict.fromkeys(('co2net', 'acr', 'cola', 'delu', 'bmn'))
