@@ -206,8 +206,8 @@ def test_activitynet_bundle(shared_data, tmp_path, version, expected):
     if version == '1.2':
         assert not lacking
     else:
-        assert '687 are not in the annotation file' in lacking['training']
-        assert '351 are not in the annotation file' in lacking['validation']
+        assert '; 687 videos are absent' in lacking['training']
+        assert '; 351 videos are absent' in lacking['validation']
 
 
 def test_activitynet_jsons(shared_data, tmp_path, capsys):

@@ -2,7 +2,6 @@
 """What is known of a data set, and what was found in it."""
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -47,11 +46,6 @@ class Report:
     def __init__(self) -> None:
         self.findings: dict[str, dict] = {}
         self.counts: dict[str, dict] = {}
-        self.left_out: Counter[str] = Counter()
-
-    def leave_out(self, videos: dict[str, Video], name: str) -> None:
-        """Removes a video, counting it by subset."""
-        self.left_out[videos.pop(name).subset] += 1
 
     def add(self,
             kind: str,
@@ -129,16 +123,13 @@ class Report:
             if not any(counts['videos'] == number and instances in
                        (None, counts['instances'])
                        for number, instances in published):
-                lacking = published[0][0] - counts['videos']
-                left_out = self.left_out[subset]
                 self.add(
                     'counts other than published',
                     subset,
                     f'{counts["videos"]} videos, {counts["instances"]} '
-                    f'instances, expected {counts["expected"]}; of '
-                    f'{lacking} videos lacking {left_out} were left out here '
-                    f'(named in this report), {lacking - left_out} are not '
-                    'in the annotation file',
+                    f'instances, expected {counts["expected"]}; '
+                    f'{published[0][0] - counts["videos"]} videos are absent '
+                    'from the source or were left out',
                     damage=dataset.exact)
 
     def show(self, names: int = 10) -> None:

@@ -113,7 +113,7 @@ def _unify(annotations: Annotations, dataset: DataSet, report: Report) -> None:
             report.add('video without a subset', name,
                        f'{len(video.segments)} segments',
                        'left out of annotations.json')
-            report.leave_out(annotations.videos, name)
+            del annotations.videos[name]
             continue
         used = set(video.segment_labels)
         if not video.labels and used:
@@ -135,7 +135,7 @@ def _unify(annotations: Annotations, dataset: DataSet, report: Report) -> None:
         elif dataset.subsets:
             report.add('no labels and no segments', name, video.subset,
                        'left out of annotations.json')
-            report.leave_out(annotations.videos, name)
+            del annotations.videos[name]
         else:
             report.add('video without a label', name, '',
                        'kept for testing and prediction; training refuses it')
@@ -190,7 +190,7 @@ class FeatureWriter:
             if name not in refused:
                 report.add('video without feature', name, video.subset,
                            'left out of annotations.json')
-            report.leave_out(videos, name)
+            del videos[name]
         if not videos:
             raise ValueError(
                 f'{features}: no usable feature of any video of '
