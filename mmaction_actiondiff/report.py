@@ -5,7 +5,6 @@ What it shows is computed here; how it looks stands in ``report.html``.
 """
 from __future__ import annotations
 
-import base64
 import io
 import json
 import os
@@ -19,14 +18,17 @@ import matplotlib
 import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from .dumps import read_dump
 from .evaluation import Instances, average_precision, temporal_iou
 from .files import write_text
-from .visualization import draw_video
 
+_COLORS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#8c6d00', '#56b4e9',
+           '#000000')
 _TIOU = 0.5
 _NUM_SHOWN = 3
+_MAX_CLASSES = 6
 _MAX_SEGMENTS = 30
 
 
@@ -243,8 +245,7 @@ def _videos(dump: str | os.PathLike | None) -> dict[str, Any]:
     content.update(source=Path(dump).name, num_videos=len(samples))
     for sample in samples:
         lacking = {
-            'gt_instances', 'pred_instances', 'pred_score', 'pred_snippets',
-            'duration', 'seconds_per_snippet'
+            'gt_instances', 'pred_instances', 'duration', 'seconds_per_snippet'
         } - sample.keys()
         if lacking:
             raise ValueError(f"{dump}: {sample['video_name']} has no "
@@ -290,25 +291,60 @@ def _video(sample: Mapping[str, Any],
            classes: Sequence[str],
            cut: float,
            note: str = '') -> dict[str, Any]:
-    """The picture of a video and a list, of the segments above the cut."""
-    found = sample['pred_instances']
+    """The timeline of a video: a lane for each class, places in percent."""
+    truth, found = sample['gt_instances'], sample['pred_instances']
     kept = np.flatnonzero(found['scores'] >= cut)
     kept = kept[np.argsort(-found['scores'][kept], kind='stable')]
-    found = {key: value[kept] for key, value in found.items()}
-    figure = draw_video(dict(sample, pred_instances=found), classes)
-    picture = io.BytesIO()
-    figure.savefig(picture, format='png', dpi=80)
-    segments = [[
-        classes[label], f'{start:.1f}', f'{end:.1f}', f'{score:.2f}'
-    ] for label, (
-        start,
-        end), score in zip(found['labels'], found['segments'], found['scores'])
-                ]
+    labels = [
+        *dict.fromkeys(
+            [*truth['labels'].tolist(), *found['labels'][kept].tolist()])
+    ]
+    offset = sample.get('snippet_offset', 0.)
+    curves = sample.get('pred_snippets') or {}
+    ends = offset + sample['seconds_per_snippet'] * np.arange(
+        len(curves.get('score', ())) + 1)
+    total = max(sample['duration'], ends[-1], *truth['segments'][:, 1], 1e-3)
+
+    def bar(segment: np.ndarray, before: str, after: str = '') -> dict:
+        start, end = segment
+        return dict(
+            left=f'{100 * start / total:.3f}',
+            width=f'{max(100 * (end - start) / total, .3):.3f}',
+            text=f'{before}{start:.1f} to {end:.1f} s{after}')
+
+    lanes = []
+    for color, label in zip(_COLORS, labels[:_MAX_CLASSES]):
+        curve = ''
+        if len(ends) > 1:
+            value = np.clip(
+                curves['score'][:, label] *
+                np.reshape(curves.get('attention', 1.), -1), 0, 1)
+            # steps, down to zero at both ends
+            x = 1000 * np.repeat(ends, 2) / total
+            y = 100 - 100 * np.concatenate([[0], np.repeat(value, 2), [0]])
+            curve = ' '.join(f'{a:.1f},{b:.1f}' for a, b in zip(x, y))
+        lanes.append(
+            dict(
+                name=classes[label],
+                color=color,
+                curve=curve,
+                truth=[
+                    bar(segment, f'ground truth {classes[label]}: ')
+                    for segment in truth['segments'][truth['labels'] == label]
+                ],
+                found=[
+                    bar(found['segments'][j], f'{classes[label]}: ',
+                        f', score {found["scores"][j]:.2f}') for j in kept
+                    if found['labels'][j] == label
+                ][:_MAX_SEGMENTS]))
+    hidden = len(labels) - _MAX_CLASSES
     return dict(
         name=sample['video_name'],
-        note=note,
-        picture=base64.b64encode(picture.getvalue()).decode(),
-        segments=segments[:_MAX_SEGMENTS])
+        note=note +
+        (f' {hidden} more classes are not shown' if hidden > 0 else ''),
+        lanes=lanes,
+        ticks=[(f'{100 * t / total:.2f}', f'{t:g}')
+               for t in MaxNLocator(5).tick_values(0, total) if t <= total])
 
 
 def _environment(folder: Path) -> str:
