@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import inspect
 import multiprocessing
 import os
 import re
@@ -453,10 +452,6 @@ def _explanation(error: BaseException) -> str | None:
     if unknown := re.match(r'(\w+) is not in the \w+::([\w ]+) registry',
                            text):
         return _unknown_type(*unknown.groups())
-    if argument := re.match(
-            r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'",
-            text):
-        text += _similar_argument(*argument.groups())
     frame = traceback.extract_tb(error.__traceback__)[-1]
     if isinstance(error,
                   UsageError) or frame.name != 'call_hook' and (_explains(
@@ -478,33 +473,18 @@ def _explanation(error: BaseException) -> str | None:
     return None
 
 
-def _registered() -> Iterator[tuple[str, str, type]]:
-    """Kind, such as 'model', name and class of what a config may name."""
-    for registry in vars(mmaction.registry).values():
-        if isinstance(registry, Registry):
-            for part in filter(None, (registry, registry.parent)):
-                for name, item in part.module_dict.items():
-                    yield registry.name, name, item
-
-
 def _unknown_type(name: str, kind: str) -> str:
     """What a misspelt ``type`` may have meant."""
-    known = {other for part, other, _ in _registered() if part == kind}
+    known = {
+        other
+        for registry in vars(mmaction.registry).values()
+        if isinstance(registry, Registry) and registry.name == kind
+        for part in filter(None, (registry, registry.parent))
+        for other in part.module_dict
+    }
     closest = difflib.get_close_matches(name, known - {name}, n=1, cutoff=0)
     return (f"type='{name}' is no {kind}" +
             (f'; the closest is {closest[0]}' if closest else ''))
-
-
-def _similar_argument(owner: str, name: str) -> str:
-    """What a misspelt argument of a registered class may have meant."""
-    known = {
-        argument
-        for _, _, item in _registered() if item.__name__ == owner
-        for base in getattr(item, '__mro__', ())
-        for argument in inspect.signature(base.__init__).parameters
-    }
-    closest = difflib.get_close_matches(name, known, n=1)
-    return f'; did you mean {closest[0]}?' if closest else ''
 
 
 def _explains(text: str, filename: str, line: str | None) -> bool:

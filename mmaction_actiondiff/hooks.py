@@ -9,7 +9,7 @@ import os
 import random
 import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -327,32 +327,30 @@ class CheckFitHook(Hook):
 
     def before_run(self, runner) -> None:
         """Compares model and data."""
-        model_cfg = runner.cfg.get('model') or {}
-        streams = model_cfg.get('stream_channels')
-        num_classes = getattr(network(runner), 'num_classes', None)
-        first: dict[str, Any] = {}
+        streams = self._streams(runner)
+        own = dict(
+            num_classes=getattr(network(runner), 'num_classes', None),
+            stream_channels=streams,
+            in_channels=streams and sum(streams))
+        first = None
         for name, facts in self._facts(runner).items():
-            classes = facts.get('classes')
-            if (num_classes is not None and classes is not None
-                    and num_classes != len(classes)):
+            classes = facts.pop('classes', None)
+            if classes is not None:
+                facts['num_classes'] = len(classes)
+            if any(
+                    own.get(key) not in (None, value)
+                    for key, value in facts.items()):
+                mine, its = (', '.join(f'{key}={x}' for key, x in part.items()
+                                       if key in own and x is not None)
+                             for part in (own, facts))
                 raise ValueError(
-                    f'the model has num_classes={num_classes}, the {name} '
-                    f'data have {len(classes)} classes: {quote(classes)}')
-            channels = facts.get('in_channels')
-            if (streams is not None and channels is not None
-                    and sum(streams) != channels):
-                raise ValueError(
-                    f'the model has stream_channels={list(streams)}, in all '
-                    f'{sum(streams)}, the {name} data in_channels={channels}')
-            split = facts.get('stream_channels')
-            if streams and split and list(streams) != split:
-                raise ValueError(f'the model has stream_channels='
-                                 f'{list(streams)}, the {name} data {split}')
-            difference = _difference(
-                first.setdefault('classes', classes), classes)
+                    f'the model has {mine}, the {name} have {its}; '
+                    f'their classes: {quote(classes or ())}')
+            first = first or classes
+            difference = _difference(first, classes)
             if difference:
-                raise ValueError('the classes of the data sets for training '
-                                 f'and {name} differ: {difference}')
+                raise ValueError('the classes of the training data and of the '
+                                 f'{name} differ: {difference}')
         loss = getattr(network(runner), 'loss_module', None)
         wanted = getattr(getattr(loss, 'base', loss), 'num_pairs', 0)
         if wanted and isinstance(runner._train_loop, BaseLoop):
@@ -366,6 +364,11 @@ class CheckFitHook(Hook):
                     f'num_pairs={wanted}), or num_pairs=0 in the loss')
 
     @staticmethod
+    def _streams(runner) -> list[int] | None:
+        streams = (runner.cfg.get('model') or {}).get('stream_channels')
+        return streams and list(streams)
+
+    @staticmethod
     def _facts(runner) -> dict[str, dict[str, Any]]:
         """Facts of the data that are in use, by the phase they are for."""
         loops = dict(
@@ -373,16 +376,16 @@ class CheckFitHook(Hook):
             validation=runner._val_loop,
             test=runner._test_loop)
         return {
-            name: _known(getattr(loop.dataloader.dataset, 'metainfo', None))
+            f'{name} data':
+            _known(getattr(loop.dataloader.dataset, 'metainfo', None))
             for name, loop in loops.items() if isinstance(loop, BaseLoop)
         }
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         """Writes down what the weights are for, beside ``dataset_meta``."""
-        streams = (runner.cfg.get('model') or {}).get('stream_channels')
         checkpoint['meta'].update(
             model=type(network(runner)).__name__,
-            stream_channels=streams and list(streams),
+            stream_channels=self._streams(runner),
             training=_order_of_videos(runner))
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
@@ -403,18 +406,6 @@ class CheckFitHook(Hook):
             re.sub(r'^module\.', '', key): value
             for key, value in checkpoint.get('state_dict', checkpoint).items()
         }
-        own = model.state_dict()
-        # A counter that MMEngine does without.
-        missing = [
-            key for key in own
-            if key not in stored and 'num_batches_tracked' not in key
-        ]
-        unknown = [key for key in stored if key not in own]
-        other = [
-            f'{key} {tuple(stored[key].shape)} instead of '
-            f'{tuple(own[key].shape)}' for key in own
-            if key in stored and own[key].shape != stored[key].shape
-        ]
         infinite = [
             key for key, value in stored.items()
             if isinstance(value, torch.Tensor) and not value.isfinite().all()
@@ -424,10 +415,22 @@ class CheckFitHook(Hook):
                 f'{runner._load_from} holds weights that are not finite '
                 f'({quote(infinite)}): the training had diverged; take an '
                 'earlier checkpoint')
+        own = model.state_dict()
+        # MMEngine does without a counter.
+        missing = [
+            key for key in own
+            if key not in stored and 'num_batches_tracked' not in key
+        ]
+        other = [
+            f'{key} {tuple(stored[key].shape)} instead of '
+            f'{tuple(own[key].shape)}' for key in own
+            if key in stored and own[key].shape != stored[key].shape
+        ]
         name = (checkpoint.get('meta') or {}).get('model')
         text = (f'{runner._load_from} does not fit {type(model).__name__} of '
-                f'{runner.cfg.filename}')
-        text += f', it is of {name}' if name else ''
+                f'{runner.cfg.filename}' +
+                (f', it is of {name}' if name else ''))
+        unknown = [key for key in stored if key not in own]
         for words, keys in (('weights that it lacks',
                              missing), ('that the model lacks', unknown),
                             ('of another shape', other)):
@@ -438,21 +441,16 @@ class CheckFitHook(Hook):
             runner.logger.warning(text)
 
     def _compare_facts(self, runner, meta: dict) -> None:
-        stored = _known(meta.get('dataset_meta'))
-        for name, facts in self._facts(runner).items():
+        stored = _known(meta.get('dataset_meta')) | _known(
+            dict(stream_channels=meta.get('stream_channels')))
+        model = _known(dict(stream_channels=self._streams(runner)))
+        for name, facts in (*self._facts(runner).items(), ('model', model)):
             for key in stored.keys() & facts.keys():
                 difference = _difference(stored[key], facts[key])
                 if difference:
                     raise ValueError(
                         f'{runner._load_from} was trained with other {key} '
-                        f'than the {name} data have: {difference}')
-        streams = (runner.cfg.get('model') or {}).get('stream_channels')
-        difference = meta.get('stream_channels') and streams and _difference(
-            list(meta['stream_channels']), list(streams))
-        if difference:
-            raise ValueError(
-                f'{runner._load_from} was trained with other stream_channels '
-                f'than the model has: {difference}')
+                        f'than the {name}: {difference}')
 
     @staticmethod
     def _compare_order(runner, meta: dict) -> None:
@@ -479,31 +477,14 @@ class CheckFitHook(Hook):
                 f'--cfg-options load_from={runner._load_from}')
 
 
-def _mean(loss: Any) -> float:
-    """A loss as MMEngine logs it: lists are summed."""
-    parts = loss if isinstance(loss, (list, tuple)) else [loss]
-    return float(
-        sum(torch.as_tensor(part).detach().float().mean() for part in parts))
-
-
-def _all_finite(values: Iterable[Any]) -> bool:
-    """Whether tensors and numbers are, with one wait for the device."""
-    device = next((x.device for x in values if isinstance(x, torch.Tensor)),
-                  None)
-    flat = [
-        torch.as_tensor(x, dtype=torch.float32, device=device).flatten()
-        for x in values
-    ]
-    return not flat or bool(torch.cat(flat).isfinite().all())
-
-
 @HOOKS.register_module()
 class StopAtNonFiniteHook(Hook):
-    """Stops a training at its first loss or gradient that is not finite.
+    """Stops a training at its first loss, or at the first step of a gradient,
+    that is not finite.
 
-    The weights are left as they were before that step, and no checkpoint
-    with others is written, so that the last one can be resumed. With mixed
-    precision, steps that the gradient scaler skips are none.
+    No checkpoint with weights that are not finite is written, so that the
+    last one can be resumed. With mixed precision, steps that the gradient
+    scaler skips are none.
 
     Raises:
         ValueError: It names the iteration, the losses and the videos.
@@ -511,76 +492,47 @@ class StopAtNonFiniteHook(Hook):
 
     priority = 'HIGH'
 
-    def __init__(self) -> None:
-        self.losses: Mapping[str, Any] = {}
-        self.handles: list[Any] = []
-
-    def before_train(self, runner) -> None:
-        """Watches the losses, and the gradients before they are used."""
-
-        def keep(module, args, output) -> None:
-            if module.training and isinstance(output, Mapping):
-                self.losses = output
-
-        def check(optimizer, args, kwargs) -> None:
-            sums = [
-                parameter.grad.sum() for group in optimizer.param_groups
-                for parameter in group['params'] if parameter.grad is not None
-            ]
-            if not _all_finite(sums):
-                finite = all(
-                    math.isfinite(_mean(x)) for x in self.losses.values())
-                self._stop(runner,
-                           f"the {'gradient' if finite else 'loss'} is")
-
-        wrapper = runner.optim_wrapper
-        wrappers = wrapper.values() if hasattr(wrapper,
-                                               'values') else [wrapper]
-        self.handles = [network(runner).register_forward_hook(keep)] + [
-            item.optimizer.register_step_pre_hook(check) for item in wrappers
-        ]
-
-    def after_train(self, runner) -> None:
-        for handle in self.handles:
-            handle.remove()
-
-    def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
-        """Keeps what an error would name."""
-        self.batch = data_batch
-
     def after_train_iter(self,
                          runner,
                          batch_idx: int,
                          data_batch=None,
                          outputs=None) -> None:
-        """Checks the losses, also of a step that only gathers gradients."""
-        if not _all_finite((outputs or {}).values()):
-            self._stop(runner, 'the loss is')
+        """Checks the losses, and the weights after the step."""
+        losses = {
+            key: torch.as_tensor(value).detach().float().mean()
+            for key, value in (outputs or {}).items()
+        }
+        weights = [x.detach().sum() for x in network(runner).parameters()]
+        # with one wait for the device
+        every = [*weights, *losses.values()]
+        if not every or torch.stack([x.to(every[0])
+                                     for x in every]).isfinite().all():
+            return
+        bad = not all(x.isfinite() for x in losses.values())
+        samples = (
+            data_batch.get('data_samples')
+            if isinstance(data_batch, Mapping) else None)
+        names = [
+            str(sample.get('video_name')) for sample in samples or []
+            if hasattr(sample, 'get')
+        ]
+        last = runner.message_hub.runtime_info.get('last_ckpt', 'none')
+        raise ValueError(
+            f"iteration {runner.iter + 1}: the {'loss' if bad else 'gradient'}"
+            ' is not finite, the training stops. Losses: ' +
+            ', '.join(f'{key}={float(x):.4g}' for key, x in losses.items()) +
+            f". Videos of this process: {', '.join(names)}. Last checkpoint: "
+            f'{last}. Look at the features of these videos, or lower the '
+            'learning rate (optim_wrapper.optimizer.lr)')
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         """Refuses to write weights that are not finite."""
         for part in ('state_dict', 'ema_state_dict'):
             for key, value in checkpoint.get(part, {}).items():
                 if not value.isfinite().all():
-                    self._stop(runner, f'the weights {key} are')
-
-    def _stop(self, runner, what: str) -> None:
-        samples = (
-            self.batch.get('data_samples')
-            if isinstance(self.batch, Mapping) else None)
-        names = [
-            str(sample.get('video_name')) for sample in samples or []
-            if hasattr(sample, 'get')
-        ]
-        losses = ', '.join(f'{key}={_mean(value):.4g}'
-                           for key, value in self.losses.items())
-        last = runner.message_hub.runtime_info.get('last_ckpt', 'none')
-        raise ValueError(
-            f'iteration {runner.iter + 1}: {what} not finite, the training '
-            f'stops. Losses: {losses}. Videos of this process: '
-            f"{', '.join(names)}. Last checkpoint: {last}. Look at the "
-            'features of these videos, or lower the learning rate '
-            '(optim_wrapper.optimizer.lr)')
+                    raise ValueError(
+                        f'iteration {runner.iter + 1}: the weights {key} are '
+                        'not finite, the training stops')
 
 
 @HOOKS.register_module()

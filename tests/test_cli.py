@@ -514,8 +514,7 @@ def test_errors_of_ours_end_with_their_message():
     (lambda: HOOKS.build(dict(type='EMAHok')),
      "type='EMAHok' is no hook; the closest is EMAHook"),
     (lambda: HOOKS.build(dict(type='LoggerHook', intervall=1)),
-     "unexpected keyword argument 'intervall'; did you mean interval\\?"),
-    (lambda: HOOKS.build(dict(type='LoggerHook', momentun=1)), "'momentun'$"),
+     "unexpected keyword argument 'intervall'$"),
     (lambda: Config.fromfile('no.py'), 'no.py'),
     (lambda: open('no/file'), 'no/file: No such file'),
 ])

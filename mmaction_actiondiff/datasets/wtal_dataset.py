@@ -18,10 +18,28 @@ from mmaction_actiondiff.annotations import (Annotations, SnippetGrid, Video,
                                              quote, read_annotations)
 from mmaction_actiondiff.safe_npy import open_feature
 
-from .hints import data_hint
-
 # Feature files opened at start, to compare lengths and channels.
 _NUM_SAMPLES = 32
+# What prepares the data of known data sets.
+_TOOLS = dict(
+    thumos14='thumos14',
+    activitynet12='activitynet',
+    activitynet13='activitynet',
+    shrec21='shrec21',
+    hapt='hapt')
+
+
+def data_hint(dataset_name: str | None, data_root: str) -> str:
+    """Which command prepares the data, and where they are to lie."""
+    name = dataset_name or ''
+    hint = (f'Expected layout: {data_root}/annotations.json (ActivityNet '
+            f'schema) and {data_root}/features/NAME.npy, one (T, D) array per '
+            'video. docs/data.md says where to get the data; tools/prepare/'
+            f'{_TOOLS.get(name, "custom")}.py --out {data_root} makes this of '
+            'them')
+    if name in _TOOLS:
+        hint += f'. To keep them elsewhere set ACTIONDIFF_{name.upper()}'
+    return hint
 
 
 @DATASETS.register_module()
