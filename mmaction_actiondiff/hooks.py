@@ -60,10 +60,9 @@ class PlainCheckpointHook(Hook):
 
     MMEngine pickles its log history (:class:`HistoryBuffer`, NumPy arrays),
     which torch >= 2.6 refuses to load. Here the message hub is written as
-    plain containers and tensors, and turned back after loading. Checkpoints
-    in MMEngine's own format are left as they are when loaded. Of the log, the
-    last 10,000 values are kept, so that neither memory nor checkpoints grow
-    with the length of a training.
+    plain containers and tensors, and turned back after loading. Of the log,
+    the last 10,000 values are kept, so that neither memory nor checkpoints
+    grow with the length of a training.
 
     Raises:
         TypeError: On saving, if something else in the message hub or in the
@@ -120,10 +119,8 @@ class TrainingProgressHook(Hook):
     """Tells the localizer where the training stands.
 
     ``model.begin_iteration(iteration, max_iterations)`` before each training
-    iteration, hence after the optimizer's last step, also after a resume:
-    warm-up and curricula follow it, and ``loss()`` itself depends on inputs
-    and weights alone. After the step, ``model.end_iteration(log_vars)`` gets
-    what was logged. Other models are left alone.
+    iteration, for warm-up and curricula; after the step,
+    ``model.end_iteration(log_vars)``. Other models are left alone.
     """
 
     def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
@@ -145,10 +142,9 @@ class TrainingProgressHook(Hook):
 class WTALCheckpointHook(CheckpointHook):
     """MMEngine's, with a best checkpoint that follows the protocol.
 
-    The best checkpoint is replaced wherever its folder has been moved to,
-    and its name has no character that NTFS, exFAT or SMB refuse. A checkpoint
-    between two steps of an optimizer that gathers gradients
-    (``accumulative_counts``) holds those gathered so far.
+    It is replaced wherever its folder has been moved to, and its name has no
+    character that NTFS, exFAT or SMB refuse. A checkpoint between two steps of
+    an optimizer that gathers gradients (``accumulative_counts``) holds these.
 
     Args:
         save_best (str | list[str] | None): Key of the metric that decides.
@@ -159,9 +155,8 @@ class WTALCheckpointHook(CheckpointHook):
 
     Raises:
         ValueError: If there is no such metric: before the training where
-            the metrics of the validation say what they give (``names()``),
-            else at the first validation. If several processes resume from
-            between two steps.
+            all metrics have ``names()``, else at the first validation. If
+            several processes resume from between two steps.
         TypeError: If nothing reads an argument.
     """
 
@@ -217,11 +212,9 @@ class WTALCheckpointHook(CheckpointHook):
         if get_world_size() > 1:
             raise ValueError(
                 f'{runner._load_from} was written between two steps of the '
-                'optimizer (accumulative_counts), when every process had '
-                'gradients of its own: several processes cannot go on from '
-                'it exactly. Take another checkpoint, and for '
-                'default_hooks.checkpoint.interval a multiple of '
-                'accumulative_counts')
+                'optimizer, when every process had gradients of its own. Take '
+                'another checkpoint, and for default_hooks.checkpoint.interval'
+                ' a multiple of accumulative_counts')
         for name, parameter in network(runner).named_parameters():
             if name in gradients:
                 parameter.grad = gradients[name].to(parameter)
@@ -311,13 +304,11 @@ class CheckFitHook(Hook):
     """Refuses parts that do not belong together, before anything is computed.
 
     Model and data must agree in number of classes, channels and pairs in a
-    batch; training and validation data in their classes; a checkpoint that is
-    tested or resumed in its weights, their shapes, the classes and their
-    order, the snippet length and the channels. A training that is resumed
-    must keep what decides the videos of an iteration: the seed, the batch
-    size, the number of processes, the training videos and their labels. A
-    checkpoint that a new training starts from may lack weights, which is
-    logged, but not all.
+    batch; the data sets in their classes; a checkpoint that is tested or
+    resumed in its weights, the classes and their order, the snippet length and
+    the channels; a resumed training in what decides the videos of an
+    iteration. A checkpoint that a new training starts from may lack weights,
+    which is logged, but not all.
 
     Raises:
         ValueError: It names both sides.
@@ -539,10 +530,10 @@ class StopAtNonFiniteHook(Hook):
 class ConfigScheduleHook(Hook):
     """Lets a resumed training follow the schedule of its config.
 
-    MMEngine restores the schedulers of the checkpoint, so that a longer
-    training would go on with the learning rate that ended the shorter one.
-    Here learning rates are what an unbroken training with this config has at
-    this iteration. Schedulers that count epochs stay as they were.
+    MMEngine restores those of the checkpoint, so that a longer training would
+    go on with the learning rate that ended the shorter one. Here it is what an
+    unbroken training with this config has at this iteration. Schedulers that
+    count epochs stay as they were.
 
     Raises:
         ValueError: If the checkpoint lacks what a training goes on from, lies

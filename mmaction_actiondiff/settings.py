@@ -13,7 +13,7 @@ import difflib
 import inspect
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,14 +78,18 @@ def _places(cfg: Config, name: str) -> list[tuple[dict, str]]:
     ]
 
 
+def closest(name: str, known: Collection[str], cutoff: float = 0.) -> str:
+    """What was meant by a misspelt name, or ''."""
+    found = difflib.get_close_matches(name, known, n=1, cutoff=cutoff)
+    return f'; the closest is {found[0]}' if found else ''
+
+
 def _advice(cfg: Config, name: str) -> str:
     """What was meant by a name that nothing reads."""
     places = [path for _, path in _places(cfg, name)]
     if places:
         return f'set {places[0]}'
-    known = difflib.get_close_matches(
-        name, {*_RUNNER, *cfg} - {name}, n=1, cutoff=0)
-    return f'the closest name is {known[0]}'
+    return closest(name, {*_RUNNER, *cfg} - {name}).removeprefix('; ')
 
 
 def replace_variable(cfg: Config,
@@ -257,10 +261,8 @@ def check(cfg: Config) -> None:
     hooks = cfg.get('default_hooks') or {}
     for name, hook in hooks.items():
         if isinstance(hook, dict) and 'type' not in hook:
-            close = difflib.get_close_matches(
-                name, {*hooks} - {name}, n=1, cutoff=0)
-            raise ValueError(f'default_hooks.{name} has no type' + (
-                f'; the closest name is {close[0]}' if close else ''))
+            raise ValueError(f'default_hooks.{name} has no type' +
+                             closest(name, {*hooks} - {name}))
     schedulers = cfg.get('param_scheduler') or []
     if isinstance(schedulers, dict):
         schedulers = [schedulers]

@@ -222,7 +222,7 @@ CASES = [
     (TRAIN, config('import nothing'), r'mine\.py cannot be read'),
     (TRAIN, config("model = dict(type='ActionDif')"), 'is ActionDiff'),
     (TRAIN, config('model = dict(fusion=dict(wdth=1))'), 'wdth'),
-    (TRAIN, config('modle = dict()'), 'modle.*the closest name is model'),
+    (TRAIN, config('modle = dict()'), 'modle.*the closest is model'),
     (TRAIN + ' --cfg-options seed', none, 'takes KEY=VALUE'),
     (TRAIN + ' --cfg-options seed=3', none, 'set randomness.seed'),
     (TRAIN + ' --seed -1', none, 'randomness.seed must be'),

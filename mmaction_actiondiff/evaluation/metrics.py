@@ -150,8 +150,7 @@ class DetectionMAP(BaseMetric):
         return sample['pred_instances']
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
-        """Percentages over the videos of all ranks, also logged as a
-        table."""
+        """Percentages over the videos of all ranks, and a table of them."""
         videos = _by_name(results)
         # MMEngine gathers named tuples as plain ones
         truth = {n: GroundTruth(*item['truth']) for n, item in videos.items()}
@@ -159,8 +158,7 @@ class DetectionMAP(BaseMetric):
             n: Detections(*item['predicted'])
             for n, item in videos.items()
         }
-        labels = [item.labels for item in truth.values()]
-        labels += [item.labels for item in predicted.values()]
+        labels = [x.labels for x in (*truth.values(), *predicted.values())]
         num_classes = 1 + int(np.concatenate([[0], *labels]).max())
         result = evaluate(truth, predicted, num_classes, self.protocol)
         metrics = {f'mAP@{key}': v for key, v in result.values().items()}
@@ -229,7 +227,6 @@ class PairedDetectionMAP(DetectionMAP):
         super().__init__(prefix=prefix, **kwargs)
 
     def _predicted(self, sample: dict) -> Mapping[str, Any]:
-        """Each proposal with each chosen class of its video."""
         if self.score_of is None:
             labels = to_numpy(sample['gt_label'], -1, dtype=np.int64)
             class_scores = np.ones(len(labels))
