@@ -36,8 +36,8 @@ _SUBSETS = dict(
     testing='test')
 _GRID_KEYS = ('seconds_per_snippet', 'snippet_offset', 'stride', 'fps',
               'window')
-_BUNDLE = ('videoname', 'subset', 'duration', 'segments', 'labels',
-           'labels_all', 'classlist')
+_BUNDLE = ('videoname', 'subset', 'segments', 'labels', 'classlist',
+           'duration', 'labels_all')
 
 
 def canonical_subset(name: str) -> str:
@@ -54,11 +54,8 @@ def quote(names: Collection[str], limit: int = 5) -> str:
 
 
 def check_file_name(name: str) -> None:
-    """Refuses names of videos that are no plain names of files.
-
-    Raises:
-        ValueError: If files of this name could lie outside their folder.
-    """
+    """Refuses, by a ValueError, names of videos that are no plain names of
+    files: these could lie outside their folder."""
     if not name or name in ('.', '..') or set(name) & set('/\\\0'):
         raise ValueError(f'the video name {name!r} cannot be used as a file '
                          'name: it must not hold / or \\ and not be empty, '
@@ -83,11 +80,8 @@ class SnippetGrid:
     @classmethod
     def read(cls, values: Mapping[str, Any]) -> SnippetGrid | None:
         """The grid that ``seconds_per_snippet`` and ``snippet_offset``, or
-        ``stride``, ``fps`` and ``window`` (frames), describe.
-
-        Returns:
-            SnippetGrid | None: None where they are absent. ``fps`` alone says
-            nothing: it is the rate of the video file.
+        ``stride``, ``fps`` and ``window`` (frames), describe; None where they
+        are absent. ``fps`` alone says nothing: it is that of the video file.
 
         Raises:
             ValueError: If a value is no number, out of range, lacks a
@@ -101,18 +95,16 @@ class SnippetGrid:
         offset = known.get('snippet_offset')
         if 'stride' in known or 'window' in known:
             if not {'stride', 'fps'} <= set(known):
-                raise ValueError(
-                    'a grid of snippets needs "stride" (frames) and "fps" '
-                    f'together, found {sorted(known)}')
+                raise ValueError('a grid of snippets needs "stride" (frames) '
+                                 f'and "fps" together, found {sorted(known)}')
             stride, fps = known['stride'], known['fps']
             window = known.get('window', stride)
             grid = cls(stride / fps, (window - stride) / 2 / fps)
             given = cls(grid.seconds if seconds is None else seconds,
                         grid.offset if offset is None else offset)
             if not grid.agrees(given):
-                raise ValueError(
-                    f'stride {stride:g}, window {window:g} and fps {fps:g} '
-                    f'make {grid}, but there is also {given}')
+                raise ValueError(f'stride, window and fps make {grid}, but '
+                                 f'there is also {given}')
             return grid
         if seconds is not None:
             return cls(seconds, offset or 0.)
@@ -244,15 +236,12 @@ class Annotations:
         classes (tuple[str]): Names in the order of the source, else sorted;
             two that differ in case, spaces, hyphens or underscores alone are
             then refused.
-        order (list[str], optional): Names by position in a feature bundle,
-            which carries none itself.
-        stray (dict[str, str]): Names that a split or ambiguous file mentions
-            although nothing else does, with the file.
-        grid (SnippetGrid, optional): What the file says for all videos.
-        stream_channels (list[int], optional): Feature channels by stream, if
-            the file says so.
-        recognizers (list[dict], optional): Which network made each stream of
-            the features, see ``sidecar.py``, if it is known.
+        order (list[str], optional): Names by position in a feature bundle.
+        stray (dict[str, str]): Names that a split or ambiguous file alone
+            mentions, with the file.
+        grid, stream_channels, recognizers: What the file says for all videos
+            of snippets, channels by stream, and the network of each stream
+            (``sidecar.py``); None where it does not.
     """
     path: Path
     layout: str
@@ -373,8 +362,7 @@ def index_labels(labels: Iterable[str], index: Mapping[str, int],
 
 
 def read_text(path: str | os.PathLike) -> str:
-    """Text of a UTF-8 file, whatever the locale; a byte order mark is no
-    part of it.
+    """Text of a UTF-8 file, whatever the locale, without a byte order mark.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -416,11 +404,7 @@ def load_json(path: str | os.PathLike) -> dict:
 
 
 def require_object(path: str | os.PathLike, content: dict, key: str) -> dict:
-    """``content[key]``, a json object.
-
-    Raises:
-        ValueError: If it is absent or anything else.
-    """
+    """``content[key]``, a json object, or a ValueError."""
     found = content.get(key, f'the keys {list(content)[:5]}')
     _expect(
         isinstance(found, dict),
@@ -624,9 +608,8 @@ def _read_bundle(folder: Path, problems: dict[str, str] | None) -> Annotations:
     columns = {
         key: load_object_array(folder / f'{key}.npy')
         for key in _BUNDLE
-        # the video-level labels and durations are not needed to evaluate
-        if key not in ('duration',
-                       'labels_all') or (folder / f'{key}.npy').is_file()
+        # the last two are not needed to evaluate
+        if key not in _BUNDLE[-2:] or (folder / f'{key}.npy').is_file()
     }
     classes = tuple(_text(c) for c in columns.pop('classlist').ravel())
     if len({len(column) for column in columns.values()}) > 1:
@@ -639,15 +622,15 @@ def _read_bundle(folder: Path, problems: dict[str, str] | None) -> Annotations:
         item = {key: column[row] for key, column in columns.items()}
         if name in records:
             raise ValueError(f'{folder / "videoname.npy"} names {name} twice')
-        if len(item['segments']) != len(item['labels']):
-            raise ValueError(
-                f'{folder}: {name} has {len(item["segments"])} segments but '
-                f'{len(item["labels"])} labels')
+        labels, segments = item['labels'], item['segments']
+        if len(segments) != len(labels):
+            raise ValueError(f'{folder}: {name} has {len(segments)} segments '
+                             f'but {len(labels)} labels')
         records[name] = dict(
             subset=_text(np.ravel(item['subset'])[0]),
             annotations=[
                 dict(label=_text(label), segment=segment)
-                for label, segment in zip(item['labels'], item['segments'])
+                for label, segment in zip(labels, segments)
             ])
         if 'duration' in item:
             records[name]['duration'] = float(np.ravel(item['duration'])[0])

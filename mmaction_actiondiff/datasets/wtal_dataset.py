@@ -167,9 +167,8 @@ class WTALDataset(BaseDataset):
         if not videos:
             found = sorted({v.subset for v in annotations.videos.values()})
             raise ValueError(
-                f'{self.ann_file}: no videos in subset {self.subset}; the '
-                f'file has {len(annotations.videos)} videos in the subsets '
-                f'{found}')
+                f'{self.ann_file}: no videos in subset '
+                f'{self.subset}; the file has the subsets {found}')
         if self.hold_out:
             videos = self._divide(videos, self.hold_out)
         paths = self._feature_paths(videos)
@@ -210,21 +209,18 @@ class WTALDataset(BaseDataset):
         grid = video.grid or default
         if grid is None:
             raise ValueError(
-                f'{where}: neither the annotations nor the config say how '
-                'many seconds a snippet covers: set seconds_per_snippet in '
-                'one of them')
+                f'{where}: neither the annotations nor the config say how many'
+                ' seconds a snippet covers: set seconds_per_snippet')
         start, end = video.segments.T
         if self.odd_segments == 'error':
-            for odd, what in ((end <= start, 'must end after its start'),
-                              (end > video.duration + grid.seconds,
-                               'must end within the '
-                               f'video of {video.duration:g} s')):
-                if odd.any():
-                    raise ValueError(
-                        f'{where}: a segment {what}, found '
-                        f'{video.segments[odd.argmax()].tolist()} ({odd.sum()}'
-                        " such in this video); correct it or set "
-                        "odd_segments='keep'")
+            odd = (end <= start) | (end > video.duration + grid.seconds)
+            if odd.any():
+                raise ValueError(
+                    f'{where}: a segment must end after its start and within '
+                    f'the video of {video.duration:g} s, found '
+                    f'{video.segments[odd.argmax()].tolist()} ({odd.sum()} '
+                    "such in this video); correct it or set "
+                    "odd_segments='keep'")
         return dict(
             video_name=video.name,
             feature_path=path,

@@ -133,7 +133,7 @@ def test_subsets_and_exclude(tmp_path):
     with pytest.raises(
             ValueError,
             match=r"no videos in subset \['val'\].*"
-            r"2 videos in the subsets \['test', 'training'\]"):
+            r"has the subsets \['test', 'training'\]"):
         load(root, 'val')
     assert len(load(root, 'Train')) == len(load(root, 'TRAINING')) == 1
 
