@@ -588,11 +588,10 @@ class ConfigScheduleHook(Hook):
                 f'{runner._load_from} lacks an optimizer, a message_hub or '
                 'meta.iter: a training may start from it (load_from), not be '
                 'resumed')
-        last = runner.max_iters
-        if done > last:
+        if done > runner.max_iters:
             raise ValueError(
-                f'{runner._load_from} is of iteration {done}, beyond '
-                f'train_cfg.max_iters={last}: there is nothing to train')
+                f'{runner._load_from} is of iteration {done}, beyond train_cfg'
+                f'.max_iters={runner.max_iters}: there is nothing to train')
         groups = checkpoint['optimizer'].get('param_groups')
         if groups is None or not hasattr(runner.optim_wrapper, 'param_groups'):
             return

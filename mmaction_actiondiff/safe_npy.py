@@ -134,13 +134,14 @@ class _Unpickler(_PythonUnpickler):
 
     def load_build(self) -> None:
         state, target = self.stack.pop(), self.stack[-1]
+        set_state: Any = getattr(target, '__setstate__', None)
         if isinstance(target, np.dtype):
             _, order, *parts = state[:5]
             if any(part is not None for part in parts):
                 raise pickle.UnpicklingError('structured arrays are refused')
             if order in ('>', b'>'):
-                target.__setstate__((3, '>', None, None, None, target.itemsize,
-                                     target.alignment, 0))
+                set_state((3, '>', None, None, None, target.itemsize,
+                           target.alignment, 0))
         elif isinstance(target, np.ndarray):
             _, shape, dtype, fortran, data = state
             shape = tuple(int(size) for size in shape)
@@ -153,7 +154,7 @@ class _Unpickler(_PythonUnpickler):
                     data, bytes) and len(data) == size * dtype.itemsize
             if not sound or min(shape, default=0) < 0:
                 raise EOFError('an array has other values than its shape')
-            target.__setstate__((1, shape, dtype, bool(fortran), data))
+            set_state((1, shape, dtype, bool(fortran), data))
         else:
             raise pickle.UnpicklingError('the pickle sets the state of a '
                                          f'{type(target).__name__}')

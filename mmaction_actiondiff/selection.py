@@ -41,7 +41,6 @@ def warp_stability(model: WeakLocalizer, inputs: Tensor, labels: Sequence[int],
     correlates with nothing.
 
     Args:
-        model (WeakLocalizer): In evaluation mode.
         inputs (Tensor): Features (D, T), without padding.
         labels (Sequence[int]): Class indices of the video, not empty.
         name (str): Of the video; decides the noise of a sampler.

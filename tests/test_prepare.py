@@ -636,9 +636,9 @@ def segment(start, end, label='wave'):
     (dict(labels=None), 'must be a list of class names'),
     (dict(labels=['fly']), "'fly', which is none of the 2 classes"),
     (dict(stride=4), 'needs "stride" .* and "fps" together'),
-    (dict(stride=4, fps=-1), 'fps must be > 0, got -1'),
-    (dict(seconds_per_snippet=0), 'seconds_per_snippet must be > 0'),
-    (dict(duration=0), '"duration" is 0'),
+    (dict(stride=4, fps=-1), 'fps must be a number > 0, found -1'),
+    (dict(seconds_per_snippet=0), 'seconds_per_snippet must be a number > 0'),
+    (dict(duration=0), '"duration" must be a number > 0'),
     (dict(duration='long'), 'malformed'),
     (segment(5, 2), r'\[5.0, 2.0\] is not 0 <= start <= end'),
     (segment(-1, 2), 'is not 0 <= start <= end'),
@@ -666,7 +666,7 @@ def test_malformed_custom_json(tmp_path, capsys, change, message):
      ('{"database": {"a": {"labels": []}}}', '"subset" is None'),
      ('{"classes": ["a", "a"], "database": {}}', 'classes named twice: a'),
      ('{"a": 1, "a": 2}', "the key 'a' stands there twice"),
-     ('[' * 100000, 'nested too deeply'),
+     ('[' * 100000, 'recursion'),
      ('{"database": {"../a": {"subset": "test", "labels": ["x"], '
       '"duration": 1}}}', 'cannot be used as a file name')])
 def test_not_the_schema(tmp_path, capsys, text, message):

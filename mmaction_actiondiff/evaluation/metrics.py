@@ -158,7 +158,8 @@ class DetectionMAP(BaseMetric):
             n: Detections(*item['predicted'])
             for n, item in videos.items()
         }
-        labels = [x.labels for x in (*truth.values(), *predicted.values())]
+        labels = [item.labels for item in truth.values()]
+        labels += [item.labels for item in predicted.values()]
         num_classes = 1 + int(np.concatenate([[0], *labels]).max())
         result = evaluate(truth, predicted, num_classes, self.protocol)
         metrics = {f'mAP@{key}': v for key, v in result.values().items()}
@@ -190,13 +191,11 @@ class PairedDetectionMAP(DetectionMAP):
     ``video_acc`` is that of the classifier.
 
     Args:
-        video_scores (str): Where the video-level scores are from: the
-            predictions that ``tools/test.py --dump`` wrote for a weakly
-            supervised localizer, or ``'ground_truth'``: the annotated classes
-            of each video, all with score 1. This is an oracle that no method
-            has; its keys are therefore prefixed ``'oracle'`` by default.
-        top_classes (int): Classes paired with the proposals of a video;
-            the oracle pairs all annotated ones.
+        video_scores (str): The predictions that ``tools/test.py --dump`` wrote
+            for a weakly supervised localizer, or ``'ground_truth'``, an oracle
+            that no method has: all annotated classes, with score 1.
+        top_classes (int): Classes paired with the proposals of a video, but
+            for the oracle.
         prefix (str, optional): Of the keys. Defaults to ``'det'``, or to
             ``'oracle'``.
         **kwargs: Other arguments of :class:`DetectionMAP`.
