@@ -188,13 +188,9 @@ def apply_options(cfg: Config, options: dict[str, Any]) -> None:
 
 
 def drop_late_schedulers(cfg: Config) -> list[str]:
-    """Leave out schedulers that would begin after the last iteration.
-
-    They would do nothing, and MMEngine refuses them: a trial of 20 iterations
-    is shorter than a warm-up.
-
-    Returns:
-        list[str]: What was left out, in words.
+    """Leave out schedulers that would begin after the last iteration, which
+    MMEngine refuses: a trial of 20 iterations is shorter than a warm-up.
+    Returns that in words.
     """
     last = (cfg.get('train_cfg') or {}).get('max_iters')
     schedulers = cfg.get('param_scheduler')
@@ -212,34 +208,21 @@ def drop_late_schedulers(cfg: Config) -> list[str]:
 
 
 def drop_sampler_batch_size(cfg: Config) -> list[str]:
-    """Leave out the batch size that 0.1.0's sampler had beside the loader's.
-
-    Returns:
-        list[str]: What was left out, in words.
+    """Leave out the batch size that 0.1.0's sampler had beside the loader's;
+    returns that in words.
 
     Raises:
-        ValueError: If the two differ, or the sampler is to make pairs.
+        ValueError: If the two differ.
     """
     loader = cfg.get('train_dataloader') or {}
     sampler = loader.get('sampler') or {}
-    if sampler.get('type') != 'WTALSampler':
+    if sampler.get('type') != 'WTALSampler' or 'batch_size' not in sampler:
         return []
-    if 'num_pairs' in sampler:
-        raise ValueError(
-            'train_dataloader.sampler.num_pairs is read no more: set '
-            "train_dataloader.batch_sampler=dict(type='PairBatchSampler', "
-            f'num_pairs={sampler["num_pairs"]})')
-    if 'batch_size' not in sampler:
-        return []
-    own = sampler.pop('batch_size')
+    own, name = sampler.pop('batch_size'), 'train_dataloader.batch_size'
     if own != loader.get('batch_size'):
-        raise ValueError(
-            f'train_dataloader.sampler.batch_size is {own}, train_dataloader.'
-            f"batch_size {loader.get('batch_size')}: leave the former out")
-    return [
-        'train_dataloader.sampler.batch_size is read no more, '
-        'train_dataloader.batch_size is: it is left out'
-    ]
+        raise ValueError(f'{name} is {loader.get("batch_size")}, that of its '
+                         f'sampler {own}: leave the latter out')
+    return [f'the batch_size of the sampler is left out: {name} is read']
 
 
 def check(cfg: Config) -> None:
