@@ -109,10 +109,8 @@ class LabelOnlyMetric(BaseMetric):
 
     def names(self) -> list[str]:
         """Keys that the evaluator will give, prefix included."""
-        return [
-            f'{self.prefix}/{key}'
-            for key in ('video_AP', 'stability', 'selection')
-        ]
+        keys = 'video_AP', 'stability', 'selection'
+        return [f'{self.prefix}/{key}' for key in keys]
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keeps the scores of a batch."""
@@ -144,11 +142,8 @@ class LabelOnlyMetric(BaseMetric):
 
 
 def hold_out(cfg: Config, every: int) -> None:
-    """Make a config validate on one training video of N, by its labels.
-
-    Args:
-        cfg (Config): Of a training; changed in place.
-        every (int): N, see ``hold_out`` of the data set.
+    """Make a config validate on one training video of N, ``every``, by its
+    labels; ``cfg`` is changed in place.
 
     Raises:
         ValueError: For a config without validation, or with another data set

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import os.path as osp
+import re
 import zlib
 from collections.abc import Sequence
 from typing import Any
@@ -20,26 +21,19 @@ from mmaction_actiondiff.safe_npy import open_feature
 
 # Feature files opened at start, to compare lengths and channels.
 _NUM_SAMPLES = 32
-# What prepares the data of known data sets.
-_TOOLS = dict(
-    thumos14='thumos14',
-    activitynet12='activitynet',
-    activitynet13='activitynet',
-    shrec21='shrec21',
-    hapt='hapt')
+# What prepares them, and takes ACTIONDIFF_NAME for where they lie.
+_KNOWN = 'thumos14', 'activitynet12', 'activitynet13', 'shrec21', 'hapt'
 
 
 def data_hint(dataset_name: str | None, data_root: str) -> str:
     """Which command prepares the data, and where they are to lie."""
-    name = dataset_name or ''
-    hint = (f'Expected layout: {data_root}/annotations.json (ActivityNet '
+    name = dataset_name if dataset_name in _KNOWN else 'custom'
+    tool = re.sub(r'^(activitynet)1.$', r'\1', name)
+    return (f'Expected layout: {data_root}/annotations.json (ActivityNet '
             f'schema) and {data_root}/features/NAME.npy, one (T, D) array per '
             'video. docs/data.md says where to get the data; tools/prepare/'
-            f'{_TOOLS.get(name, "custom")}.py --out {data_root} makes this of '
-            'them')
-    if name in _TOOLS:
-        hint += f'. To keep them elsewhere set ACTIONDIFF_{name.upper()}'
-    return hint
+            f'{tool}.py --out {data_root} makes this of them. To keep them '
+            f'elsewhere set ACTIONDIFF_{name.upper()}')
 
 
 @DATASETS.register_module()
