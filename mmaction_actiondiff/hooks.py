@@ -493,7 +493,10 @@ class StopAtNonFiniteHook(Hook):
             key: torch.as_tensor(value).detach().float().mean()
             for key, value in (outputs or {}).items()
         }
-        weights = [x.detach().sum() for x in network(runner).parameters()]
+        weights = [
+            x.detach().sum(dtype=torch.float32)
+            for x in network(runner).parameters()
+        ]
         # with one wait for the device
         every = [*weights, *losses.values()]
         if not every or torch.stack([x.to(every[0])
