@@ -475,9 +475,8 @@ def _video(name: str,
            declared: Collection[str] = ()) -> Video:
     """A record of the ActivityNet schema; see :class:`Video`."""
     _expect(isinstance(record, Mapping), 'expected a json object', record)
-    subset = record.get('subset', '')
-    _expect('subset' in record and isinstance(subset, str),
-            '"subset" must be a name', subset)
+    subset = record.get('subset')
+    _expect(isinstance(subset, str), '"subset" must be a name', subset)
     items = record.get('annotations', [])
     _expect(
         _all(dict, items) and all({'label', 'segment'} <= set(item)
