@@ -475,7 +475,7 @@ def _video(name: str,
            declared: Collection[str] = ()) -> Video:
     """A record of the ActivityNet schema; see :class:`Video`."""
     _expect(isinstance(record, Mapping), 'expected a json object', record)
-    subset = record.get('subset')
+    subset: Any = record.get('subset')
     _expect(isinstance(subset, str), '"subset" must be a name', subset)
     items = record.get('annotations', [])
     _expect(
