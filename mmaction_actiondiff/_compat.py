@@ -19,14 +19,14 @@ import sys
 import tempfile
 import warnings
 import zipfile
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Callable
 
+import mmaction
 import numpy as np
 import torch
+from mmaction.registry import MODELS
 from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.runner import checkpoint
@@ -37,47 +37,26 @@ TRUST_VARIABLE = 'ACTIONDIFF_TRUST_CHECKPOINT'
 _DRN = 'mmaction.models.localizers.drn'
 
 
-class _MissingDRN(MetaPathFinder, Loader):
-    """Stands for the localizer that the mmaction2 wheel lacks.
-
-    It stands last in ``sys.meta_path``, hence is never asked where DRN is
-    installed.
-    """
-
-    def find_spec(self, fullname, path=None, target=None):
-        if fullname not in (_DRN, f'{_DRN}.drn'):
-            return None
-        return ModuleSpec(
-            fullname,
-            self,
-            origin=f'stand-in of {__name__}',
-            is_package=fullname == _DRN)
-
-    def exec_module(self, module: ModuleType) -> None:
-        if module.__name__ == _DRN:
-            return
-        from mmaction.registry import MODELS
-
-        @MODELS.register_module()
-        class DRN:
-
-            def __init__(self, *args, **kwargs) -> None:
-                raise ImportError(
-                    'DRN is not part of the installed mmaction2 package: its '
-                    'wheel lacks mmaction/models/localizers/drn '
-                    '(open-mmlab/mmaction2#2714). Install mmaction2 from a '
-                    'clone with `pip install -e .` to use DRN.')
-
-        module.DRN = DRN  # type: ignore[attr-defined]
-
-
 def stand_in_for_drn() -> None:
-    """Let ``mmaction.models`` be imported, once."""
-    # By name: a reloaded module brings a new class.
-    if not any(
-            type(finder).__name__ == _MissingDRN.__name__
-            for finder in sys.meta_path):
-        sys.meta_path.append(_MissingDRN())
+    """Let ``mmaction.models`` be imported from a wheel without DRN."""
+    folder = Path(mmaction.__file__).parent / 'models' / 'localizers' / 'drn'
+    if folder.is_dir() or _DRN in sys.modules:
+        return
+
+    @MODELS.register_module()
+    class DRN:
+
+        def __init__(self, *args, **kwargs) -> None:
+            raise ImportError(
+                'DRN is not part of the installed mmaction2 package: its '
+                'wheel lacks mmaction/models/localizers/drn '
+                '(open-mmlab/mmaction2#2714). Install mmaction2 from a '
+                'clone with `pip install -e .` to use DRN.')
+
+    for name in (_DRN, f'{_DRN}.drn'):
+        module: Any = ModuleType(name)
+        module.DRN, module.__path__ = DRN, []
+        sys.modules[name] = module
 
 
 def restore_trapz() -> None:
@@ -193,26 +172,21 @@ def legalize_metric_names() -> None:
     names. ``det/mAP@0.10:0.70`` becomes ``det/mAP_0.10_0.70``.
     """
 
-    def legal(name: str) -> str:
-        return re.sub(r'[^\w\-./ ]', '_', name)
-
     def renaming(add: Callable) -> Callable:
 
         @functools.wraps(add)
-        def wrapper(self, named, *args, **kwargs):
-            named = legal(named) if isinstance(named, str) else {
-                legal(name): value
-                for name, value in named.items()
+        def wrapper(self, scalars: dict, *args, **kwargs):
+            legal = {
+                re.sub(r'[^\w\-./ ]', '_', name): value
+                for name, value in scalars.items()
             }
-            return add(self, named, *args, **kwargs)
+            return add(self, legal, *args, **kwargs)
 
         return wrapper
 
     for kind in ('MLflowVisBackend', 'DVCLiveVisBackend'):
         backend = getattr(vis_backend, kind, None)
-        if backend is not None and not hasattr(backend, 'has_legal_names'):
-            backend.has_legal_names = True
-            backend.add_scalar = renaming(backend.add_scalar)
+        if backend is not None:
             backend.add_scalars = renaming(backend.add_scalars)
 
 

@@ -4,8 +4,9 @@
 One reader serves data sets, evaluation, preparation and reports: json in the
 ActivityNet schema (the official files, ``gt.json``, ours), MMAction2's
 ``anet_anno_*.json``, the ``*-Annotations`` folders of npy files and the
-official THUMOS14 text files. Nothing is repaired: a malformed file is refused
-with its name, what was expected and what was found.
+official THUMOS14 text files.
+Nothing is repaired: a malformed file is refused with its name, what was
+expected and what was found.
 
 Dimension legend: T snippets, G ground-truth segments, A ambiguous spans.
 """
@@ -35,8 +36,8 @@ _SUBSETS = dict(
     testing='test')
 _GRID_KEYS = ('seconds_per_snippet', 'snippet_offset', 'stride', 'fps',
               'window')
-_BUNDLE = ('videoname', 'subset', 'duration', 'segments', 'labels',
-           'labels_all', 'classlist')
+_BUNDLE = ('videoname', 'subset', 'segments', 'labels', 'classlist',
+           'duration', 'labels_all')
 
 
 def canonical_subset(name: str) -> str:
@@ -53,11 +54,8 @@ def quote(names: Collection[str], limit: int = 5) -> str:
 
 
 def check_file_name(name: str) -> None:
-    """Refuses names of videos that are no plain names of files.
-
-    Raises:
-        ValueError: If files of this name could lie outside their folder.
-    """
+    """Refuses, by a ValueError, names of videos that are no plain names of
+    files: these could lie outside their folder."""
     if not name or name in ('.', '..') or set(name) & set('/\\\0'):
         raise ValueError(f'the video name {name!r} cannot be used as a file '
                          'name: it must not hold / or \\ and not be empty, '
@@ -82,11 +80,8 @@ class SnippetGrid:
     @classmethod
     def read(cls, values: Mapping[str, Any]) -> SnippetGrid | None:
         """The grid that ``seconds_per_snippet`` and ``snippet_offset``, or
-        ``stride``, ``fps`` and ``window`` (frames), describe.
-
-        Returns:
-            SnippetGrid | None: None where they are absent. ``fps`` alone says
-            nothing: it is the rate of the video file.
+        ``stride``, ``fps`` and ``window`` (frames), describe; None where they
+        are absent. ``fps`` alone says nothing: it is that of the video file.
 
         Raises:
             ValueError: If a value is no number, out of range, lacks a
@@ -95,25 +90,21 @@ class SnippetGrid:
         known = {}
         for key in _GRID_KEYS:
             if values.get(key) is not None:
-                known[key] = _number(values[key], f'"{key}"')
-                if key != 'snippet_offset' and known[key] <= 0:
-                    raise ValueError(f'{key} must be > 0, got {known[key]:g}')
+                known[key] = _number(values[key], key, key != 'snippet_offset')
         seconds = known.get('seconds_per_snippet')
         offset = known.get('snippet_offset')
         if 'stride' in known or 'window' in known:
             if not {'stride', 'fps'} <= set(known):
-                raise ValueError(
-                    'a grid of snippets needs "stride" (frames) and "fps" '
-                    f'together, found {sorted(known)}')
+                raise ValueError('a grid of snippets needs "stride" (frames) '
+                                 f'and "fps" together, found {sorted(known)}')
             stride, fps = known['stride'], known['fps']
             window = known.get('window', stride)
             grid = cls(stride / fps, (window - stride) / 2 / fps)
             given = cls(grid.seconds if seconds is None else seconds,
                         grid.offset if offset is None else offset)
             if not grid.agrees(given):
-                raise ValueError(
-                    f'stride {stride:g}, window {window:g} and fps {fps:g} '
-                    f'make {grid}, but there is also {given}')
+                raise ValueError(f'stride, window and fps make {grid}, but '
+                                 f'there is also {given}')
             return grid
         if seconds is not None:
             return cls(seconds, offset or 0.)
@@ -176,24 +167,18 @@ def clock_problem(items: Sequence[tuple[int, float, SnippetGrid]],
     seconds = items[0][2].seconds
     text = (f'{wrong} of {len(items)} videos have other lengths than their '
             f'durations say at {seconds:g} s per snippet: ')
-    if np.ptp(length) == 0 < np.ptp(expected):
-        return text + (
-            f'all have {length[0]}. If they were resized to that, give each '
-            'record its own "seconds_per_snippet", duration / T')
     lacking = expected - length
     if np.ptp(lacking) <= 1 and np.ptp(expected) > 0.1 * expected.max():
         return text + (
-            f'each lacks about {np.median(lacking):g} snippets, whatever its '
-            'length. Windows longer than the stride do that; then state '
-            'window, stride and fps, or every time is wrong by half the '
-            'difference')
+            f'each lacks about {np.median(lacking):g} snippets. Windows longer'
+            ' than the stride do that; then state window, stride and fps')
     ratio = float(np.median(length / np.maximum(expected, 1)))
     return text + (
         f'they last {ratio:.3f} times (median) as long. They fit '
         f'seconds_per_snippet={seconds / ratio:.4g}; if the stride is 16 '
         f'frames they were taken at {16 * ratio / seconds:.2f} fps, not '
-        f'{16 / seconds:g}. Were they taken at another rate or stride, or is '
-        'the array (D, T)?')
+        f'{16 / seconds:g}. If they were resized, give each record its own '
+        '"seconds_per_snippet", duration / T. Or is the array (D, T)?')
 
 
 @dataclass
@@ -251,15 +236,12 @@ class Annotations:
         classes (tuple[str]): Names in the order of the source, else sorted;
             two that differ in case, spaces, hyphens or underscores alone are
             then refused.
-        order (list[str], optional): Names by position in a feature bundle,
-            which carries none itself.
-        stray (dict[str, str]): Names that a split or ambiguous file mentions
-            although nothing else does, with the file.
-        grid (SnippetGrid, optional): What the file says for all videos.
-        stream_channels (list[int], optional): Feature channels by stream, if
-            the file says so.
-        recognizers (list[dict], optional): Which network made each stream of
-            the features, see ``sidecar.py``, if it is known.
+        order (list[str], optional): Names by position in a feature bundle.
+        stray (dict[str, str]): Names that a split or ambiguous file alone
+            mentions, with the file.
+        grid, stream_channels, recognizers: What the file says for all videos
+            of snippets, channels by stream, and the network of each stream
+            (``sidecar.py``); None where it does not.
     """
     path: Path
     layout: str
@@ -315,7 +297,8 @@ class Annotations:
             for name, text in zip(lines[::2], lines[1::2], strict=True):
                 stem = Path(name.strip()).stem
                 if stem in self.videos:
-                    self.videos[stem].duration = _duration(text)
+                    self.videos[stem].duration = _number(
+                        text, '"duration"', True)
         except ValueError as error:
             raise ValueError(
                 f'{path}: expected lines of a file name and of seconds in '
@@ -379,8 +362,7 @@ def index_labels(labels: Iterable[str], index: Mapping[str, int],
 
 
 def read_text(path: str | os.PathLike) -> str:
-    """Text of a UTF-8 file, whatever the locale; a byte order mark is no
-    part of it.
+    """Text of a UTF-8 file, whatever the locale, without a byte order mark.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -389,9 +371,6 @@ def read_text(path: str | os.PathLike) -> str:
     if not os.path.isfile(path):
         raise FileNotFoundError(f'{path}: no such file')
     data = Path(path).read_bytes()
-    if data[:2] in (b'\xff\xfe', b'\xfe\xff'):
-        raise ValueError(f'{path}: the text is encoded as UTF-16, expected '
-                         'UTF-8; save it as UTF-8')
     try:
         text = data.decode('utf-8-sig')
     except UnicodeDecodeError as error:
@@ -416,31 +395,20 @@ def load_json(path: str | os.PathLike) -> dict:
         # \ud800 to \udfff, of which a pair is one character
         if '\\ud' in text or '\\uD' in text:
             json.dumps(content, ensure_ascii=False).encode('utf-8')
-    except RecursionError:
-        raise ValueError(f'{path}: the json is nested too deeply') from None
-    except UnicodeEncodeError as error:
-        raise ValueError(
-            f'{path}: expected text, found half a character, '
-            f'{ascii(error.object[error.start])}; correct it') from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f'{path}: not a complete json file ({error}); '
                          'prepare or copy it again') from None
-    if not isinstance(content, dict):
-        raise ValueError(
-            f'{path}: expected a json object, found {content!r:.200}')
+    _expect(
+        isinstance(content, dict), f'{path}: expected a json object', content)
     return content
 
 
 def require_object(path: str | os.PathLike, content: dict, key: str) -> dict:
-    """``content[key]``, a json object.
-
-    Raises:
-        ValueError: If it is absent or anything else.
-    """
+    """``content[key]``, a json object, or a ValueError."""
     found = content.get(key, f'the keys {list(content)[:5]}')
-    if not isinstance(found, dict):
-        raise ValueError(f'{path}: expected the key "{key}" with a json '
-                         f'object, found {found!r:.200}')
+    _expect(
+        isinstance(found, dict),
+        f'{path}: expected the key "{key}" with a json object', found)
     return found
 
 
@@ -453,28 +421,33 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return content
 
 
-def _number(value: Any, what: str) -> float:
+def _expect(sound: bool, what: str, value: Any) -> None:
+    if not sound:
+        raise ValueError(f'{what}, found {value!r:.200}')
+
+
+def _all(kind: type, value: Any) -> bool:
+    """Whether it is a list of that kind."""
+    return isinstance(value, list) and all(
+        isinstance(item, kind) for item in value)
+
+
+def _number(value: Any, what: str, positive: bool = False) -> float:
     try:
         number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
-    if not math.isfinite(number):
-        raise ValueError(f'expected {what} to be a number, found {value!r}')
+    _expect(
+        math.isfinite(number) and not (positive and number <= 0),
+        f'{what} must be a number' + (' > 0' if positive else ''), value)
     return number
-
-
-def _duration(value: Any) -> float:
-    duration = _number(value, '"duration" in seconds')
-    if duration <= 0:
-        raise ValueError(f'"duration" is {duration}: it must be > 0 s')
-    return duration
 
 
 def _times(values: Any, what: str) -> np.ndarray:
     """Float64 (N, 2), finite, 0 <= start <= end."""
-    if not isinstance(values, (list, tuple, np.ndarray)):
-        raise ValueError(f'expected "{what}" to be a list of [start, end], '
-                         f'found {values!r:.100}')
+    _expect(
+        isinstance(values, (list, tuple, np.ndarray)),
+        f'"{what}" must be a list of [start, end]', values)
     times = np.zeros((len(values), 2))
     for row, value in zip(times, values):
         try:
@@ -482,9 +455,8 @@ def _times(values: Any, what: str) -> np.ndarray:
             pair = np.array(value, dtype=np.float64)
         except (TypeError, ValueError, OverflowError):
             pair = np.zeros(0)
-        if pair.shape != (2, ) or not np.isfinite(pair).all():
-            raise ValueError('expected [start, end] in seconds, found '
-                             f'{value!r:.100}')
+        _expect(pair.shape == (2, ) and bool(np.isfinite(pair).all()),
+                'expected [start, end] in seconds', value)
         row[:] = pair
     bad = (times[:, 0] < 0) | (times[:, 1] < times[:, 0])
     if bad.any():
@@ -494,10 +466,7 @@ def _times(values: Any, what: str) -> np.ndarray:
 
 
 def _names(value: Any, what: str) -> list[str]:
-    if not isinstance(value, list) or not all(
-            isinstance(item, str) for item in value):
-        raise ValueError(f'"{what}" must be a list of class names, found '
-                         f'{value!r:.100}')
+    _expect(_all(str, value), f'"{what}" must be a list of class names', value)
     return value
 
 
@@ -505,21 +474,16 @@ def _video(name: str,
            record: Mapping[str, Any],
            declared: Collection[str] = ()) -> Video:
     """A record of the ActivityNet schema; see :class:`Video`."""
-    if not isinstance(record, Mapping):
-        raise ValueError(f'expected a json object, found {record!r:.100}')
-    subset = record.get('subset')
-    if not isinstance(subset, str):
-        raise ValueError(f'"subset" is {subset!r}, not a name')
+    _expect(isinstance(record, Mapping), 'expected a json object', record)
+    subset: Any = record.get('subset')
+    _expect(isinstance(subset, str), '"subset" must be a name', subset)
     items = record.get('annotations', [])
-    if not isinstance(items, list) or not all(
-            isinstance(item, dict) and {'label', 'segment'} <= set(item)
-            for item in items):
-        raise ValueError('"annotations" must be a list of {"label", '
-                         f'"segment": [start, end]}}, found {items!r:.200}')
-    segment_labels = [item['label'] for item in items]
-    if not all(isinstance(label, str) for label in segment_labels):
-        raise ValueError('a label of "annotations" is not a name: '
-                         f'{segment_labels!r:.100}')
+    _expect(
+        _all(dict, items) and all({'label', 'segment'} <= set(item)
+                                  for item in items),
+        '"annotations" must be a list of {"label", "segment": [start, end]}',
+        items)
+    segment_labels = _names([item['label'] for item in items], 'annotations')
     segments = _times([item['segment'] for item in items], 'annotations')
     labels = _names(record['labels'], 'labels') if 'labels' in record else None
     ambiguous = _times(record.get('ambiguous', []), 'ambiguous')
@@ -529,12 +493,12 @@ def _video(name: str,
         return label.lower() != 'ambiguous' or label in declared
 
     kept = np.array([is_class(label) for label in segment_labels], dtype=bool)
-    return Video(name, canonical_subset(subset),
-                 None if duration is None else _duration(duration),
-                 segments[kept], list(filter(is_class, segment_labels)),
-                 None if labels is None else list(filter(is_class, labels)),
-                 np.concatenate([ambiguous, segments[~kept]]),
-                 SnippetGrid.read(record))
+    return Video(
+        name, canonical_subset(subset),
+        None if duration is None else _number(duration, '"duration"', True),
+        segments[kept], list(filter(is_class, segment_labels)),
+        None if labels is None else list(filter(is_class, labels)),
+        np.concatenate([ambiguous, segments[~kept]]), SnippetGrid.read(record))
 
 
 def _videos(
@@ -567,17 +531,14 @@ def _read_json(path: Path, problems: dict[str, str] | None) -> Annotations:
             raise ValueError(f'classes named twice: {quote(twice)}')
         grid = SnippetGrid.read(content)
         streams = content.get('stream_channels')
-        if streams is not None and not (isinstance(streams, list) and all(
-                type(n) is int and n > 0 for n in streams)):
-            raise ValueError('"stream_channels" must be a list of numbers of '
-                             f'channels, found {streams!r:.100}')
+        _expect(
+            streams is None
+            or _all(int, streams) and min(streams, default=1) > 0,
+            '"stream_channels" must be a list of numbers', streams)
         recognizers = content.get('recognizers')
-        if recognizers is not None and not (isinstance(recognizers, list)
-                                            and all(
-                                                isinstance(item, dict)
-                                                for item in recognizers)):
-            raise ValueError('"recognizers" must be a list of objects, found '
-                             f'{recognizers!r:.100}')
+        _expect(
+            recognizers is None or _all(dict, recognizers),
+            '"recognizers" must be a list of objects', recognizers)
     except ValueError as error:
         raise ValueError(f'{path}: {error}') from None
     result = Annotations(
@@ -646,9 +607,8 @@ def _read_bundle(folder: Path, problems: dict[str, str] | None) -> Annotations:
     columns = {
         key: load_object_array(folder / f'{key}.npy')
         for key in _BUNDLE
-        # the video-level labels and durations are not needed to evaluate
-        if key not in ('duration',
-                       'labels_all') or (folder / f'{key}.npy').is_file()
+        # the last two are not needed to evaluate
+        if key not in _BUNDLE[-2:] or (folder / f'{key}.npy').is_file()
     }
     classes = tuple(_text(c) for c in columns.pop('classlist').ravel())
     if len({len(column) for column in columns.values()}) > 1:
@@ -661,15 +621,15 @@ def _read_bundle(folder: Path, problems: dict[str, str] | None) -> Annotations:
         item = {key: column[row] for key, column in columns.items()}
         if name in records:
             raise ValueError(f'{folder / "videoname.npy"} names {name} twice')
-        if len(item['segments']) != len(item['labels']):
-            raise ValueError(
-                f'{folder}: {name} has {len(item["segments"])} segments but '
-                f'{len(item["labels"])} labels')
+        labels, segments = item['labels'], item['segments']
+        if len(segments) != len(labels):
+            raise ValueError(f'{folder}: {name} has {len(segments)} segments '
+                             f'but {len(labels)} labels')
         records[name] = dict(
             subset=_text(np.ravel(item['subset'])[0]),
             annotations=[
                 dict(label=_text(label), segment=segment)
-                for label, segment in zip(item['labels'], item['segments'])
+                for label, segment in zip(labels, segments)
             ])
         if 'duration' in item:
             records[name]['duration'] = float(np.ravel(item['duration'])[0])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
-import inspect
 import multiprocessing
 import os
 import re
@@ -18,6 +16,7 @@ from argparse import (ArgumentParser, ArgumentTypeError, Namespace,
                       RawDescriptionHelpFormatter)
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
+from glob import glob
 from pathlib import Path
 
 import mmaction.registry
@@ -169,10 +168,7 @@ def load_config(args: Namespace) -> Config:
     """Read the config and apply the options of the tools to it.
 
     ``work_dir`` is, in this order, ``--work-dir``, the config's, or
-    ``work_dirs/NAME_OF_CONFIG``. A variable of the config, such as
-    ``data_root``, is replaced wherever it has gone, if ``--cfg-options`` or
-    a config that inherits it sets it anew; MMEngine would leave these places
-    as they are.
+    ``work_dirs/NAME_OF_CONFIG``.
 
     Raises:
         FileNotFoundError: If the config does not exist.
@@ -180,12 +176,9 @@ def load_config(args: Namespace) -> Config:
             variable.
     """
     if not os.path.isfile(args.config):
-        folder, name = os.path.split(args.config)
-        others = [path.name for path in Path(folder or '.').glob('*.py')]
-        close = difflib.get_close_matches(name, others, n=1)
-        raise FileNotFoundError(f'the config {args.config} does not exist' + (
-            f'; the closest is {os.path.join(folder, close[0])}'
-            if close else ''))
+        others = glob(os.path.join(os.path.dirname(args.config), '*.py'))
+        raise FileNotFoundError(f'the config {args.config} does not exist' +
+                                settings.closest(args.config, others, 0.6))
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     try:
         cfg = Config.fromfile(args.config)
@@ -292,12 +285,8 @@ def build_runner(cfg: Config) -> Runner:
 
 
 def is_whole(path: str | os.PathLike) -> bool:
-    """Whether a checkpoint was written to its end and is undamaged.
-
-    A run that was killed while it wrote leaves a truncated file; its zip
-    directory, which stands at the end, is missing then. All else is found by
-    the check sums.
-    """
+    """Whether a checkpoint was written to its end and is undamaged: its zip
+    directory stands at the end, and the parts have check sums."""
     try:
         with zipfile.ZipFile(path) as file:
             return file.testzip() is None
@@ -334,15 +323,12 @@ def latest_checkpoint(work_dir: str | os.PathLike) -> str | None:
 
 
 def set_aside(work_dir: str | os.PathLike, config: str) -> str | None:
-    """Move an earlier training out of the way of a new one.
-
-    Its checkpoints, predictions, logs, report and the file called ``config``
-    go to the first free folder ``earlier_N`` in ``work_dir``, so that nothing
-    is lost, and neither a resume nor a report takes one training for the
-    other.
+    """Move an earlier training out of the way of a new one: its checkpoints,
+    predictions, logs, report and the file called ``config``.
 
     Returns:
-        str | None: That folder, or None if there was no checkpoint.
+        str | None: Where to, the first free folder ``earlier_N`` in
+        ``work_dir``; None if there was no checkpoint.
     """
     folder = Path(work_dir)
     if not any(_CHECKPOINT.fullmatch(path.name) for path in folder.glob('*')):
@@ -424,11 +410,10 @@ def command(interrupted: str = 'interrupted') -> Iterator[None]:
     """Run a tool: end with the message alone where an error explains itself.
 
     These are the errors that a ``raise`` statement of this package, of
-    MMEngine's runner, or of torch's optimizers and loaders has brought, in
-    this process or in a worker of a data loader; those of files that cannot
-    be read or written; and those about a type, an argument or a config, also
-    where a part that is built from a config does not take its arguments. All
-    others keep their traceback. ``interrupted`` is what to say after Ctrl-C.
+    MMEngine's runner, or of torch's optimizers and loaders has brought, also
+    in a worker; those of files that cannot be read or written; and those about
+    a type, an argument or a config. All others keep their traceback.
+    ``interrupted`` is what to say after Ctrl-C.
     """
     try:
         yield
@@ -453,10 +438,6 @@ def _explanation(error: BaseException) -> str | None:
     if unknown := re.match(r'(\w+) is not in the \w+::([\w ]+) registry',
                            text):
         return _unknown_type(*unknown.groups())
-    if argument := re.match(
-            r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'",
-            text):
-        text += _similar_argument(*argument.groups())
     frame = traceback.extract_tb(error.__traceback__)[-1]
     if isinstance(error,
                   UsageError) or frame.name != 'call_hook' and (_explains(
@@ -478,33 +459,17 @@ def _explanation(error: BaseException) -> str | None:
     return None
 
 
-def _registered() -> Iterator[tuple[str, str, type]]:
-    """Kind, such as 'model', name and class of what a config may name."""
-    for registry in vars(mmaction.registry).values():
-        if isinstance(registry, Registry):
-            for part in filter(None, (registry, registry.parent)):
-                for name, item in part.module_dict.items():
-                    yield registry.name, name, item
-
-
 def _unknown_type(name: str, kind: str) -> str:
     """What a misspelt ``type`` may have meant."""
-    known = {other for part, other, _ in _registered() if part == kind}
-    closest = difflib.get_close_matches(name, known - {name}, n=1, cutoff=0)
-    return (f"type='{name}' is no {kind}" +
-            (f'; the closest is {closest[0]}' if closest else ''))
-
-
-def _similar_argument(owner: str, name: str) -> str:
-    """What a misspelt argument of a registered class may have meant."""
     known = {
-        argument
-        for _, _, item in _registered() if item.__name__ == owner
-        for base in getattr(item, '__mro__', ())
-        for argument in inspect.signature(base.__init__).parameters
+        other
+        for registry in vars(mmaction.registry).values()
+        if isinstance(registry, Registry) and registry.name == kind
+        for part in filter(None, (registry, registry.parent))
+        for other in part.module_dict
     }
-    closest = difflib.get_close_matches(name, known, n=1)
-    return f'; did you mean {closest[0]}?' if closest else ''
+    close = settings.closest(name, known - {name})
+    return f"type='{name}' is no {kind}{close}"
 
 
 def _explains(text: str, filename: str, line: str | None) -> bool:
@@ -553,9 +518,8 @@ def warn(message: str) -> None:
 def where_next(runner: Runner) -> str:
     """Return what a finished training has left, and what to do with it.
 
-    The commands name the config that the training has written: it holds what
-    ``--cfg-options`` has changed. They call the tools that lie beside the one
-    that runs, and work as they stand.
+    The commands work as they stand: they name the config that the training
+    has written, and the tools beside the one that runs.
     """
     work_dir = runner.work_dir
     with contextlib.suppress(ValueError):  # no way leads there (Windows)
@@ -569,24 +533,20 @@ def where_next(runner: Runner) -> str:
         f'  {path} (best evaluation, test-selected)'
         for path in sorted(Path(work_dir).glob('best_*.pth'))
     ]
-    tools = os.path.dirname(sys.argv[0])
-
-    quote = subprocess.list2cmdline if os.name == 'nt' else shlex.join
-
-    def call(tool: str, *words: str) -> str:
-        return '  ' + quote(['python', os.path.join(tools, tool), *words])
-
-    lines.append('Next:')
-    if not hasattr(network(runner), 'dump_snippets'):
-        return '\n'.join([*lines, call('test.py', config, last)])
     dump = os.path.join(work_dir, f'predictions_{Path(last).stem}.npz')
-    return '\n'.join([
-        *lines,
-        call('test.py', config, last, '--dump', dump),
-        call('visualize.py', dump, '--num', '8'),
-        call('replay.py', config, dump),
-        call('report.py', work_dir)
-    ])
+    calls = [['test.py', config, last, '--dump', dump],
+             ['visualize.py', dump, '--num', '8'], ['replay.py', config, dump],
+             ['report.py', work_dir]]
+    if not hasattr(network(runner), 'dump_snippets'):
+        calls = [['test.py', config, last]]
+    tools = os.path.dirname(sys.argv[0])
+    quote = subprocess.list2cmdline if os.name == 'nt' else shlex.join
+    lines.append('Next:')
+    lines += [
+        '  ' + quote(['python', os.path.join(tools, tool), *words])
+        for tool, *words in calls
+    ]
+    return '\n'.join(lines)
 
 
 def dump_predictions(runner: Runner, path: str) -> None:

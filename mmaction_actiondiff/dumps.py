@@ -69,11 +69,7 @@ def save_dump(path: str | os.PathLike, samples: Sequence[Mapping[str, Any]],
 
 
 def check_name(path: str | os.PathLike) -> None:
-    """Refuse the name of a file that is no dump.
-
-    Raises:
-        ValueError: If it does not end in ``.npz``.
-    """
+    """Refuse a name that does not end in ``.npz``, by a ValueError."""
     if not os.fspath(path).endswith('.npz'):
         raise ValueError(
             f'{os.fspath(path)}: predictions are kept in .npz files, which '
@@ -143,11 +139,7 @@ class DumpPredictions(BaseMetric):
     """
     default_prefix = 'dump'  # of no metric; MMEngine warns without
 
-    def __init__(
-        self,
-        path: str,
-        write: Callable[[str, list, Sequence[str]],
-                        object] = save_dump) -> None:
+    def __init__(self, path: str, write: Callable = save_dump) -> None:
         super().__init__()
         self.path = path
         self.write = write

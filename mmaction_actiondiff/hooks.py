@@ -9,7 +9,7 @@ import os
 import random
 import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -60,10 +60,9 @@ class PlainCheckpointHook(Hook):
 
     MMEngine pickles its log history (:class:`HistoryBuffer`, NumPy arrays),
     which torch >= 2.6 refuses to load. Here the message hub is written as
-    plain containers and tensors, and turned back after loading. Checkpoints
-    in MMEngine's own format are left as they are when loaded. Of the log, the
-    last 10,000 values are kept, so that neither memory nor checkpoints grow
-    with the length of a training.
+    plain containers and tensors, and turned back after loading. Of the log,
+    the last 10,000 values are kept, so that neither memory nor checkpoints
+    grow with the length of a training.
 
     Raises:
         TypeError: On saving, if something else in the message hub or in the
@@ -120,10 +119,8 @@ class TrainingProgressHook(Hook):
     """Tells the localizer where the training stands.
 
     ``model.begin_iteration(iteration, max_iterations)`` before each training
-    iteration, hence after the optimizer's last step, also after a resume:
-    warm-up and curricula follow it, and ``loss()`` itself depends on inputs
-    and weights alone. After the step, ``model.end_iteration(log_vars)`` gets
-    what was logged. Other models are left alone.
+    iteration, for warm-up and curricula; after the step,
+    ``model.end_iteration(log_vars)``. Other models are left alone.
     """
 
     def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
@@ -145,10 +142,9 @@ class TrainingProgressHook(Hook):
 class WTALCheckpointHook(CheckpointHook):
     """MMEngine's, with a best checkpoint that follows the protocol.
 
-    The best checkpoint is replaced wherever its folder has been moved to,
-    and its name has no character that NTFS, exFAT or SMB refuse. A checkpoint
-    between two steps of an optimizer that gathers gradients
-    (``accumulative_counts``) holds those gathered so far.
+    It is replaced wherever its folder has been moved to, and its name has no
+    character that NTFS, exFAT or SMB refuse. A checkpoint between two steps of
+    an optimizer that gathers gradients (``accumulative_counts``) holds these.
 
     Args:
         save_best (str | list[str] | None): Key of the metric that decides.
@@ -159,9 +155,8 @@ class WTALCheckpointHook(CheckpointHook):
 
     Raises:
         ValueError: If there is no such metric: before the training where
-            the metrics of the validation say what they give (``names()``),
-            else at the first validation. If several processes resume from
-            between two steps.
+            all metrics have ``names()``, else at the first validation. If
+            several processes resume from between two steps.
         TypeError: If nothing reads an argument.
     """
 
@@ -217,11 +212,9 @@ class WTALCheckpointHook(CheckpointHook):
         if get_world_size() > 1:
             raise ValueError(
                 f'{runner._load_from} was written between two steps of the '
-                'optimizer (accumulative_counts), when every process had '
-                'gradients of its own: several processes cannot go on from '
-                'it exactly. Take another checkpoint, and for '
-                'default_hooks.checkpoint.interval a multiple of '
-                'accumulative_counts')
+                'optimizer, when every process had gradients of its own. Take '
+                'another checkpoint, and for default_hooks.checkpoint.interval'
+                ' a multiple of accumulative_counts')
         for name, parameter in network(runner).named_parameters():
             if name in gradients:
                 parameter.grad = gradients[name].to(parameter)
@@ -311,13 +304,11 @@ class CheckFitHook(Hook):
     """Refuses parts that do not belong together, before anything is computed.
 
     Model and data must agree in number of classes, channels and pairs in a
-    batch; training and validation data in their classes; a checkpoint that is
-    tested or resumed in its weights, their shapes, the classes and their
-    order, the snippet length and the channels. A training that is resumed
-    must keep what decides the videos of an iteration: the seed, the batch
-    size, the number of processes, the training videos and their labels. A
-    checkpoint that a new training starts from may lack weights, which is
-    logged, but not all.
+    batch; the data sets in their classes; a checkpoint that is tested or
+    resumed in its weights, the classes and their order, the snippet length and
+    the channels; a resumed training in what decides the videos of an
+    iteration. A checkpoint that a new training starts from may lack weights,
+    which is logged, but not all.
 
     Raises:
         ValueError: It names both sides.
@@ -327,32 +318,30 @@ class CheckFitHook(Hook):
 
     def before_run(self, runner) -> None:
         """Compares model and data."""
-        model_cfg = runner.cfg.get('model') or {}
-        streams = model_cfg.get('stream_channels')
-        num_classes = getattr(network(runner), 'num_classes', None)
-        first: dict[str, Any] = {}
+        streams = self._streams(runner)
+        own = dict(
+            num_classes=getattr(network(runner), 'num_classes', None),
+            stream_channels=streams,
+            in_channels=streams and sum(streams))
+        first = None
         for name, facts in self._facts(runner).items():
-            classes = facts.get('classes')
-            if (num_classes is not None and classes is not None
-                    and num_classes != len(classes)):
+            classes = facts.pop('classes', None)
+            if classes is not None:
+                facts['num_classes'] = len(classes)
+            if any(
+                    own.get(key) not in (None, value)
+                    for key, value in facts.items()):
+                mine, its = (', '.join(f'{key}={x}' for key, x in part.items()
+                                       if key in own and x is not None)
+                             for part in (own, facts))
                 raise ValueError(
-                    f'the model has num_classes={num_classes}, the {name} '
-                    f'data have {len(classes)} classes: {quote(classes)}')
-            channels = facts.get('in_channels')
-            if (streams is not None and channels is not None
-                    and sum(streams) != channels):
-                raise ValueError(
-                    f'the model has stream_channels={list(streams)}, in all '
-                    f'{sum(streams)}, the {name} data in_channels={channels}')
-            split = facts.get('stream_channels')
-            if streams and split and list(streams) != split:
-                raise ValueError(f'the model has stream_channels='
-                                 f'{list(streams)}, the {name} data {split}')
-            difference = _difference(
-                first.setdefault('classes', classes), classes)
+                    f'the model has {mine}, the {name} have {its}; '
+                    f'their classes: {quote(classes or ())}')
+            first = first or classes
+            difference = _difference(first, classes)
             if difference:
-                raise ValueError('the classes of the data sets for training '
-                                 f'and {name} differ: {difference}')
+                raise ValueError('the classes of the training data and of the '
+                                 f'{name} differ: {difference}')
         loss = getattr(network(runner), 'loss_module', None)
         wanted = getattr(getattr(loss, 'base', loss), 'num_pairs', 0)
         if wanted and isinstance(runner._train_loop, BaseLoop):
@@ -366,6 +355,11 @@ class CheckFitHook(Hook):
                     f'num_pairs={wanted}), or num_pairs=0 in the loss')
 
     @staticmethod
+    def _streams(runner) -> list[int] | None:
+        streams = (runner.cfg.get('model') or {}).get('stream_channels')
+        return streams and list(streams)
+
+    @staticmethod
     def _facts(runner) -> dict[str, dict[str, Any]]:
         """Facts of the data that are in use, by the phase they are for."""
         loops = dict(
@@ -373,16 +367,16 @@ class CheckFitHook(Hook):
             validation=runner._val_loop,
             test=runner._test_loop)
         return {
-            name: _known(getattr(loop.dataloader.dataset, 'metainfo', None))
+            f'{name} data':
+            _known(getattr(loop.dataloader.dataset, 'metainfo', None))
             for name, loop in loops.items() if isinstance(loop, BaseLoop)
         }
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         """Writes down what the weights are for, beside ``dataset_meta``."""
-        streams = (runner.cfg.get('model') or {}).get('stream_channels')
         checkpoint['meta'].update(
             model=type(network(runner)).__name__,
-            stream_channels=streams and list(streams),
+            stream_channels=self._streams(runner),
             training=_order_of_videos(runner))
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
@@ -403,18 +397,6 @@ class CheckFitHook(Hook):
             re.sub(r'^module\.', '', key): value
             for key, value in checkpoint.get('state_dict', checkpoint).items()
         }
-        own = model.state_dict()
-        # A counter that MMEngine does without.
-        missing = [
-            key for key in own
-            if key not in stored and 'num_batches_tracked' not in key
-        ]
-        unknown = [key for key in stored if key not in own]
-        other = [
-            f'{key} {tuple(stored[key].shape)} instead of '
-            f'{tuple(own[key].shape)}' for key in own
-            if key in stored and own[key].shape != stored[key].shape
-        ]
         infinite = [
             key for key, value in stored.items()
             if isinstance(value, torch.Tensor) and not value.isfinite().all()
@@ -424,10 +406,22 @@ class CheckFitHook(Hook):
                 f'{runner._load_from} holds weights that are not finite '
                 f'({quote(infinite)}): the training had diverged; take an '
                 'earlier checkpoint')
+        own = model.state_dict()
+        # MMEngine does without a counter.
+        missing = [
+            key for key in own
+            if key not in stored and 'num_batches_tracked' not in key
+        ]
+        other = [
+            f'{key} {tuple(stored[key].shape)} instead of '
+            f'{tuple(own[key].shape)}' for key in own
+            if key in stored and own[key].shape != stored[key].shape
+        ]
         name = (checkpoint.get('meta') or {}).get('model')
         text = (f'{runner._load_from} does not fit {type(model).__name__} of '
-                f'{runner.cfg.filename}')
-        text += f', it is of {name}' if name else ''
+                f'{runner.cfg.filename}' +
+                (f', it is of {name}' if name else ''))
+        unknown = [key for key in stored if key not in own]
         for words, keys in (('weights that it lacks',
                              missing), ('that the model lacks', unknown),
                             ('of another shape', other)):
@@ -438,21 +432,16 @@ class CheckFitHook(Hook):
             runner.logger.warning(text)
 
     def _compare_facts(self, runner, meta: dict) -> None:
-        stored = _known(meta.get('dataset_meta'))
-        for name, facts in self._facts(runner).items():
+        stored = _known(meta.get('dataset_meta')) | _known(
+            dict(stream_channels=meta.get('stream_channels')))
+        model = _known(dict(stream_channels=self._streams(runner)))
+        for name, facts in (*self._facts(runner).items(), ('model', model)):
             for key in stored.keys() & facts.keys():
                 difference = _difference(stored[key], facts[key])
                 if difference:
                     raise ValueError(
                         f'{runner._load_from} was trained with other {key} '
-                        f'than the {name} data have: {difference}')
-        streams = (runner.cfg.get('model') or {}).get('stream_channels')
-        difference = meta.get('stream_channels') and streams and _difference(
-            list(meta['stream_channels']), list(streams))
-        if difference:
-            raise ValueError(
-                f'{runner._load_from} was trained with other stream_channels '
-                f'than the model has: {difference}')
+                        f'than the {name}: {difference}')
 
     @staticmethod
     def _compare_order(runner, meta: dict) -> None:
@@ -479,31 +468,14 @@ class CheckFitHook(Hook):
                 f'--cfg-options load_from={runner._load_from}')
 
 
-def _mean(loss: Any) -> float:
-    """A loss as MMEngine logs it: lists are summed."""
-    parts = loss if isinstance(loss, (list, tuple)) else [loss]
-    return float(
-        sum(torch.as_tensor(part).detach().float().mean() for part in parts))
-
-
-def _all_finite(values: Iterable[Any]) -> bool:
-    """Whether tensors and numbers are, with one wait for the device."""
-    device = next((x.device for x in values if isinstance(x, torch.Tensor)),
-                  None)
-    flat = [
-        torch.as_tensor(x, dtype=torch.float32, device=device).flatten()
-        for x in values
-    ]
-    return not flat or bool(torch.cat(flat).isfinite().all())
-
-
 @HOOKS.register_module()
 class StopAtNonFiniteHook(Hook):
-    """Stops a training at its first loss or gradient that is not finite.
+    """Stops a training at its first loss, or at the first step of a gradient,
+    that is not finite.
 
-    The weights are left as they were before that step, and no checkpoint
-    with others is written, so that the last one can be resumed. With mixed
-    precision, steps that the gradient scaler skips are none.
+    No checkpoint with weights that are not finite is written, so that the
+    last one can be resumed. With mixed precision, steps that the gradient
+    scaler skips are none.
 
     Raises:
         ValueError: It names the iteration, the losses and the videos.
@@ -511,86 +483,60 @@ class StopAtNonFiniteHook(Hook):
 
     priority = 'HIGH'
 
-    def __init__(self) -> None:
-        self.losses: Mapping[str, Any] = {}
-        self.handles: list[Any] = []
-
-    def before_train(self, runner) -> None:
-        """Watches the losses, and the gradients before they are used."""
-
-        def keep(module, args, output) -> None:
-            if module.training and isinstance(output, Mapping):
-                self.losses = output
-
-        def check(optimizer, args, kwargs) -> None:
-            sums = [
-                parameter.grad.sum() for group in optimizer.param_groups
-                for parameter in group['params'] if parameter.grad is not None
-            ]
-            if not _all_finite(sums):
-                finite = all(
-                    math.isfinite(_mean(x)) for x in self.losses.values())
-                self._stop(runner,
-                           f"the {'gradient' if finite else 'loss'} is")
-
-        wrapper = runner.optim_wrapper
-        wrappers = wrapper.values() if hasattr(wrapper,
-                                               'values') else [wrapper]
-        self.handles = [network(runner).register_forward_hook(keep)] + [
-            item.optimizer.register_step_pre_hook(check) for item in wrappers
-        ]
-
-    def after_train(self, runner) -> None:
-        for handle in self.handles:
-            handle.remove()
-
-    def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
-        """Keeps what an error would name."""
-        self.batch = data_batch
-
     def after_train_iter(self,
                          runner,
                          batch_idx: int,
                          data_batch=None,
                          outputs=None) -> None:
-        """Checks the losses, also of a step that only gathers gradients."""
-        if not _all_finite((outputs or {}).values()):
-            self._stop(runner, 'the loss is')
+        """Checks the losses, and the weights after the step."""
+        losses = {
+            key: torch.as_tensor(value).detach().float().mean()
+            for key, value in (outputs or {}).items()
+        }
+        weights = [
+            x.detach().sum(dtype=torch.float32)
+            for x in network(runner).parameters()
+        ]
+        # with one wait for the device
+        every = [*weights, *losses.values()]
+        if not every or torch.stack([x.to(every[0])
+                                     for x in every]).isfinite().all():
+            return
+        bad = not all(x.isfinite() for x in losses.values())
+        samples = (
+            data_batch.get('data_samples')
+            if isinstance(data_batch, Mapping) else None)
+        names = [
+            str(sample.get('video_name')) for sample in samples or []
+            if hasattr(sample, 'get')
+        ]
+        last = runner.message_hub.runtime_info.get('last_ckpt', 'none')
+        raise ValueError(
+            f"iteration {runner.iter + 1}: the {'loss' if bad else 'gradient'}"
+            ' is not finite, the training stops. Losses: ' +
+            ', '.join(f'{key}={float(x):.4g}' for key, x in losses.items()) +
+            f". Videos of this process: {', '.join(names)}. Last checkpoint: "
+            f'{last}. Look at the features of these videos, or lower the '
+            'learning rate (optim_wrapper.optimizer.lr)')
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         """Refuses to write weights that are not finite."""
         for part in ('state_dict', 'ema_state_dict'):
             for key, value in checkpoint.get(part, {}).items():
                 if not value.isfinite().all():
-                    self._stop(runner, f'the weights {key} are')
-
-    def _stop(self, runner, what: str) -> None:
-        samples = (
-            self.batch.get('data_samples')
-            if isinstance(self.batch, Mapping) else None)
-        names = [
-            str(sample.get('video_name')) for sample in samples or []
-            if hasattr(sample, 'get')
-        ]
-        losses = ', '.join(f'{key}={_mean(value):.4g}'
-                           for key, value in self.losses.items())
-        last = runner.message_hub.runtime_info.get('last_ckpt', 'none')
-        raise ValueError(
-            f'iteration {runner.iter + 1}: {what} not finite, the training '
-            f'stops. Losses: {losses}. Videos of this process: '
-            f"{', '.join(names)}. Last checkpoint: {last}. Look at the "
-            'features of these videos, or lower the learning rate '
-            '(optim_wrapper.optimizer.lr)')
+                    raise ValueError(
+                        f'iteration {runner.iter + 1}: the weights {key} are '
+                        'not finite, the training stops')
 
 
 @HOOKS.register_module()
 class ConfigScheduleHook(Hook):
     """Lets a resumed training follow the schedule of its config.
 
-    MMEngine restores the schedulers of the checkpoint, so that a longer
-    training would go on with the learning rate that ended the shorter one.
-    Here learning rates are what an unbroken training with this config has at
-    this iteration. Schedulers that count epochs stay as they were.
+    MMEngine restores those of the checkpoint, so that a longer training would
+    go on with the learning rate that ended the shorter one. Here it is what an
+    unbroken training with this config has at this iteration. Schedulers that
+    count epochs stay as they were.
 
     Raises:
         ValueError: If the checkpoint lacks what a training goes on from, lies
@@ -645,11 +591,10 @@ class ConfigScheduleHook(Hook):
                 f'{runner._load_from} lacks an optimizer, a message_hub or '
                 'meta.iter: a training may start from it (load_from), not be '
                 'resumed')
-        last = runner.max_iters
-        if done > last:
+        if done > runner.max_iters:
             raise ValueError(
-                f'{runner._load_from} is of iteration {done}, beyond '
-                f'train_cfg.max_iters={last}: there is nothing to train')
+                f'{runner._load_from} is of iteration {done}, beyond train_cfg'
+                f'.max_iters={runner.max_iters}: there is nothing to train')
         groups = checkpoint['optimizer'].get('param_groups')
         if groups is None or not hasattr(runner.optim_wrapper, 'param_groups'):
             return

@@ -41,7 +41,6 @@ def warp_stability(model: WeakLocalizer, inputs: Tensor, labels: Sequence[int],
     correlates with nothing.
 
     Args:
-        model (WeakLocalizer): In evaluation mode.
         inputs (Tensor): Features (D, T), without padding.
         labels (Sequence[int]): Class indices of the video, not empty.
         name (str): Of the video; decides the noise of a sampler.
@@ -110,10 +109,8 @@ class LabelOnlyMetric(BaseMetric):
 
     def names(self) -> list[str]:
         """Keys that the evaluator will give, prefix included."""
-        return [
-            f'{self.prefix}/{key}'
-            for key in ('video_AP', 'stability', 'selection')
-        ]
+        keys = 'video_AP', 'stability', 'selection'
+        return [f'{self.prefix}/{key}' for key in keys]
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keeps the scores of a batch."""
@@ -145,11 +142,8 @@ class LabelOnlyMetric(BaseMetric):
 
 
 def hold_out(cfg: Config, every: int) -> None:
-    """Make a config validate on one training video of N, by its labels.
-
-    Args:
-        cfg (Config): Of a training; changed in place.
-        every (int): N, see ``hold_out`` of the data set.
+    """Make a config validate on one training video of N, ``every``, by its
+    labels; ``cfg`` is changed in place.
 
     Raises:
         ValueError: For a config without validation, or with another data set

@@ -8,12 +8,12 @@ that is set anew after it has been used.
 """
 from __future__ import annotations
 
+import ast
 import difflib
 import inspect
 import logging
 import re
-import symtable
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,18 +31,31 @@ _CLOSED = dict(
     auto_scale_lr={'enable', 'base_batch_size'},
     env_cfg={'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'})
 
-# The least values of whole numbers, and the settings that have them.
-_LEAST = dict(
-    max_iters=1,
-    max_epochs=1,
-    val_interval=1,
-    interval=1,
-    batch_size=1,
-    num_workers=0,
-    accumulative_counts=1,
-    max_keep_ckpts=-1)
-_COUNTED = ('train_cfg', 'train_dataloader', 'val_dataloader',
-            'test_dataloader', 'optim_wrapper', 'default_hooks')
+_PARTS = ('train_cfg|train_dataloader|val_dataloader|test_dataloader|'
+          'optim_wrapper|default_hooks')
+_COUNTS = ('max_iters|max_epochs|val_interval|interval|batch_size|'
+           'accumulative_counts')
+# Settings by their place, what holds of them, and that in words; None passes.
+_RULES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
+    (f'{_PARTS}|randomness', lambda x: isinstance(x, dict), 'a dict'),
+    ('param_scheduler', lambda x: isinstance(x, dict) or isinstance(
+        x, (list, tuple)) and all(isinstance(item, dict)
+                                  for item in x), 'a dict or a list of dicts'),
+    ('resume|randomness.deterministic', lambda x: isinstance(x, bool),
+     'True or False'),
+    ('randomness.seed', lambda x: isinstance(x, int) and 0 <= x < 2**32,
+     f'an integer from 0 to {2**32 - 1}'),
+    ('log_level', lambda x: isinstance(logging.getLevelName(x), int),
+     "'DEBUG', 'INFO', 'WARNING', 'ERROR' or 'CRITICAL'"),
+    # -1 is never, or all
+    (rf'({_PARTS})\.(.+\.)?({_COUNTS})',
+     lambda x: isinstance(x, int) and (x >= 1 or x == -1),
+     'a whole number >= 1'),
+    (rf'({_PARTS})\.(.+\.)?(num_workers|max_keep_ckpts)',
+     lambda x: isinstance(x, int) and x >= -1, 'a whole number >= 0'),
+    (rf'({_PARTS})\.(.+\.)?lr',
+     lambda x: isinstance(x, (int, float)) and x >= 0, 'a number >= 0'),
+)
 
 
 def _walk(node: Any, place: str = '') -> Iterator[tuple[Any, str, str]]:
@@ -65,14 +78,18 @@ def _places(cfg: Config, name: str) -> list[tuple[dict, str]]:
     ]
 
 
+def closest(name: str, known: Collection[str], cutoff: float = 0.) -> str:
+    """What was meant by a misspelt name, or ''."""
+    found = difflib.get_close_matches(name, known, n=1, cutoff=cutoff)
+    return f'; the closest is {found[0]}' if found else ''
+
+
 def _advice(cfg: Config, name: str) -> str:
     """What was meant by a name that nothing reads."""
     places = [path for _, path in _places(cfg, name)]
     if places:
         return f'set {places[0]}'
-    known = difflib.get_close_matches(
-        name, {*_RUNNER, *cfg} - {name}, n=1, cutoff=0)
-    return f'the closest name is {known[0]}'
+    return closest(name, {*_RUNNER, *cfg} - {name}).removeprefix('; ')
 
 
 def replace_variable(cfg: Config,
@@ -100,27 +117,23 @@ def replace_variable(cfg: Config,
 
 def _assigned(code: str) -> set[str]:
     """Names that a config sets at its top level, and does not read again."""
-    top = symtable.symtable(code, 'config', 'exec')
-    tables = [top]
-    for table in tables:
-        tables += table.get_children()
+    tree = ast.parse(code)
     read = {
-        symbol.get_name()
-        for table in tables
-        for symbol in table.get_symbols() if symbol.is_referenced()
+        node.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
     }
-    return {s.get_name() for s in top.get_symbols() if s.is_assigned()} - read
+    return {
+        target.id
+        for node in tree.body if isinstance(node, ast.Assign)
+        for target in node.targets if isinstance(target, ast.Name)
+    } - read
 
 
-def _sources(path: str) -> list[tuple[str, str]]:
+def _sources(path: str) -> list[str]:
     """A config and those that it inherits from here, base last."""
-    with open(path, encoding='utf-8') as file:
-        text = file.read()
-    found = [(path, text)]
-    match = re.search(
-        r'^_base_\s*=\s*(\[[^\]]*\]|\([^)]*\)|["\'][^"\']*["\'])', text,
-        re.MULTILINE)
-    for name in re.findall(r'["\']([^"\']+)["\']', match[1]) if match else ():
+    found = [path]
+    for name in Config._get_base_files(path):
         if '::' not in name or name.startswith(f'{__package__}::'):
             found += _sources(Config._get_cfg_path(name, path)[0])
     return found
@@ -132,23 +145,19 @@ def apply_inherited(cfg: Config) -> None:
     Raises:
         ValueError: If nothing reads one of them.
     """
-    sources = _sources(cfg.filename)
-    later: list[str] = []
-    for path, text in sources:
-        later.append(text)
-        if not re.search(r'^_base_\s*=', text, re.MULTILINE):
+    later = ''
+    for path in _sources(cfg.filename):
+        text = Path(path).read_text('utf-8')
+        later += text
+        if not Config._get_base_files(path):
             continue
-        # Variables of a base in double braces are no Python.
-        code = re.sub(r'\{\{[^{}]*\}\}', '0', text)
-        for name in sorted(_assigned(code)):
+        for name in sorted(_assigned(text)):
             if (name in _RUNNER or name.startswith('_') or name not in cfg
-                    or any(
-                        re.search(rf'_base_\.{name}\b', other)
-                        for other in later)):
+                    or re.search(rf'_base_\.{name}\b', later)):
                 continue
             old = [
                 Config.fromfile(base, import_custom_modules=False).get(name)
-                for base, _ in _sources(path)[1:]
+                for base in _sources(path)[1:]
             ]
             if not any(old) and '_base_' in Path(path).parts:
                 continue  # offered to whoever inherits the file
@@ -179,13 +188,9 @@ def apply_options(cfg: Config, options: dict[str, Any]) -> None:
 
 
 def drop_late_schedulers(cfg: Config) -> list[str]:
-    """Leave out schedulers that would begin after the last iteration.
-
-    They would do nothing, and MMEngine refuses them: a trial of 20 iterations
-    is shorter than a warm-up.
-
-    Returns:
-        list[str]: What was left out, in words.
+    """Leave out schedulers that would begin after the last iteration, which
+    MMEngine refuses: a trial of 20 iterations is shorter than a warm-up.
+    Returns that in words.
     """
     last = (cfg.get('train_cfg') or {}).get('max_iters')
     schedulers = cfg.get('param_scheduler')
@@ -203,34 +208,21 @@ def drop_late_schedulers(cfg: Config) -> list[str]:
 
 
 def drop_sampler_batch_size(cfg: Config) -> list[str]:
-    """Leave out the batch size that 0.1.0's sampler had beside the loader's.
-
-    Returns:
-        list[str]: What was left out, in words.
+    """Leave out the batch size that 0.1.0's sampler had beside the loader's;
+    returns that in words.
 
     Raises:
-        ValueError: If the two differ, or the sampler is to make pairs.
+        ValueError: If the two differ.
     """
     loader = cfg.get('train_dataloader') or {}
     sampler = loader.get('sampler') or {}
-    if sampler.get('type') != 'WTALSampler':
+    if sampler.get('type') != 'WTALSampler' or 'batch_size' not in sampler:
         return []
-    if 'num_pairs' in sampler:
-        raise ValueError(
-            'train_dataloader.sampler.num_pairs is read no more: set '
-            "train_dataloader.batch_sampler=dict(type='PairBatchSampler', "
-            f'num_pairs={sampler["num_pairs"]})')
-    if 'batch_size' not in sampler:
-        return []
-    own = sampler.pop('batch_size')
+    own, name = sampler.pop('batch_size'), 'train_dataloader.batch_size'
     if own != loader.get('batch_size'):
-        raise ValueError(
-            f'train_dataloader.sampler.batch_size is {own}, train_dataloader.'
-            f"batch_size {loader.get('batch_size')}: leave the former out")
-    return [
-        'train_dataloader.sampler.batch_size is read no more, '
-        'train_dataloader.batch_size is: it is left out'
-    ]
+        raise ValueError(f'{name} is {loader.get("batch_size")}, that of its '
+                         f'sampler {own}: leave the latter out')
+    return [f'the batch_size of the sampler is left out: {name} is read']
 
 
 def check(cfg: Config) -> None:
@@ -243,46 +235,21 @@ def check(cfg: Config) -> None:
         for key in set(cfg.get(name) or {}) - known:
             raise ValueError(
                 f'nothing reads {name}.{key}; it may have {sorted(known)}')
-    schedulers = cfg.get('param_scheduler') or []
-    if not isinstance(schedulers, (list, tuple)):
-        schedulers = [schedulers]
-    parts = {name: cfg.get(name) or {} for name in (*_COUNTED, 'randomness')}
-    for name, part in (*parts.items(), *(('param_scheduler', item)
-                                         for item in schedulers)):
-        if not isinstance(part, dict):
-            raise ValueError(f'{name} must be a dict, got {part!r}')
+    for node, key, path in _walk(cfg._cfg_dict):
+        value = node[key]
+        for places, holds, words in _RULES:
+            if value is not None and re.fullmatch(places,
+                                                  path) and not holds(value):
+                raise ValueError(f'{path} must be {words}, got {value!r}')
     hooks = cfg.get('default_hooks') or {}
     for name, hook in hooks.items():
         if isinstance(hook, dict) and 'type' not in hook:
-            close = difflib.get_close_matches(
-                name, {*hooks} - {name}, n=1, cutoff=0)
-            raise ValueError(f'default_hooks.{name} has no type' + (
-                f'; the closest name is {close[0]}' if close else ''))
-    for name, value in (('resume', cfg.get('resume', False)),
-                        ('randomness.deterministic',
-                         parts['randomness'].get('deterministic', False))):
-        if not isinstance(value, bool):
-            raise ValueError(f'{name} must be True or False, got {value!r}')
-    level = cfg.get('log_level', 'INFO')
-    if not isinstance(logging.getLevelName(level), int):
-        raise ValueError("log_level must be 'DEBUG', 'INFO', 'WARNING', "
-                         f"'ERROR' or 'CRITICAL', got {level!r}")
-    seed = parts['randomness'].get('seed')
-    if seed is not None and not (isinstance(seed, int) and 0 <= seed < 2**32):
-        raise ValueError('randomness.seed must be an integer from 0 to '
-                         f'{2**32 - 1}, got {seed!r}')
-    for node, key, path in _walk(cfg._cfg_dict):
-        if path.partition('.')[0] not in _COUNTED or node[key] is None:
-            continue
-        least, value = _LEAST.get(key), node[key]
-        if least is not None and not (isinstance(value, int)
-                                      and value >= least) and value != -1:
-            raise ValueError(f'{path} must be a whole number >= {least}, got '
-                             f'{value!r}')
-        if key == 'lr' and not (isinstance(value,
-                                           (int, float)) and value >= 0):
-            raise ValueError(f'{path} must be a number >= 0, got {value!r}')
-    last = parts['train_cfg'].get('max_iters')
+            raise ValueError(f'default_hooks.{name} has no type' +
+                             closest(name, {*hooks} - {name}))
+    schedulers = cfg.get('param_scheduler') or []
+    if isinstance(schedulers, dict):
+        schedulers = [schedulers]
+    last = (cfg.get('train_cfg') or {}).get('max_iters')
     for number, item in enumerate(schedulers):
         length = item.get('T_max')
         if last is None or length is None or item.get('by_epoch', True):

@@ -16,14 +16,9 @@ _RECOGNIZER_KEYS = ('recognizer', 'checkpoint', 'checkpoint_sha256',
 
 
 class Sidecar(NamedTuple):
-    """What the json beside a feature file says; None where it says nothing.
-
-    Attributes:
-        grid (SnippetGrid, optional): When the snippets are.
-        duration (float, optional): Of the video in seconds.
-        recognizer (dict, optional): Which network made the features, and
-            from what: those of ``_RECOGNIZER_KEYS`` that are there.
-    """
+    """What the json beside a feature file says, None where it says nothing:
+    when the snippets are, the duration of the video in seconds, and which
+    network made the features from what (those of ``_RECOGNIZER_KEYS``)."""
     grid: SnippetGrid | None = None
     duration: float | None = None
     recognizer: dict[str, Any] | None = None
@@ -48,11 +43,8 @@ class Sidecar(NamedTuple):
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Sidecar:
-        """The content of a sidecar.
-
-        Raises:
-            ValueError: If it contradicts itself.
-        """
+        """The content of a sidecar; raises ValueError if it contradicts
+        itself."""
         duration = values.get('duration')
         if duration is not None and not (isinstance(duration, (int, float))
                                          and 0 < duration < math.inf):

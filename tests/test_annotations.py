@@ -35,11 +35,11 @@ def test_grid(values, seconds, offset):
 @pytest.mark.parametrize('values, words', [
     (dict(stride=4), '"stride" .* and "fps" together'),
     (dict(window=4, fps=30), '"stride" .* and "fps" together'),
-    (dict(stride=4, fps=0), 'fps must be > 0, got 0'),
-    (dict(seconds_per_snippet=-1), 'must be > 0, got -1'),
-    (dict(seconds_per_snippet='often'), "a number, found 'often'"),
-    (dict(seconds_per_snippet=float('nan')), 'a number, found nan'),
-    (dict(seconds_per_snippet=True), 'a number, found True'),
+    (dict(stride=4, fps=0), 'fps must be a number > 0, found 0'),
+    (dict(seconds_per_snippet=-1), 'must be a number > 0, found -1'),
+    (dict(seconds_per_snippet='often'), "a number > 0, found 'often'"),
+    (dict(seconds_per_snippet=float('nan')), 'a number > 0, found nan'),
+    (dict(seconds_per_snippet=True), 'a number > 0, found True'),
     (dict(snippet_offset=1), 'needs seconds_per_snippet'),
     (dict(stride=4, fps=30, seconds_per_snippet=0.2), 'but there is also'),
     (dict(stride=4, window=16, fps=30, snippet_offset=0), 'there is also'),
@@ -80,7 +80,7 @@ def test_clock():
     problem = clock_problem(items([t - 3 for t in exact]), 0.)
     assert 'each lacks about 3 snippets' in problem
     problem = clock_problem(items([100] * 20))
-    assert 'all have 100. If they were resized' in problem
+    assert 'If they were resized' in problem
     # clips of one length: nothing tells a window from a rate
     clips = [(9, 7.68, plain)] * 5
     assert 'they last 0.750 times' in clock_problem(clips)

@@ -1,7 +1,15 @@
-"""The command line, as a user runs it, on the demo made short."""
+"""The command line, as a user runs it, on the demo made short.
+
+What is killed, distributed or compared with the first training to the last
+bit runs in processes of its own; all else in this one, without the seconds
+that an import takes.
+"""
 from __future__ import annotations
 
+import contextlib
+import functools
 import importlib.util
+import io
 import os
 import re
 import runpy
@@ -55,11 +63,30 @@ def start(*words, **kwargs) -> subprocess.Popen:
                             **kwargs)
 
 
-def run(*words, fails=False) -> str:
+def spawn(*words) -> str:
     process = start(*words)
     output = process.communicate(timeout=600)[0]
-    assert (process.returncode != 0) == fails, output
+    assert process.returncode == 0, output
     return output
+
+
+def run(*words, fails=False) -> str:
+    """Run a tool in this process, with one thread as in the others."""
+    output, code, threads = io.StringIO(), None, torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch, \
+            contextlib.redirect_stdout(output), \
+            contextlib.redirect_stderr(output):
+        patch.chdir(ROOT)
+        patch.setattr(sys, 'argv', list(map(str, words)))
+        torch.set_num_threads(1)
+        try:
+            runpy.run_path(sys.argv[0], run_name='__main__')
+        except SystemExit as error:
+            code = error.code
+        finally:
+            torch.set_num_threads(threads)
+    assert (code not in (None, 0)) == fails, output.getvalue()
+    return f'{output.getvalue()}{code or ""}'
 
 
 def mean_ap(output: str, gap: str = ': ') -> str:
@@ -84,8 +111,8 @@ def assert_same_weights(found, expected) -> None:
 def trained(options, tmp_path_factory):
     """An uninterrupted training and what it printed."""
     work_dir = tmp_path_factory.mktemp('trained')
-    return work_dir, run('tools/train.py', DEMO, '--work-dir', work_dir,
-                         *options)
+    return work_dir, spawn('tools/train.py', DEMO, '--work-dir', work_dir,
+                           *options)
 
 
 @pytest.mark.slow
@@ -204,7 +231,7 @@ def test_killed_training_resumes_to_the_same_weights(trained, options,
             assert process.returncode == 130 and 'Traceback' not in output
             assert 'The same command with --resume goes on' in output
     assert not (tmp_path / f'iter_{ITERS}.pth').exists()
-    output = run(*command, '--resume')
+    output = spawn(*command, '--resume')
     assert 'no whole checkpoint' not in output
     assert 'resumed epoch: 0, iter: ' in output
     assert_same_weights(tmp_path / f'iter_{ITERS}.pth',
@@ -232,7 +259,7 @@ def test_upstreams_own_tool_trains_the_same(trained, options, tmp_path):
             options[1].replace('data_root',
                                f'{phase}_dataloader.dataset.data_root')
         ]
-    run(tool, DEMO, '--work-dir', tmp_path, *options)
+    spawn(tool, DEMO, '--work-dir', tmp_path, *options)
     assert_same_weights(tmp_path / f'iter_{ITERS}.pth',
                         trained[0] / f'iter_{ITERS}.pth')
 
@@ -244,8 +271,8 @@ TORCHRUN = ('-m', 'torch.distributed.run', '--standalone', '--nproc_per_node',
 @pytest.mark.slow
 def test_two_processes_on_cpus(options, tmp_path):
     last = tmp_path / f'iter_{ITERS}.pth'
-    output = run(*TORCHRUN, 'tools/train.py', DEMO, '--launcher', 'pytorch',
-                 '--work-dir', tmp_path, *options)
+    output = spawn(*TORCHRUN, 'tools/train.py', DEMO, '--launcher', 'pytorch',
+                   '--work-dir', tmp_path, *options)
     # Tested by one process, the same weights get the same number.
     alone = run('tools/test.py', DEMO, last, '--work-dir', tmp_path, *options)
     assert mean_ap(alone) == mean_ap(output)
@@ -256,10 +283,10 @@ def test_predictions_are_a_function_of_video_and_weights(
         trained, options, tmp_path):
     """Not of batch, order, workers or ranks; to the last bit."""
 
-    def predict(number, *settings, start=(), words=()):
+    def predict(number, *settings, run=run, words=()):
         dump = tmp_path / f'{number}.npz'
-        run(*start, 'tools/test.py', DEMO, trained[0] / f'iter_{ITERS}.pth',
-            *words, '--work-dir', tmp_path, '--dump', dump, *options,
+        run('tools/test.py', DEMO, trained[0] / f'iter_{ITERS}.pth', *words,
+            '--work-dir', tmp_path, '--dump', dump, *options,
             *(f'test_dataloader.{setting}' for setting in settings))
         return {sample['video_name']: sample for sample in load_dump(dump)}
 
@@ -271,7 +298,9 @@ def test_predictions_are_a_function_of_video_and_weights(
         expected)
     np.testing.assert_equal(
         predict(
-            2, 'batch_size=1', start=TORCHRUN,
+            2,
+            'batch_size=1',
+            run=functools.partial(spawn, *TORCHRUN),
             words=('--launcher', 'pytorch')), expected)
 
 
@@ -514,8 +543,7 @@ def test_errors_of_ours_end_with_their_message():
     (lambda: HOOKS.build(dict(type='EMAHok')),
      "type='EMAHok' is no hook; the closest is EMAHook"),
     (lambda: HOOKS.build(dict(type='LoggerHook', intervall=1)),
-     "unexpected keyword argument 'intervall'; did you mean interval\\?"),
-    (lambda: HOOKS.build(dict(type='LoggerHook', momentun=1)), "'momentun'$"),
+     "unexpected keyword argument 'intervall'$"),
     (lambda: Config.fromfile('no.py'), 'no.py'),
     (lambda: open('no/file'), 'no/file: No such file'),
 ])

@@ -24,24 +24,10 @@ from mmengine.visualization import vis_backend
 from mmaction_actiondiff import _compat
 
 
-def stand_ins():
-    return [
-        finder for finder in sys.meta_path
-        if isinstance(finder, _compat._MissingDRN)
-    ]
-
-
 def test_applying_twice_changes_nothing():
-    before = list(sys.meta_path), CheckpointLoader._schemes['']
+    before = dict(sys.modules), CheckpointLoader._schemes['']
     _compat.apply()
-    assert (list(sys.meta_path), CheckpointLoader._schemes['']) == before
-    assert len(stand_ins()) == 1
-
-
-def test_stand_ins_are_asked_last():
-    assert sys.meta_path.index(stand_ins()[0]) >= max(
-        i for i, finder in enumerate(sys.meta_path)
-        if getattr(finder, '__name__', '') == 'PathFinder')
+    assert (dict(sys.modules), CheckpointLoader._schemes['']) == before
 
 
 def test_models_of_mmaction_import():
@@ -51,7 +37,7 @@ def test_models_of_mmaction_import():
 
 def test_missing_drn_explains_itself():
     module = importlib.import_module('mmaction.models.localizers.drn.drn')
-    if module.__spec__.origin != f'stand-in of {_compat.__name__}':
+    if hasattr(module, '__file__'):
         pytest.skip('this mmaction2 has DRN')
     with pytest.raises(ImportError, match='mmaction2#2714'):
         MODELS.build(dict(type='DRN'))
@@ -232,15 +218,9 @@ def test_trackers_get_names_that_they_accept(tmp_path):
     logged = {}
     backend._env_initialized = True
     backend._mlflow = Namespace(
-        log_metrics=lambda metrics, step: logged.update(metrics),
-        log_metric=lambda name, value, step: logged.update({name: value}))
+        log_metrics=lambda metrics, step: logged.update(metrics))
     backend.add_scalars({'det/mAP@0.10:0.70': 1., 'loss_mil': 2.}, 3)
-    backend.add_scalar('det/mAP@0.50', 4., 3)
-    assert logged == {
-        'det/mAP_0.10_0.70': 1.,
-        'loss_mil': 2.,
-        'det/mAP_0.50': 4.
-    }
+    assert logged == {'det/mAP_0.10_0.70': 1., 'loss_mil': 2.}
 
 
 @pytest.mark.parametrize('name', [

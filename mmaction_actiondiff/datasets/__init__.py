@@ -2,13 +2,12 @@
 """Data sets, their transforms and samplers."""
 from __future__ import annotations
 
-from .hints import data_hint
 from .localization import (LoadLocalizerProposals, LocalizerRecord,
                            ResizeLocalizerFeature)
 from .planted import PlantedActions, write_planted_dataset
 from .samplers import PairBatchSampler, ResumableTrainLoop, WTALSampler
 from .transforms import LoadSnippetFeature, PackWTALInputs, SampleSnippets
-from .wtal_dataset import WTALDataset
+from .wtal_dataset import WTALDataset, data_hint
 
 __all__ = [
     'LoadLocalizerProposals', 'LoadSnippetFeature', 'LocalizerRecord',

@@ -106,11 +106,10 @@ class ResizeLocalizerFeature:
 class LoadLocalizerProposals:
     """Adds another localizer's proposals and, matched to them, ``gt_bbox``.
 
-    TCANet refines proposals, but MMAction2 has no transform that loads any:
-    ``LoadLocalizationFeature`` gives none to its ``PackLocalizationInputs``.
-    Its loss compares proposal ``j`` with box ``j``, as the authors' data do,
-    so that each proposal needs the segment it overlaps best. Give the model
-    ``gt_bbox`` from here instead of from ``GenerateLocalizationLabels``.
+    TCANet refines proposals, but MMAction2 has no transform that loads any.
+    Its loss compares proposal ``j`` with box ``j``, so that each proposal
+    needs the segment it overlaps best: give the model ``gt_bbox`` from here
+    instead of from ``GenerateLocalizationLabels``.
 
     Adds ``proposals``, float32 (P, 3): start and end as shares of
     ``duration_second`` and the score, best first; and ``gt_bbox``, float32

@@ -90,25 +90,23 @@ def write_planted_dataset(root: str | Path,
                          f'{tuple(num_snippets)}')
     if not length_scale > 0:
         raise ValueError(f'length_scale must be > 0, got {length_scale}')
-    params: dict[str, Any] = dict(
+    used: dict[str, Any] = dict(
+        num_classes=num_classes,
+        num_train=num_train,
+        num_test=num_test,
+        num_snippets=list(num_snippets))
+    if layout_file is not None:
+        used = dict(layout_crc32=zlib.crc32(Path(layout_file).read_bytes()))
+    if length_scale != 1:
+        used['length_scale'] = length_scale
+    params = dict(
         version=_VERSION,
         channels=channels,
         seconds_per_snippet=seconds_per_snippet,
         signal=signal,
         context=context,
-        seed=seed)
-    if layout_file is None:
-        params.update(
-            num_classes=num_classes,
-            num_train=num_train,
-            num_test=num_test,
-            num_snippets=list(num_snippets))
-    else:
-        params['layout_crc32'] = zlib.crc32(Path(layout_file).read_bytes())
-
-    if length_scale != 1:
-        params['length_scale'] = length_scale
-
+        seed=seed,
+        **used)
     root = Path(root).absolute()
     if _is_written(root, params):
         return
@@ -139,13 +137,11 @@ def _is_written(root: Path, params: dict) -> bool:
         found = json.loads(stamp.read_text('utf-8'))
         if found == params:
             return True
-        keys = sorted(key for key in {*found, *params}
-                      if found.get(key) != params.get(key))
-        differences = ', '.join(f'{key}={found.get(key)} (wanted '
-                                f'{params.get(key)})' for key in keys)
-        raise ValueError(
-            f'{root} was written with other parameters: {differences}. '
-            'Choose another data_root, or delete the folder')
+        other = ', '.join(f'{key}={found.get(key)} (wanted {params.get(key)})'
+                          for key in sorted({*found, *params})
+                          if found.get(key) != params.get(key))
+        raise ValueError(f'{root} was written with other parameters: {other}. '
+                         'Choose another data_root, or delete the folder')
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise FileExistsError(
             f'{root} holds other files and no {_STAMP}; choose another '

@@ -50,16 +50,13 @@ class WTALSampler(Sampler):
     """Shuffled epochs, one after the other, shared out over the ranks.
 
     An iteration yields one epoch (:meth:`set_epoch` tells which), so that it
-    ends in an ``EpochBasedTrainLoop``; :class:`ResumableTrainLoop` asks for
-    all that follow, too.
+    ends in an ``EpochBasedTrainLoop``; with ``endless``, which
+    :class:`ResumableTrainLoop` sets, all that follow, too. ``position`` counts
+    the samples of this rank before the next iteration.
 
     Args:
         dataset (sized): Any data set.
         seed (int, optional): Defaults to a random one, the same on all ranks.
-
-    Attributes:
-        position (int): Samples of this rank before the next iteration.
-        endless (bool): Whether iterations go on over the epochs.
     """
 
     def __init__(self, dataset: Any, seed: int | None = None) -> None:
@@ -211,9 +208,8 @@ class ResumableTrainLoop(IterBasedTrainLoop):
     """MMEngine's iteration-based loop, resumed without reading past data.
 
     MMEngine reads and drops all batches before the iteration that it resumes
-    from. Here :class:`WTALSampler` starts at that position; its batches go on
-    without the pause that MMEngine makes after each epoch. With any other
-    sampler it is MMEngine's loop.
+    from. Here :class:`WTALSampler` starts there, and goes on without a pause
+    after each epoch. With any other sampler it is MMEngine's loop.
     """
 
     def run(self) -> Any:

@@ -21,10 +21,8 @@ _META = ('video_name', 'duration', 'seconds_per_snippet', 'snippet_offset',
 @TRANSFORMS.register_module()
 @dataclass
 class LoadSnippetFeature:
-    """Opens ``results['feature_path']`` as ``results['feature']`` (T, D).
-
-    The file is memory-mapped: only the snippets that the next transforms take
-    are read.
+    """Opens ``results['feature_path']`` as ``results['feature']`` (T, D),
+    memory-mapped: only the snippets that the next transforms take are read.
 
     Args:
         in_channels (int, optional): D. Defaults to ``in_channels`` of the

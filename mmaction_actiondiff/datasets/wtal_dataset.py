@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import os.path as osp
+import re
 import zlib
 from collections.abc import Sequence
 from typing import Any
@@ -18,10 +19,21 @@ from mmaction_actiondiff.annotations import (Annotations, SnippetGrid, Video,
                                              quote, read_annotations)
 from mmaction_actiondiff.safe_npy import open_feature
 
-from .hints import data_hint
-
 # Feature files opened at start, to compare lengths and channels.
 _NUM_SAMPLES = 32
+# What prepares them, and takes ACTIONDIFF_NAME for where they lie.
+_KNOWN = 'thumos14', 'activitynet12', 'activitynet13', 'shrec21', 'hapt'
+
+
+def data_hint(dataset_name: str | None, data_root: str) -> str:
+    """Which command prepares the data, and where they are to lie."""
+    name = dataset_name if dataset_name in _KNOWN else 'custom'
+    tool = re.sub(r'^(activitynet)1.$', r'\1', name)
+    return (f'Expected layout: {data_root}/annotations.json (ActivityNet '
+            f'schema) and {data_root}/features/NAME.npy, one (T, D) array per '
+            'video. docs/data.md says where to get the data; tools/prepare/'
+            f'{tool}.py --out {data_root} makes this of them. To keep them '
+            f'elsewhere set ACTIONDIFF_{name.upper()}')
 
 
 @DATASETS.register_module()
@@ -149,9 +161,8 @@ class WTALDataset(BaseDataset):
         if not videos:
             found = sorted({v.subset for v in annotations.videos.values()})
             raise ValueError(
-                f'{self.ann_file}: no videos in subset {self.subset}; the '
-                f'file has {len(annotations.videos)} videos in the subsets '
-                f'{found}')
+                f'{self.ann_file}: no videos in subset '
+                f'{self.subset}; the file has the subsets {found}')
         if self.hold_out:
             videos = self._divide(videos, self.hold_out)
         paths = self._feature_paths(videos)
@@ -192,21 +203,18 @@ class WTALDataset(BaseDataset):
         grid = video.grid or default
         if grid is None:
             raise ValueError(
-                f'{where}: neither the annotations nor the config say how '
-                'many seconds a snippet covers: set seconds_per_snippet in '
-                'one of them')
+                f'{where}: neither the annotations nor the config say how many'
+                ' seconds a snippet covers: set seconds_per_snippet')
         start, end = video.segments.T
         if self.odd_segments == 'error':
-            for odd, what in ((end <= start, 'must end after its start'),
-                              (end > video.duration + grid.seconds,
-                               'must end within the '
-                               f'video of {video.duration:g} s')):
-                if odd.any():
-                    raise ValueError(
-                        f'{where}: a segment {what}, found '
-                        f'{video.segments[odd.argmax()].tolist()} ({odd.sum()}'
-                        " such in this video); correct it or set "
-                        "odd_segments='keep'")
+            odd = (end <= start) | (end > video.duration + grid.seconds)
+            if odd.any():
+                raise ValueError(
+                    f'{where}: a segment must end after its start and within '
+                    f'the video of {video.duration:g} s, found '
+                    f'{video.segments[odd.argmax()].tolist()} ({odd.sum()} '
+                    "such in this video); correct it or set "
+                    "odd_segments='keep'")
         return dict(
             video_name=video.name,
             feature_path=path,

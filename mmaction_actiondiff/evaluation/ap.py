@@ -14,14 +14,9 @@ import numpy as np
 
 
 class Instances(NamedTuple):
-    """Segments of many videos.
-
-    Attributes:
-        videos (np.ndarray): Index of the video of each segment, int (N,).
-        segments (np.ndarray): Start and end, float (N, 2), in any unit.
-        labels (np.ndarray): Class index in [0, C), int (N,).
-        scores (np.ndarray, optional): Float (N,); None for ground truth.
-    """
+    """Segments (N, 2) of many videos in any unit, with the index of the video
+    (N,), the class in [0, C) (N,) and, but for ground truth, the score (N,) of
+    each."""
     videos: np.ndarray
     segments: np.ndarray
     labels: np.ndarray

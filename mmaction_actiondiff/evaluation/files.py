@@ -28,8 +28,9 @@ def read_ground_truth(
     """Reads the annotations of one subset.
 
     Args:
-        path (str | PathLike): Any annotations that
-            :func:`~mmaction_actiondiff.annotations.read_annotations` reads.
+        path (str | PathLike): See
+            :func:`~mmaction_actiondiff.annotations.read_annotations`, also
+            for what is raised.
         subset (str, optional): Name of the subset; by default the first of
             test and validation that has instances.
         seconds_per_snippet (float): Length of a snippet, for protocols that
@@ -39,8 +40,7 @@ def read_ground_truth(
         tuple: Class names, and the ground truth by the name of the video.
 
     Raises:
-        FileNotFoundError: If a file is missing.
-        ValueError: If a file is malformed or the subset has no instance.
+        ValueError: If the subset has no instance.
     """
     if not seconds_per_snippet > 0:
         raise ValueError('seconds_per_snippet must be > 0, got '

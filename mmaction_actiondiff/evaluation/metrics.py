@@ -150,8 +150,7 @@ class DetectionMAP(BaseMetric):
         return sample['pred_instances']
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
-        """Percentages over the videos of all ranks, also logged as a
-        table."""
+        """Percentages over the videos of all ranks, and a table of them."""
         videos = _by_name(results)
         # MMEngine gathers named tuples as plain ones
         truth = {n: GroundTruth(*item['truth']) for n, item in videos.items()}
@@ -192,13 +191,11 @@ class PairedDetectionMAP(DetectionMAP):
     ``video_acc`` is that of the classifier.
 
     Args:
-        video_scores (str): Where the video-level scores are from: the
-            predictions that ``tools/test.py --dump`` wrote for a weakly
-            supervised localizer, or ``'ground_truth'``: the annotated classes
-            of each video, all with score 1. This is an oracle that no method
-            has; its keys are therefore prefixed ``'oracle'`` by default.
-        top_classes (int): Classes paired with the proposals of a video;
-            the oracle pairs all annotated ones.
+        video_scores (str): The predictions that ``tools/test.py --dump`` wrote
+            for a weakly supervised localizer, or ``'ground_truth'``, an oracle
+            that no method has: all annotated classes, with score 1.
+        top_classes (int): Classes paired with the proposals of a video, but
+            for the oracle.
         prefix (str, optional): Of the keys. Defaults to ``'det'``, or to
             ``'oracle'``.
         **kwargs: Other arguments of :class:`DetectionMAP`.
@@ -229,7 +226,6 @@ class PairedDetectionMAP(DetectionMAP):
         super().__init__(prefix=prefix, **kwargs)
 
     def _predicted(self, sample: dict) -> Mapping[str, Any]:
-        """Each proposal with each chosen class of its video."""
         if self.score_of is None:
             labels = to_numpy(sample['gt_label'], -1, dtype=np.int64)
             class_scores = np.ones(len(labels))

@@ -72,7 +72,7 @@ class Protocol:
         return (thrs > low - 1e-6) & (thrs < high + 1e-6)
 
     def settings(self) -> dict[str, Any]:
-        """All parts but the name, as plain values."""
+        """All parts but the name."""
         return {k: v for k, v in asdict(self).items() if k != 'name'}
 
     def __str__(self) -> str:
@@ -147,14 +147,9 @@ def _range(item: Any) -> tuple[float, float]:
 
 
 class GroundTruth(NamedTuple):
-    """Annotation of a video; times in seconds.
-
-    Attributes:
-        segments (np.ndarray): Float (G, 2).
-        labels (np.ndarray): Class indices, int (G,).
-        ambiguous (np.ndarray): Float (A, 2).
-        seconds_per_snippet (float): For protocols that count in snippets.
-    """
+    """Annotation of a video: ``segments`` (G, 2) in seconds and their class
+    indices ``labels`` (G,), ``ambiguous`` spans (A, 2) in seconds, and the
+    length of a snippet for protocols that count in snippets."""
     segments: np.ndarray
     labels: np.ndarray
     ambiguous: np.ndarray
@@ -162,13 +157,8 @@ class GroundTruth(NamedTuple):
 
 
 class Detections(NamedTuple):
-    """Detections in a video.
-
-    Attributes:
-        segments (np.ndarray): Float (P, 2), in seconds.
-        labels (np.ndarray): Class indices, int (P,).
-        scores (np.ndarray): Float (P,).
-    """
+    """Detections in a video: ``segments`` (P, 2) in seconds, their class
+    indices ``labels`` (P,) and ``scores`` (P,)."""
     segments: np.ndarray
     labels: np.ndarray
     scores: np.ndarray
@@ -180,11 +170,9 @@ class EvaluationResult:
 
     Attributes:
         protocol (Protocol): How it was evaluated.
-        num_videos (int): Videos evaluated.
-        num_gt (int): Instances in them.
-        num_detections (int): Detections evaluated.
-        dropped_outside (int): Detections dropped as outside these videos.
-        dropped_ambiguous (int): Detections dropped at ambiguous spans.
+        num_videos, num_gt, num_detections (int): What was evaluated.
+        dropped_outside, dropped_ambiguous (int): Detections dropped outside
+            these videos, and at ambiguous spans.
         ap (np.ndarray): By threshold and class, (K, C); NaN where a class
             has no instance.
         notes (list[str]): What the protocol needs and the ground truth lacks.
@@ -249,32 +237,22 @@ class EvaluationResult:
         def plain(values: dict[str, float]) -> dict[str, float | None]:
             return {k: None if np.isnan(v) else v for k, v in values.items()}
 
-        content = {
-            key: value
-            for key, value in vars(self).items()
-            if key not in ('protocol', 'ap')
-        }
-        return dict(
+        content = vars(self) | dict(
             protocol=self.protocol.name,
             settings=self.protocol.settings(),
-            **content,
             mAP=plain(self.by_threshold()),
             average=plain(self.averages()))
+        return {key: x for key, x in content.items() if key != 'ap'}
 
 
 def evaluate(ground_truth: Mapping[str, GroundTruth],
              detections: Mapping[str, Detections], num_classes: int,
              protocol: Protocol) -> EvaluationResult:
-    """Evaluates detections by a protocol.
+    """Evaluates detections by a protocol; both by the name of the video.
 
     The result does not depend on the order of the videos: equal scores are
-    ranked by the name of the video, then as given.
-
-    Args:
-        ground_truth (Mapping[str, GroundTruth]): By the name of the video.
-        detections (Mapping[str, Detections]): By the name of the video.
-        num_classes (int): C; labels are in [0, C).
-        protocol (Protocol): How.
+    ranked by the name of the video, then as given. Labels are in
+    [0, num_classes).
 
     Raises:
         ValueError: If a detection is not finite, a label out of range, or a
@@ -322,15 +300,9 @@ def evaluate(ground_truth: Mapping[str, GroundTruth],
             f'{protocol.name} drops detections at ambiguous spans, but the '
             'ground truth has none (for THUMOS14 they are in '
             'Ambiguous_test.txt)')
-    return EvaluationResult(
-        protocol=protocol,
-        num_videos=len(names),
-        num_gt=len(instances.labels),
-        num_detections=len(scored.labels),
-        dropped_outside=dropped_outside,
-        dropped_ambiguous=dropped_ambiguous,
-        ap=100 * ap,
-        notes=notes)
+    return EvaluationResult(protocol, len(names), len(instances.labels),
+                            len(scored.labels), dropped_outside,
+                            dropped_ambiguous, 100 * ap, notes)
 
 
 def _touches(segments: np.ndarray, spans: np.ndarray) -> np.ndarray:

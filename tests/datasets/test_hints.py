@@ -5,8 +5,8 @@ from mmaction_actiondiff.datasets import data_hint
 
 @pytest.mark.parametrize('name, words', [
     ('thumos14', '--out some/root'),
-    ('activitynet12', 'DIR/ActivityNet1.2-Annotations'),
-    ('activitynet13', 'DIR/ActivityNet1.3-Annotations'),
+    ('activitynet12', 'activitynet.py --out some/root'),
+    ('activitynet13', 'activitynet.py --out some/root'),
     ('shrec21', 'ACTIONDIFF_SHREC21'),
     ('unheard of', 'some/root/features/NAME.npy'),
     (None, 'some/root/annotations.json'),
