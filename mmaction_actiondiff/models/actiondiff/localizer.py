@@ -107,16 +107,17 @@ class ActionDiff(WeakLocalizer):
             losses = self.loss_module.base(base, label, valid, self.progress)
             return dict(losses, loss_diffusion=self.idle_diffusion())
 
-        score = self.base_branch.score(base, valid).snippet_score.detach()
+        whole = self.without_dropout(inputs, valid)
+        score = self.base_branch.score(whole, valid).snippet_score
         pseudo = self.mask_generator(score, label, valid)
-        condition = self.guide(inputs, base, pseudo, valid)
+        condition = self.guide(inputs, whole, pseudo, valid)
         denoised = self.diffusion_head(
             pseudo, self.condition.hide(condition, pseudo.agnostic, valid),
             valid)
         generated = self.diffusion_head.generate(condition, valid)
         part = ramp * self.trust
         weakened = self.fusion.weaken(base, generated, valid, part)
-        completed = self.fusion.complete(base, generated, valid)
+        completed = self.fusion.complete(whole, generated, valid)
         losses = self.loss_module(
             base,
             label,
@@ -191,6 +192,18 @@ class ActionDiff(WeakLocalizer):
             skill = log_vars['branch_skill'].detach().clone()
             dist.all_reduce(skill, 'mean')
             self.skill.lerp_(skill, SKILL_MOMENTUM)
+
+    @torch.no_grad()
+    def without_dropout(self, inputs: Tensor, valid: Tensor) -> BranchOutput:
+        """What the branch is taught by: the base's output as in a test.
+
+        Dropouts spoil masks: of CO2-Net's, half of the attention is
+        0.5 in every step of training.
+        """
+        self.base_branch.eval()
+        output = self.base_branch(inputs, valid)
+        self.base_branch.train(self.training)
+        return output
 
     def guide(self, inputs: Tensor, base: BranchOutput, pseudo: PseudoMask,
               valid: Tensor) -> Tensor:

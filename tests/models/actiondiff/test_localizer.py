@@ -263,6 +263,36 @@ def test_what_is_fused_does_not_give_the_labels_away(build, shake, videos,
         torch.testing.assert_close(first.cas, second.cas)
 
 
+def test_the_branch_is_taught_without_the_dropout_of_the_base(
+        build, shake, videos, branch, monkeypatch):
+    """Masks, what guides, and what is completed are those of a test."""
+    model = shake(build(branch))
+    seen = []
+
+    def spy(owner, name):
+        call = getattr(owner, name)
+
+        def called(*args):
+            seen.extend(args)
+            return call(*args)
+
+        monkeypatch.setattr(owner, name, called)
+
+    spy(model, 'mask_generator')
+    spy(model, 'guide')
+    monkeypatch.setattr(model.fusion, 'complete',
+                        lambda output, *args: seen.append(output) or output)
+    for training in (False, True):
+        model.train(training)
+        model(*videos(), mode='loss')
+        assert model.base_branch.training == training
+    half = len(seen) // 2
+    for test, train in zip(seen[:half], seen[half:]):
+        if isinstance(test, tuple):  # an output or a mask
+            test, train = test[1], train[1]
+        assert torch.equal(test, train)
+
+
 def test_diffusion_teaches_the_base_nothing_by_itself(build, shake, videos):
     """No gradient passes the masks, the condition or the fusion."""
     model = shake(build()).train()
