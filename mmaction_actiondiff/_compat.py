@@ -23,7 +23,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Callable
 
-import mmaction
 import numpy as np
 import torch
 from mmaction.registry import MODELS
@@ -39,8 +38,9 @@ _DRN = 'mmaction.models.localizers.drn'
 
 def stand_in_for_drn() -> None:
     """Let ``mmaction.models`` be imported from a wheel without DRN."""
-    folder = Path(mmaction.__file__).parent / 'models' / 'localizers' / 'drn'
-    if folder.is_dir() or _DRN in sys.modules:
+    package = sys.modules['mmaction'].__path__[0]
+    if (os.path.isdir(os.path.join(package, 'models', 'localizers', 'drn'))
+            or _DRN in sys.modules):
         return
 
     @MODELS.register_module()
