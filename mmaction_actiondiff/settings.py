@@ -37,7 +37,9 @@ _COUNTS = ('max_iters|max_epochs|val_interval|interval|batch_size|'
            'accumulative_counts')
 # Settings by their place, what holds of them, and that in words; None passes.
 _RULES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
-    (f'{_PARTS}|randomness', lambda x: isinstance(x, dict), 'a dict'),
+    (f'{_PARTS}|randomness|auto_scale_lr|env_cfg',
+     lambda x: isinstance(x, dict), 'a dict'),
+    ('custom_hooks', lambda x: isinstance(x, (list, tuple)), 'a list'),
     ('param_scheduler', lambda x: isinstance(x, dict) or isinstance(
         x, (list, tuple)) and all(isinstance(item, dict)
                                   for item in x), 'a dict or a list of dicts'),
@@ -116,18 +118,12 @@ def replace_variable(cfg: Config,
 
 
 def _assigned(code: str) -> set[str]:
-    """Names that a config sets at its top level, and does not read again."""
-    tree = ast.parse(code)
-    read = {
-        node.id
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
-    }
-    return {
-        target.id
-        for node in tree.body if isinstance(node, ast.Assign)
-        for target in node.targets if isinstance(target, ast.Name)
-    } - read
+    """Names that a config sets and does not read again."""
+    names: dict[type, set[str]] = {ast.Store: set(), ast.Load: set()}
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Name):
+            names.setdefault(type(node.ctx), set()).add(node.id)
+    return names[ast.Store] - names[ast.Load]
 
 
 def _sources(path: str) -> list[str]:
@@ -231,16 +227,16 @@ def check(cfg: Config) -> None:
     Raises:
         ValueError: It names the setting.
     """
-    for name, known in _CLOSED.items():
-        for key in set(cfg.get(name) or {}) - known:
-            raise ValueError(
-                f'nothing reads {name}.{key}; it may have {sorted(known)}')
     for node, key, path in _walk(cfg._cfg_dict):
         value = node[key]
         for places, holds, words in _RULES:
             if value is not None and re.fullmatch(places,
                                                   path) and not holds(value):
                 raise ValueError(f'{path} must be {words}, got {value!r}')
+    for name, known in _CLOSED.items():
+        for key in set(cfg.get(name) or {}) - known:
+            raise ValueError(
+                f'nothing reads {name}.{key}; it may have {sorted(known)}')
     hooks = cfg.get('default_hooks') or {}
     for name, hook in hooks.items():
         if isinstance(hook, dict) and 'type' not in hook:

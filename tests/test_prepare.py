@@ -11,6 +11,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,8 @@ from mmaction_actiondiff.annotations import (Annotations, SnippetGrid, Video,
                                              read_annotations)
 from mmaction_actiondiff.cli import command
 from mmaction_actiondiff.datasets import WTALDataset
-from mmaction_actiondiff.prepare import features, hapt, shrec21, train_command
+from mmaction_actiondiff.prepare import (DataSet, features, hapt, prepare,
+                                         shrec21, train_command)
 from mmaction_actiondiff.prepare.shrec21 import snippet_features
 
 TOOLS = Path(__file__).resolve().parents[1] / 'tools' / 'prepare'
@@ -456,7 +458,9 @@ def test_malicious_pickle_is_refused(shared_data, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     'arrays, message',
-    [([np.ones((3, 2), 'f4'), [1.0]], 'an array for each .* list for b'),
+    [([np.ones((3, 2), 'f4')] * 2, 'element 1 is not'),
+     ([np.ones((3, 2), 'f4'), [1.0]], 'element 1 is not'),
+     ([np.ones((3, 2), 'i4'), None], 'expected arrays of floats'),
      ([np.ones((3, 2), 'f4')], 'another annotation bundle')])
 def test_bundles_of_other_content(tmp_path, arrays, message):
     save_bundle(tmp_path / 'f.npy', arrays)
@@ -468,19 +472,24 @@ def test_bundles_of_other_content(tmp_path, arrays, message):
     assert set(received) <= {'a'}
 
 
-def test_truncated_bundle(shared_data, tmp_path, thumos_features, capsys):
+def test_truncated_bundle_keeps_what_was_read(shared_data, tmp_path,
+                                              thumos_features, capsys):
     bundle = tmp_path / 'f.npy'
     save_bundle(bundle, list(thumos_features.values()))
     whole = bundle.read_bytes()
     bundle.write_bytes(whole[:len(whole) // 2])
-    assert call(
-        thumos14,
+    options = dict(
         annotations=shared_data / BUNDLE,
         features=bundle,
         out=tmp_path / 'out',
-        channels=4) == 1
-    assert f'{bundle}: expected' in capsys.readouterr().err
-    assert not (tmp_path / 'out/annotations.json').exists()
+        channels=4)
+    assert call(thumos14, **options) == 1
+    assert 'truncated' in capsys.readouterr().err
+    written = len(list((tmp_path / 'out/features').iterdir()))
+    assert 50 < written < 412
+    bundle.write_bytes(whole)
+    assert not call(thumos14, **options)
+    assert f'{written} of them were finished' in capsys.readouterr().out
 
 
 def test_bundle_needs_its_annotations(shared_data, tmp_path, capsys):
@@ -491,6 +500,28 @@ def test_bundle_needs_its_annotations(shared_data, tmp_path, capsys):
         out=tmp_path / 'out',
         annotations=shared_data / 'thumos14/TH14_Temporal_Annotations') == 1
     assert '*-Annotations' in capsys.readouterr().err
+
+
+def test_memory_is_that_of_one_video(tmp_path):
+    arrays = [feature(320, 1024) for _ in range(12)]
+    one = arrays[0].nbytes
+    save_bundle(tmp_path / 'f.npy', arrays)
+    videos = {
+        f'v{i}': Video(f'v{i}', 'training', 320., labels=['a'])
+        for i in range(12)
+    }
+    annotations = Annotations(tmp_path, 'made', videos, order=list(videos))
+    del arrays
+    tracemalloc.start()
+    try:
+        prepare(annotations, tmp_path / 'f.npy', tmp_path / 'out',
+                DataSet('made', channels=1024))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(list((tmp_path / 'out/features').iterdir())) == 12
+    # the bytes read, the array written, a mask of finite values
+    assert peak < 3.5 * one
 
 
 def small_set(folder: Path, arrays: dict, **records) -> Path:

@@ -91,7 +91,7 @@ def derived(tmp_path, text):
 
 
 def test_inherited_variables_reach_their_places(tmp_path):
-    path = derived(tmp_path, "data_root = 'my data'\nnum_classes = 3")
+    path = derived(tmp_path, "data_root = 'my data'\nnum_classes: int = 3")
     (tmp_path /
      'more.py').write_text("_base_ = ['./mine.py']\nseconds_per_snippet = 0.1")
     cfg = load(tmp_path / 'more.py')
@@ -107,6 +107,9 @@ def test_inherited_variables_reach_their_places(tmp_path):
     ('train_cgf = dict(max_iters=3)', 'mine.py: .*train_cgf.*is train_cfg'),
     ('seed = 3', 'set randomness.seed'),
     ('optim_wraper = dict(optimizer=dict(lr=1))', 'optim_wrapper'),
+    ('if True:\n    num_clases = 7', 'num_clases'),
+    ('num_clases: int = 7', 'num_clases'),
+    ('num_clases, b = 7, 2', 'nothing reads'),
 ])
 def test_variables_that_nothing_reads_are_refused(tmp_path, text, expected):
     with pytest.raises(ValueError, match=expected):

@@ -2,7 +2,7 @@
 """Features in the forms in which they are published.
 
 A video is handed over as the list of its streams, each ``(T, D)``, and written
-before the next file is read. Only a bundle, which is one file, is read whole.
+before the next one is read, so memory does not grow with the data set.
 """
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from mmaction_actiondiff.annotations import Annotations, read_text
-from mmaction_actiondiff.safe_npy import load_object_array
+from mmaction_actiondiff.safe_npy import stream_feature_arrays
 from mmaction_actiondiff.sidecar import Sidecar
 
 # Receives the video's name, its streams (rgb, flow) or [joint], where a str
@@ -60,19 +60,19 @@ def send_features(path: Path, annotations: Annotations, transpose: bool,
         raise ValueError(
             f'{path} is a bundle without video names; --annotations must be '
             f'its *-Annotations folder, found {annotations.layout}')
-    arrays = load_object_array(path)
-    if len(arrays) != len(order):
-        raise ValueError(
-            f'{path} holds {len(arrays)} arrays, not {len(order)}, as many as '
-            'there are names in videoname.npy: the features belong to another '
-            'annotation bundle')
-    for name, array in zip(order, arrays):
-        if name not in annotations.videos or array is None:
-            continue  # None: the maker had no features for this video
-        if not isinstance(array, np.ndarray):
-            raise ValueError(f'{path}: expected an array for each video, '
-                             f'found a {type(array).__name__} for {name}')
-        sink(name, [array.T if transpose else array], [])
+    mismatch = ValueError(
+        f'{path} does not hold {len(order)} arrays, as many as there are '
+        'names in videoname.npy: the features belong to another annotation '
+        'bundle')
+
+    def receive(index: int, array: np.ndarray) -> None:
+        if index >= len(order):
+            raise mismatch
+        if order[index] in annotations.videos:
+            sink(order[index], [array.T if transpose else array], [])
+
+    if stream_feature_arrays(path, receive) != len(order):
+        raise mismatch
     return set()
 
 
