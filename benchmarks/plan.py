@@ -186,10 +186,7 @@ class Plan:
             needs = [self.add(other, seed)]
             measure += ['--video-scores', f'{{{other}}}/video_scores.npz']
         commands = [_TRAIN, measure]
-        content = [
-            dict(train=cfg.to_dict()), commands, {},
-            [other.key for other in needs]
-        ]
+        content = [cfg.to_dict(), commands, [other.key for other in needs]]
         text = json.dumps(content, sort_keys=True, default=str)
         key = hashlib.sha256(text.encode()).hexdigest()
         folder = self.folder / name / f'seed_{seed}-{key[:8]}'

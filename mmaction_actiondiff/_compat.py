@@ -172,21 +172,26 @@ def legalize_metric_names() -> None:
     names. ``det/mAP@0.10:0.70`` becomes ``det/mAP_0.10_0.70``.
     """
 
+    def legal(name: str) -> str:
+        return re.sub(r'[^\w\-./ ]', '_', name)
+
     def renaming(add: Callable) -> Callable:
 
         @functools.wraps(add)
-        def wrapper(self, scalars: dict, *args, **kwargs):
-            legal = {
-                re.sub(r'[^\w\-./ ]', '_', name): value
-                for name, value in scalars.items()
+        def wrapper(self, named, *args, **kwargs):
+            named = legal(named) if isinstance(named, str) else {
+                legal(name): value
+                for name, value in named.items()
             }
-            return add(self, legal, *args, **kwargs)
+            return add(self, named, *args, **kwargs)
 
         return wrapper
 
     for kind in ('MLflowVisBackend', 'DVCLiveVisBackend'):
         backend = getattr(vis_backend, kind, None)
-        if backend is not None:
+        if backend is not None and not hasattr(backend, 'has_legal_names'):
+            backend.has_legal_names = True
+            backend.add_scalar = renaming(backend.add_scalar)
             backend.add_scalars = renaming(backend.add_scalars)
 
 

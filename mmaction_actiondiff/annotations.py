@@ -4,9 +4,8 @@
 One reader serves data sets, evaluation, preparation and reports: json in the
 ActivityNet schema (the official files, ``gt.json``, ours), MMAction2's
 ``anet_anno_*.json``, the ``*-Annotations`` folders of npy files and the
-official THUMOS14 text files.
-Nothing is repaired: a malformed file is refused with its name, what was
-expected and what was found.
+official THUMOS14 text files. Nothing is repaired: a malformed file is refused
+with its name, what was expected and what was found.
 
 Dimension legend: T snippets, G ground-truth segments, A ambiguous spans.
 """
@@ -167,6 +166,10 @@ def clock_problem(items: Sequence[tuple[int, float, SnippetGrid]],
     seconds = items[0][2].seconds
     text = (f'{wrong} of {len(items)} videos have other lengths than their '
             f'durations say at {seconds:g} s per snippet: ')
+    if np.ptp(length) == 0 < np.ptp(expected):
+        return text + (
+            f'all have {length[0]}. If they were resized to that, give each '
+            'record its own "seconds_per_snippet", duration / T')
     lacking = expected - length
     if np.ptp(lacking) <= 1 and np.ptp(expected) > 0.1 * expected.max():
         return text + (
@@ -177,8 +180,8 @@ def clock_problem(items: Sequence[tuple[int, float, SnippetGrid]],
         f'they last {ratio:.3f} times (median) as long. They fit '
         f'seconds_per_snippet={seconds / ratio:.4g}; if the stride is 16 '
         f'frames they were taken at {16 * ratio / seconds:.2f} fps, not '
-        f'{16 / seconds:g}. If they were resized, give each record its own '
-        '"seconds_per_snippet", duration / T. Or is the array (D, T)?')
+        f'{16 / seconds:g}. Were they taken at another rate or stride, or is '
+        'the array (D, T)?')
 
 
 @dataclass
@@ -395,7 +398,9 @@ def load_json(path: str | os.PathLike) -> dict:
         # \ud800 to \udfff, of which a pair is one character
         if '\\ud' in text or '\\uD' in text:
             json.dumps(content, ensure_ascii=False).encode('utf-8')
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise ValueError(f'{path}: the json is nested too deeply') from None
+    except ValueError as error:
         raise ValueError(f'{path}: not a complete json file ({error}); '
                          'prepare or copy it again') from None
     _expect(
@@ -483,7 +488,10 @@ def _video(name: str,
                                   for item in items),
         '"annotations" must be a list of {"label", "segment": [start, end]}',
         items)
-    segment_labels = _names([item['label'] for item in items], 'annotations')
+    segment_labels = [item['label'] for item in items]
+    _expect(
+        _all(str, segment_labels),
+        'every "label" of "annotations" must be a name', segment_labels)
     segments = _times([item['segment'] for item in items], 'annotations')
     labels = _names(record['labels'], 'labels') if 'labels' in record else None
     ambiguous = _times(record.get('ambiguous', []), 'ambiguous')
@@ -532,9 +540,9 @@ def _read_json(path: Path, problems: dict[str, str] | None) -> Annotations:
         grid = SnippetGrid.read(content)
         streams = content.get('stream_channels')
         _expect(
-            streams is None
-            or _all(int, streams) and min(streams, default=1) > 0,
-            '"stream_channels" must be a list of numbers', streams)
+            streams is None or isinstance(streams, list)
+            and all(type(n) is int and n > 0 for n in streams),
+            '"stream_channels" must be a list of numbers of channels', streams)
         recognizers = content.get('recognizers')
         _expect(
             recognizers is None or _all(dict, recognizers),

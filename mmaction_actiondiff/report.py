@@ -24,11 +24,10 @@ from .dumps import read_dump
 from .evaluation import Instances, average_precision, temporal_iou
 from .files import write_text
 
-_COLORS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#8c6d00', '#56b4e9',
-           '#000000')
+_COLORS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#8c6d00', '#56b4e9')
 _TIOU = 0.5
 _NUM_SHOWN = 3
-_MAX_CLASSES = 6
+_MAX_CLASSES = len(_COLORS)
 _MAX_SEGMENTS = 30
 
 

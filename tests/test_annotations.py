@@ -80,7 +80,7 @@ def test_clock():
     problem = clock_problem(items([t - 3 for t in exact]), 0.)
     assert 'each lacks about 3 snippets' in problem
     problem = clock_problem(items([100] * 20))
-    assert 'If they were resized' in problem
+    assert 'all have 100. If they were resized' in problem
     # clips of one length: nothing tells a window from a rate
     clips = [(9, 7.68, plain)] * 5
     assert 'they last 0.750 times' in clock_problem(clips)

@@ -218,9 +218,15 @@ def test_trackers_get_names_that_they_accept(tmp_path):
     logged = {}
     backend._env_initialized = True
     backend._mlflow = Namespace(
-        log_metrics=lambda metrics, step: logged.update(metrics))
+        log_metrics=lambda metrics, step: logged.update(metrics),
+        log_metric=lambda name, value, step: logged.update({name: value}))
     backend.add_scalars({'det/mAP@0.10:0.70': 1., 'loss_mil': 2.}, 3)
-    assert logged == {'det/mAP_0.10_0.70': 1., 'loss_mil': 2.}
+    backend.add_scalar('det/mAP@0.50', 4., 3)
+    assert logged == {
+        'det/mAP_0.10_0.70': 1.,
+        'loss_mil': 2.,
+        'det/mAP_0.50': 4.
+    }
 
 
 @pytest.mark.parametrize('name', [

@@ -698,7 +698,7 @@ def test_malformed_custom_json(tmp_path, capsys, change, message):
       '"subset" must be a name, found None'),
      ('{"classes": ["a", "a"], "database": {}}', 'classes named twice: a'),
      ('{"a": 1, "a": 2}', "the key 'a' stands there twice"),
-     ('[' * 100000, 'recursion'),
+     ('[' * 100000, 'nested too deeply'),
      ('{"database": {"../a": {"subset": "test", "labels": ["x"], '
       '"duration": 1}}}', 'cannot be used as a file name')])
 def test_not_the_schema(tmp_path, capsys, text, message):

@@ -232,12 +232,13 @@ class ActionDiffInferencer(BaseInferencer):
         """Folders become their files, all else a list."""
         if not isinstance(inputs, (list, tuple)):
             inputs = [inputs]
-        return [
-            file for item in inputs
-            for file in (list_files(item, ('.npy', ), VIDEO_SUFFIXES
-                                    ) if isinstance(item, (str, os.PathLike))
-                         and os.path.isdir(item) else [item])
-        ]
+        found: list = []
+        for item in inputs:
+            if isinstance(item, (str, os.PathLike)) and os.path.isdir(item):
+                found += list_files(item, ('.npy', ), VIDEO_SUFFIXES)
+            else:
+                found.append(item)
+        return found
 
     def _init_pipeline(self, cfg: Any) -> Compose:
         """The test pipeline, without what reads a file."""

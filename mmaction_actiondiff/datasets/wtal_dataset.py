@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import os.path as osp
-import re
 import zlib
 from collections.abc import Sequence
 from typing import Any
@@ -21,19 +20,26 @@ from mmaction_actiondiff.safe_npy import open_feature
 
 # Feature files opened at start, to compare lengths and channels.
 _NUM_SAMPLES = 32
-# What prepares them, and takes ACTIONDIFF_NAME for where they lie.
-_KNOWN = 'thumos14', 'activitynet12', 'activitynet13', 'shrec21', 'hapt'
+# The tool below tools/prepare for each data set that has a config.
+_TOOLS = dict(
+    thumos14='thumos14',
+    activitynet12='activitynet',
+    activitynet13='activitynet',
+    shrec21='shrec21',
+    hapt='hapt')
 
 
 def data_hint(dataset_name: str | None, data_root: str) -> str:
     """Which command prepares the data, and where they are to lie."""
-    name = dataset_name if dataset_name in _KNOWN else 'custom'
-    tool = re.sub(r'^(activitynet)1.$', r'\1', name)
-    return (f'Expected layout: {data_root}/annotations.json (ActivityNet '
+    tool = _TOOLS.get(dataset_name or '', 'custom')
+    hint = (f'Expected layout: {data_root}/annotations.json (ActivityNet '
             f'schema) and {data_root}/features/NAME.npy, one (T, D) array per '
             'video. docs/data.md says where to get the data; tools/prepare/'
-            f'{tool}.py --out {data_root} makes this of them. To keep them '
-            f'elsewhere set ACTIONDIFF_{name.upper()}')
+            f'{tool}.py --out {data_root} makes this of them. ')
+    if dataset_name in _TOOLS:
+        return hint + ('To keep them elsewhere set '
+                       f'ACTIONDIFF_{dataset_name.upper()}')
+    return hint + '--cfg-options data_root=DIR names another folder'
 
 
 @DATASETS.register_module()

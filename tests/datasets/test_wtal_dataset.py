@@ -8,7 +8,7 @@ import pytest
 from mmaction.registry import DATASETS
 from torch.utils.data import DataLoader
 
-from mmaction_actiondiff.datasets import WTALDataset, WTALSampler
+from mmaction_actiondiff.datasets import WTALDataset, WTALSampler, data_hint
 from mmaction_actiondiff.datasets.samplers import SampleIndex
 
 UNIT = 0.5
@@ -422,3 +422,19 @@ def test_real_recordings(shared_data):
     sample = item['data_samples']
     assert item['inputs'].shape == (244, sample.num_snippets)
     assert abs(sample.num_snippets * 0.1 - sample.duration) < 0.2
+
+
+@pytest.mark.parametrize('name, words', [
+    ('thumos14', '--out some/root'),
+    ('activitynet12', 'activitynet.py --out some/root'),
+    ('activitynet13', 'activitynet.py --out some/root'),
+    ('shrec21', 'ACTIONDIFF_SHREC21'),
+    ('unheard of', 'some/root/features/NAME.npy'),
+    ('unheard of', 'custom.py --out some/root'),
+    ('unheard of', '--cfg-options data_root'),
+    (None, 'some/root/annotations.json'),
+])
+def test_hint(name, words):
+    hint = data_hint(name, 'some/root')
+    assert words in hint
+    assert '{' not in hint and 'UNHEARD' not in hint

@@ -200,9 +200,10 @@ class ActionDiff(WeakLocalizer):
         Dropouts spoil masks: of CO2-Net's, half of the attention is
         0.5 in every step of training.
         """
+        training = self.base_branch.training
         self.base_branch.eval()
         output = self.base_branch(inputs, valid)
-        self.base_branch.train(self.training)
+        self.base_branch.train(training)
         return output
 
     def guide(self, inputs: Tensor, base: BranchOutput, pseudo: PseudoMask,

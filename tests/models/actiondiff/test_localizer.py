@@ -287,7 +287,10 @@ def test_the_branch_is_taught_without_the_dropout_of_the_base(
         model(*videos(), mode='loss')
         assert model.base_branch.training == training
     half = len(seen) // 2
-    for test, train in zip(seen[:half], seen[half:]):
+    model.base_branch.eval()  # frozen
+    model(*videos(), mode='loss')
+    assert not model.base_branch.training
+    for test, train in zip(seen[:half], seen[half:2 * half]):
         if isinstance(test, tuple):  # an output or a mask
             test, train = test[1], train[1]
         assert torch.equal(test, train)
