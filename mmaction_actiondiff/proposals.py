@@ -230,6 +230,9 @@ class ProposalGenerator:
             empty list switches it off. Defaults to 0, 0.025 ... 0.9.
         curve (str): Of a class: 'product' of class score and attention, or
             'class' score alone. Defaults to 'product'.
+        curve_power (float): The curve, in [0, 1], is raised to this power
+            (> 0), for runs and contrast. Below 1, the best snippets count
+            for less and a whole action for more. Defaults to 0.6.
         normalize (bool): Whether (ii) thresholds the curve after a min-max
             normalisation over the video. Defaults to True.
         branch_contrast (bool): Whether the contrast is measured on the curve
@@ -240,7 +243,8 @@ class ProposalGenerator:
         upsample_factor (int): Curves are interpolated this many times finer
             before thresholding. Defaults to 1.
         snippet_place (str): See :func:`upsample`. Defaults to 'centre'.
-        outer_ratio (float): See :func:`oic_score`. Defaults to 0.25.
+        outer_ratio (float): See :func:`oic_score`. Defaults to 0.5: outside
+            as much as inside. The published codes have 0.25.
         video_score_rule (str): How the video-level score v joins the contrast
             o with the weight g: 'product' is ``o v^g``, 'sum' is ``o + g v``,
             as in the published codes. Defaults to 'product'.
@@ -267,12 +271,13 @@ class ProposalGenerator:
     attention_thrs: Sequence[float] = ()
     class_score_thrs: Sequence[float] | None = None
     curve: str = 'product'
+    curve_power: float = 0.6
     normalize: bool = True
     branch_contrast: bool = False
     mute_below_thr: bool = False
     upsample_factor: int = 1
     snippet_place: str = 'centre'
-    outer_ratio: float = 0.25
+    outer_ratio: float = 0.5
     video_score_rule: str = 'product'
     video_score_weight: float = 0.5
     boundary_pad: float = 0.5
@@ -304,6 +309,9 @@ class ProposalGenerator:
             if not getattr(self, name) >= 0:
                 raise ValueError(
                     f'{name} must be >= 0, got {getattr(self, name)}')
+        if not self.curve_power > 0:
+            raise ValueError(
+                f'curve_power must be > 0, got {self.curve_power}')
         if self.max_per_video is not None and self.max_per_video < 1:
             raise ValueError('max_per_video must be >= 1 or None, got '
                              f'{self.max_per_video}')
@@ -388,8 +396,9 @@ class ProposalGenerator:
         curve = class_score[classes]
         if self.curve == 'product':
             curve = curve * attention
+        curve = curve.clip(0, 1)**self.curve_power
         spans, rows, scores = self._candidates(
-            self._refine(curve).clip(0, 1),
+            self._refine(curve),
             self._refine(attention).clip(0, 1),
             None if contrast is None else self._refine(contrast[classes]))
         video = video_score[classes[rows]].clip(min=0)

@@ -204,7 +204,9 @@ class TestSoftNMS:
 
 class TestProposalGenerator:
     attention = np.full(6, 0.5)
-    plain = dict(boundary_pad=0., min_length=0.)
+    # as in the published codes
+    plain = dict(
+        curve_power=1., outer_ratio=0.25, boundary_pad=0., min_length=0.)
 
     def one(self,
             classes=(0, ),
@@ -281,6 +283,20 @@ class TestProposalGenerator:
             min_score=None,
             **kwargs)
         np.testing.assert_allclose(scores, [expected])
+
+    def test_a_flat_curve_prefers_the_whole_action(self):
+        """An action of a high peak and a long, lower rest."""
+        action = np.array([0., 0, .2, .3, .9, .9, .3, .3, .2, 0, 0, 0])
+        best = {}
+        for power in (1., 0.25):
+            segments, _, scores = ProposalGenerator(
+                curve='class', curve_power=power, boundary_pad=0.)(
+                    action[None], np.ones(12), np.ones(1), np.array([0]), 1.)
+            best[power] = segments[0].tolist()
+        assert best == {1.: [4, 6], 0.25: [2, 9]}
+        # the contrast of the curve to the power
+        inside = (action[2:9]**0.25).mean()
+        np.testing.assert_allclose(scores[0], inside)
 
     def test_not_normalized(self):
         segments, _, _ = self.one(
@@ -460,6 +476,7 @@ class TestProposalGenerator:
         (dict(curve='cas'), "got 'cas'"),
         (dict(video_score_rule='max'), "got 'max'"),
         (dict(mute_below_thr=True), 'set distinct=False'),
+        (dict(curve_power=0), 'curve_power must be > 0, got 0'),
         (dict(upsample_factor=0), 'got 0'),
         (dict(snippet_place='end', upsample_factor=2), "got 'end'"),
         (dict(class_score_thrs=[0, -.1]), 'class_score_thrs must be in .* -0'),

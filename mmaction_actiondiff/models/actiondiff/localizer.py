@@ -129,7 +129,8 @@ class ActionDiff(WeakLocalizer):
             weakened=weakened,
             completed=completed,
             part=part)
-        losses.setdefault('loss_diffusion', self.idle_diffusion())
+        if 'loss_diffusion' not in losses:
+            losses['loss_diffusion'] = self.idle_diffusion()
         losses['branch_skill'] = branch_skill(generated.logits, pseudo, label,
                                               valid)
         with torch.no_grad():
