@@ -15,4 +15,5 @@ options = {
     'test_dataloader.dataset.odd_segments': 'keep',
     'train_cfg.max_iters': 600,
 }
-entries = dict(bmn=None)
+# ACRNet: as many epochs as on the demo
+entries = dict(bmn=None, acr=dict(options={'train_cfg.max_iters': 1200}))
