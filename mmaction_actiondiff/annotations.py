@@ -17,7 +17,7 @@ import math
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,9 @@ _SUBSETS = dict(
     testing='test')
 _GRID_KEYS = ('seconds_per_snippet', 'snippet_offset', 'stride', 'fps',
               'window')
-_BUNDLE = ('videoname', 'subset', 'segments', 'labels', 'classlist',
-           'duration', 'labels_all')
+# Of a bundle; it can be evaluated without the last two.
+_COLUMNS = ('videoname', 'subset', 'segments', 'labels', 'duration',
+            'labels_all')
 
 
 def canonical_subset(name: str) -> str:
@@ -86,10 +87,10 @@ class SnippetGrid:
             ValueError: If a value is no number, out of range, lacks a
                 companion or contradicts another.
         """
-        known = {}
-        for key in _GRID_KEYS:
-            if values.get(key) is not None:
-                known[key] = _number(values[key], key, key != 'snippet_offset')
+        known = {
+            key: _number(values[key], key, key != 'snippet_offset')
+            for key in _GRID_KEYS if values.get(key) is not None
+        }
         seconds = known.get('seconds_per_snippet')
         offset = known.get('snippet_offset')
         if 'stride' in known or 'window' in known:
@@ -115,8 +116,7 @@ class SnippetGrid:
         """Whether both are the same but for rounding."""
         return all(
             math.isclose(mine, its, rel_tol=1e-4, abs_tol=1e-6)
-            for mine, its in ((self.seconds, other.seconds), (self.offset,
-                                                              other.offset)))
+            for mine, its in zip(astuple(self), astuple(other)))
 
     def num_snippets(self, duration: float) -> int:
         """T of a video of ``duration`` seconds: its whole windows."""
@@ -242,6 +242,8 @@ class Annotations:
         order (list[str], optional): Names by position in a feature bundle.
         stray (dict[str, str]): Names that a split or ambiguous file alone
             mentions, with the file.
+        problems (dict[str, str]): What is wrong with the record of a video,
+            which is then none of ``videos``.
         grid, stream_channels, recognizers: What the file says for all videos
             of snippets, channels by stream, and the network of each stream
             (``sidecar.py``); None where it does not.
@@ -252,9 +254,27 @@ class Annotations:
     classes: tuple[str, ...] = ()
     order: list[str] | None = None
     stray: dict[str, str] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
     grid: SnippetGrid | None = None
     stream_channels: list[int] | None = None
     recognizers: list[dict[str, Any]] | None = None
+
+    @classmethod
+    def of(cls,
+           path: Path,
+           layout: str,
+           records: Mapping[str, Any],
+           classes: Sequence[str] = (),
+           **others: Any) -> Annotations:
+        """Annotations of records in the ActivityNet schema."""
+        videos, problems = {}, {}
+        for name, record in records.items():
+            try:
+                videos[name] = _video(name, record, classes)
+            except ValueError as error:
+                problems[name] = str(error)
+        return cls(
+            path, layout, videos, tuple(classes), problems=problems, **others)
 
     def __post_init__(self) -> None:
         if not self.classes:
@@ -274,19 +294,12 @@ class Annotations:
 
     def add_ambiguous(self, path: Path) -> None:
         """Adds the spans of ``path`` (lines ``NAME start end``)."""
-        spans: dict[str, list] = {}
         for number, name, span in _read_spans(path):
             if name in self.videos:
-                spans.setdefault(name, []).append(span)
+                video = self.videos[name]
+                video.ambiguous = np.concatenate([video.ambiguous, [span]])
             else:
                 self.stray[name] = f'{path.name}, line {number}'
-        for name, found in spans.items():
-            video = self.videos[name]
-            try:
-                times = _times(found, 'ambiguous')
-            except ValueError as error:
-                raise ValueError(f'{path}: {name}: {error}') from None
-            video.ambiguous = np.concatenate([video.ambiguous, times])
 
     def add_durations(self, path: Path) -> None:
         """Sets the durations that ``path`` lists: a line with the file name
@@ -309,7 +322,7 @@ class Annotations:
 
 
 def read_annotations(path: str | os.PathLike,
-                     problems: dict[str, str] | None = None) -> Annotations:
+                     strict: bool = True) -> Annotations:
     """Recognises the layout of ``path`` and reads it.
 
     A segment labelled "Ambiguous" that is none of the classes the file
@@ -320,8 +333,7 @@ def read_annotations(path: str | os.PathLike,
             folder with the official THUMOS14 text files, a folder with
             ``gt.json``, or a json file in the ActivityNet or in the
             ``anet_anno`` schema.
-        problems (dict, optional): Takes what is wrong with the record of a
-            video, by its name, instead of the first being raised.
+        strict (bool): Whether the first of the ``problems`` is raised.
 
     Returns:
         Annotations: All videos, of all subsets.
@@ -331,18 +343,24 @@ def read_annotations(path: str | os.PathLike,
         ValueError: If the layout is not recognised or a file is malformed.
     """
     path = Path(path)
-    if path.is_dir():
-        if (path / 'videoname.npy').is_file():
-            return _read_bundle(path, problems)
-        if (path / 'gt.json').is_file():
-            return _read_json(path / 'gt.json', problems)
-        if any(path.glob('*_val.txt')) and any(path.glob('*_test.txt')):
-            return _read_thumos_text(path, problems)
+    if not path.is_dir():
+        result = _read_json(path)
+    elif (path / 'videoname.npy').is_file():
+        result = _read_bundle(path)
+    elif (path / 'gt.json').is_file():
+        result = _read_json(path / 'gt.json')
+    elif any(path.glob('*_val.txt')) and any(path.glob('*_test.txt')):
+        result = _read_thumos_text(path)
+    else:
         raise ValueError(
             f'{path}: expected videoname.npy (bundle), gt.json, or '
             'CLASS_val.txt and CLASS_test.txt (official THUMOS14), found '
             f'{sorted(p.name for p in path.iterdir())[:5]}')
-    return _read_json(path, problems)
+    if strict and result.problems:
+        name, problem = next(iter(result.problems.items()))
+        raise ValueError(f'{result.path}: the record of {name} is malformed: '
+                         f'{problem}')
+    return result
 
 
 def index_labels(labels: Iterable[str], index: Mapping[str, int],
@@ -373,15 +391,13 @@ def read_text(path: str | os.PathLike) -> str:
     """
     if not os.path.isfile(path):
         raise FileNotFoundError(f'{path}: no such file')
-    data = Path(path).read_bytes()
     try:
-        text = data.decode('utf-8-sig')
+        return Path(path).read_text('utf-8-sig')
     except UnicodeDecodeError as error:
         raise ValueError(
             f'{path}: expected text encoded as UTF-8, found the byte '
-            f'0x{data[error.start]:02x} at position {error.start}; save it '
-            'as UTF-8') from None
-    return text.replace('\r\n', '\n')
+            f'0x{error.object[error.start]:02x} at position {error.start}; '
+            'save it as UTF-8') from None
 
 
 def load_json(path: str | os.PathLike) -> dict:
@@ -509,28 +525,10 @@ def _video(name: str,
         np.concatenate([ambiguous, segments[~kept]]), SnippetGrid.read(record))
 
 
-def _videos(
-    path: Path,
-    records: Mapping[str, Mapping],
-    problems: dict[str, str] | None,
-    declared: Collection[str] = ()
-) -> dict[str, Video]:
-    videos = {}
-    for name, record in records.items():
-        try:
-            videos[name] = _video(name, record, declared)
-        except ValueError as error:
-            if problems is None:
-                raise ValueError(f'{path}: the record of {name} is malformed: '
-                                 f'{error}') from None
-            problems[name] = str(error)
-    return videos
-
-
-def _read_json(path: Path, problems: dict[str, str] | None) -> Annotations:
+def _read_json(path: Path) -> Annotations:
     content = load_json(path)
     if 'database' not in content:
-        return _read_anet_anno(path, content, problems)
+        return _read_anet_anno(path, content)
     database = require_object(path, content, 'database')
     try:
         classes = _names(content.get('classes', []), 'classes')
@@ -549,11 +547,11 @@ def _read_json(path: Path, problems: dict[str, str] | None) -> Annotations:
             '"recognizers" must be a list of objects', recognizers)
     except ValueError as error:
         raise ValueError(f'{path}: {error}') from None
-    result = Annotations(
+    result = Annotations.of(
         path,
         f'ActivityNet schema ({path.name})',
-        _videos(path, database, problems, classes),
-        tuple(classes),
+        database,
+        classes,
         grid=grid,
         stream_channels=streams,
         recognizers=recognizers)
@@ -562,8 +560,7 @@ def _read_json(path: Path, problems: dict[str, str] | None) -> Annotations:
     return result
 
 
-def _read_anet_anno(path: Path, content: dict,
-                    problems: dict[str, str] | None) -> Annotations:
+def _read_anet_anno(path: Path, content: dict) -> Annotations:
     """MMAction2's ``anet_anno_*.json``; it has no subsets, and its names
     are the YouTube ids (11 characters) behind ``v_``."""
     records = {}
@@ -578,8 +575,7 @@ def _read_anet_anno(path: Path, content: dict,
             subset='',
             duration=source['duration_second'],
             annotations=source.get('annotations'))
-    return Annotations(path, f'anet_anno schema ({path.name})',
-                       _videos(path, records, problems))
+    return Annotations.of(path, f'anet_anno schema ({path.name})', records)
 
 
 def _apply_splits(annotations: Annotations) -> None:
@@ -603,7 +599,7 @@ def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def _read_bundle(folder: Path, problems: dict[str, str] | None) -> Annotations:
+def _read_bundle(folder: Path) -> Annotations:
     """CO2-Net / DELU / DDG-Net: parallel npy arrays, one row per video.
 
     ``labels_all`` holds the video-level labels on which these methods
@@ -614,11 +610,12 @@ def _read_bundle(folder: Path, problems: dict[str, str] | None) -> Annotations:
     """
     columns = {
         key: load_object_array(folder / f'{key}.npy')
-        for key in _BUNDLE
-        # the last two are not needed to evaluate
-        if key not in _BUNDLE[-2:] or (folder / f'{key}.npy').is_file()
+        for key in _COLUMNS
+        if key in _COLUMNS[:-2] or (folder / f'{key}.npy').is_file()
     }
-    classes = tuple(_text(c) for c in columns.pop('classlist').ravel())
+    classes = [
+        _text(c) for c in load_object_array(folder / 'classlist.npy').ravel()
+    ]
     if len({len(column) for column in columns.values()}) > 1:
         raise ValueError(
             f'{folder}: expected one row per video in every file, found '
@@ -643,19 +640,14 @@ def _read_bundle(folder: Path, problems: dict[str, str] | None) -> Annotations:
             records[name]['duration'] = float(np.ravel(item['duration'])[0])
         if 'labels_all' in item:
             records[name]['labels'] = [_text(x) for x in item['labels_all']]
-    result = Annotations(
-        folder,
-        'npy bundle',
-        _videos(folder, records, problems, classes),
-        classes,
-        order=order)
+    result = Annotations.of(
+        folder, 'npy bundle', records, classes, order=order)
     if (folder / 'Ambiguous_test.txt').is_file():
         result.add_ambiguous(folder / 'Ambiguous_test.txt')
     return result
 
 
-def _read_thumos_text(folder: Path,
-                      problems: dict[str, str] | None) -> Annotations:
+def _read_thumos_text(folder: Path) -> Annotations:
     """Official THUMOS14: ``CLASS_{val,test}.txt`` and durations.
 
     ``*_avoid_videos.txt`` (class and video pairs that the challenge did not
@@ -671,9 +663,8 @@ def _read_thumos_text(folder: Path,
                 record = records.setdefault(
                     name, dict(subset=subset, annotations=[]))
                 record['annotations'].append(dict(label=label, segment=span))
-    result = Annotations(
-        folder, 'official THUMOS14 text',
-        _videos(folder, dict(sorted(records.items())), problems))
+    result = Annotations.of(folder, 'official THUMOS14 text',
+                            dict(sorted(records.items())))
     for subset in ('val', 'test'):
         if (folder / f'Ambiguous_{subset}.txt').is_file():
             result.add_ambiguous(folder / f'Ambiguous_{subset}.txt')
@@ -685,16 +676,15 @@ def _read_thumos_text(folder: Path,
 def _read_spans(path: Path) -> list[tuple[int, str, list[float]]]:
     spans = []
     for number, line in enumerate(read_text(path).split('\n'), 1):
-        # split() because the official files put two spaces after the name
-        fields = line.split()
-        if not fields:
+        if not line.strip():
             continue
+        # split() because the official files put two spaces after the name
+        name, *times = line.split()
         try:
-            name, start, end = fields
-            span = [_number(start, 'start'), _number(end, 'end')]
-        except ValueError:
+            span, = _times([times], 'segment').tolist()
+        except ValueError as error:
             raise ValueError(
                 f'{path}, line {number}: expected "NAME start end" in '
-                f'seconds, found {line!r}') from None
+                f'seconds, found {line!r} ({error})') from None
         spans.append((number, name, span))
     return spans

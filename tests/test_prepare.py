@@ -389,7 +389,7 @@ def send_bundle(path, order, wanted, sink) -> None:
         'made', {name: Video(name, 'training')
                  for name in wanted},
         order=list(order))
-    features.send_features(path, annotations, False, sink)
+    features.send_features(path, annotations, sink)
 
 
 @pytest.mark.parametrize('protocol', ['python 2', 2, 3, 4])
@@ -922,8 +922,8 @@ def test_one_stream_only(tmp_path, capsys, name, other):
     options = dict(annotations=path, out=tmp_path / 'out')
     assert call(custom, features=source, **options) == 1
     said = capsys.readouterr().err
-    assert f'{source}: all 2 videos have ' in said
-    assert f'expected {source / other} beside ' in said
+    assert f'{source}: all 2 videos have one stream alone; ' in said
+    assert f'expected {source / other}, and so on' in said
     assert not (tmp_path / 'out').exists()
     if '/' in name:  # as the message says
         assert f'alone: --features {target.parent}' in said
@@ -1018,7 +1018,7 @@ def test_malformed_recordings(shared_data, tmp_path, rows, annotations, words):
     (tmp_path / 'gestures').write_text(annotations)
     paths = dict(training=(tmp_path, tmp_path / 'gestures'))
     with pytest.raises(ValueError, match=words):
-        shrec21.read(paths, tmp_path / 'out')
+        shrec21.read(paths)
 
 
 # ------------------------------------------------------------ HAPT

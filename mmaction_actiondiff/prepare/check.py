@@ -17,17 +17,17 @@ from mmaction_actiondiff.safe_npy import open_feature
 from .report import DataSet, Report
 
 
-def check(root: Path, annotations: Annotations, problems: dict[str, str],
-          dataset: DataSet) -> Report:
+def check(root: Path, annotations: Annotations, dataset: DataSet) -> Report:
     """Verifies a folder in our layout, reading every value and changing none;
     ``report.damaged`` tells whether something is wrong.
 
-    ``problems`` are what :func:`read_annotations` found wrong with the
-    records of ``root/annotations.json``, by video.
+    ``annotations`` are those of ``root/annotations.json``, their problems
+    included.
     """
     report = Report()
     damage = partial(report.add, damage=True)
     index = {name: i for i, name in enumerate(annotations.classes)}
+    problems = dict(annotations.problems)
     for name, video in annotations.videos.items():
         try:
             check_file_name(name)
@@ -39,12 +39,11 @@ def check(root: Path, annotations: Annotations, problems: dict[str, str],
             problems[name] = str(error)
     for name, problem in problems.items():
         damage('malformed annotation', name, problem)
-    sound = {n: v for n, v in annotations.videos.items() if n not in problems}
-    num_classes = len(annotations.classes)
-    if dataset.num_classes not in (None, num_classes):
+    if dataset.num_classes not in (None, len(index)):
         damage('classes', 'annotations.json',
-               f'{num_classes}, expected {dataset.num_classes}')
-    if not annotations.videos and not problems:
+               f'{len(index)}, expected {dataset.num_classes}')
+    named = {**annotations.videos, **problems}
+    if not named:
         damage('no videos', 'annotations.json', 'it is empty')
     files = {}
     for path in sorted((root / 'features').glob('*')):
@@ -54,7 +53,6 @@ def check(root: Path, annotations: Annotations, problems: dict[str, str],
             damage(
                 'not a feature file', path.name,
                 'an interrupted run leaves .part files; they may be deleted')
-    named = {**annotations.videos, **problems}
     for name in [name for name in named if name not in files]:
         damage('video without feature', name, f'no features/{name}.npy')
     for name in [name for name in files if name not in named]:
@@ -69,16 +67,14 @@ def check(root: Path, annotations: Annotations, problems: dict[str, str],
     channels = dataset.channels
     if shapes and channels is None:
         channels = Counter(s[1] for s in shapes.values()).most_common(1)[0][0]
-    lengths = {}
-    for name, shape in shapes.items():
-        if shape[1] == channels:
-            if name in sound:
-                lengths[name] = shape[0]
-            continue
+    for name in [n for n, shape in shapes.items() if shape[1] != channels]:
+        shape = shapes.pop(name)
         damage(
             'transposed feature'
             if shape[0] == channels else 'wrong number of channels', name,
             f'shape {shape}, expected (T, {channels})')
+    sound = {n: v for n, v in annotations.videos.items() if n not in problems}
+    lengths = {n: shape[0] for n, shape in shapes.items() if n in sound}
     report.describe(sound, lengths, dataset, 'sign of a wrong fps or stride',
                     True)
     return report

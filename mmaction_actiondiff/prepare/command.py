@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from mmaction_actiondiff.annotations import Annotations, read_annotations
 from mmaction_actiondiff.files import check_output
 
 from .check import check
+from .features import Source
 from .report import DataSet
 from .write import prepare
 
@@ -55,49 +56,53 @@ def make_parser(description: str | None,
     return parser
 
 
-def run(parser: argparse.ArgumentParser,
-        args: argparse.Namespace,
-        dataset_of: Callable[[Annotations], DataSet],
-        read: Callable[[argparse.Namespace], Annotations]
-        | None = None) -> int:
+def run(
+    parser: argparse.ArgumentParser,
+    args: argparse.Namespace,
+    dataset_of: Callable[[Annotations], DataSet],
+    read: Callable[[argparse.Namespace], tuple[Annotations,
+                                               Source | None]] = lambda args:
+    (read_annotations(args.annotations), args.features),
+    needs: Sequence[str] = ('annotations', )
+) -> int:
     """Prepares or checks as ``args`` of ``parser`` say.
 
     Args:
         dataset_of (Callable): What is known of the data set, given its
             annotations.
-        read (Callable, optional): Reads the annotations; by default those of
-            ``args.annotations``.
+        read (Callable): Reads the annotations, and says where the features
+            are.
+        needs (Sequence[str]): The options that it reads.
 
     Returns:
         int: The exit status: 1 if anything is damaged or unusable, else 0.
     """
-    if not args.check and not (args.annotations and args.out):
-        parser.error('--annotations and --out, or --check, are needed')
+    if not args.check and not all(getattr(args, n) for n in (*needs, 'out')):
+        options = ', '.join(f'--{name}' for name in needs)
+        parser.error(f'{options} and --out, or --check, are needed')
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, 'reconfigure'):
             # names of videos that the terminal cannot show
             stream.reconfigure(errors='backslashreplace')
-    problems: dict[str, str] = {}
-    if args.out and not args.check:
-        check_output(
-            str(args.out / 'annotations.json'), inputs=[args.annotations])
     if args.check:
-        annotations = read_annotations(args.check / 'annotations.json',
-                                       problems)
+        annotations = read_annotations(
+            args.check / 'annotations.json', strict=False)
     else:
-        annotations = read(args) if read else read_annotations(
-            args.annotations)
-        print(f'{args.annotations}: {annotations.layout}')
+        check_output(
+            str(args.out / 'annotations.json'),
+            inputs=[args.annotations] if args.annotations else [])
+        annotations, features = read(args)
+        print(f'{annotations.path}: {annotations.layout}')
     dataset = dataset_of(annotations)
     if args.channels:
         dataset = replace(dataset, channels=args.channels)
     if args.check:
-        report = check(args.check, annotations, problems, dataset)
+        report = check(args.check, annotations, dataset)
         report.show()
         print('damaged' if report.damaged else 'sound')
     else:
-        report = prepare(annotations, args.features, args.out, dataset,
-                         args.dtype, args.channels_first)
+        report = prepare(annotations, features, args.out, dataset, args.dtype,
+                         args.channels_first)
         report.show()
         print(f'all names: {args.out / "report.json"}')
     return int(report.damaged)

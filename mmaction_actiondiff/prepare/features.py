@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,48 +20,53 @@ from mmaction_actiondiff.annotations import Annotations, read_text
 from mmaction_actiondiff.safe_npy import stream_feature_arrays
 from mmaction_actiondiff.sidecar import Sidecar
 
+# A folder or bundle of features, or the array of each video.
+Source = Path | Mapping[str, np.ndarray]
 # Receives the video's name, its streams (rgb, flow) or [joint], where a str
 # tells why there is no array, and the sidecar of each file.
 Sink = Callable[[str, list, list[Sidecar]], None]
 _STREAMS = ('rgb', 'flow')
 
 
-def send_features(path: Path, annotations: Annotations, transpose: bool,
+def send_features(source: Source, annotations: Annotations,
                   sink: Sink) -> set[str]:
     """Hands the features of the videos of ``annotations`` to ``sink``.
 
     Args:
-        path (Path): A folder, in which one file per video and stream is
-            looked for (``docs/data.md`` lists the forms; one that is itself
-            called ``rgb`` or ``flow`` holds that stream alone), or a
+        source (Path | Mapping): A folder, in which one file per video and
+            stream is looked for (``docs/data.md`` lists the forms; one that
+            is itself called ``rgb`` or ``flow`` holds that stream alone), a
             ``*-JOINTFeatures.npy`` bundle: an array per video, in the order
-            of the annotations.
+            of the annotations; or the arrays by name.
         annotations (Annotations): Names the videos.
-        transpose (bool): Whether the arrays are (D, T).
         sink (Callable): See above.
 
     Returns:
         set[str]: Names in the folder that are of no video.
 
     Raises:
-        FileNotFoundError: If there is nothing at ``path``.
+        FileNotFoundError: If there is nothing at ``source``.
         ValueError: If it is damaged, holds one stream of a video twice or
             the same one of every video, or is a bundle of other videos.
     """
-    if path.is_dir():
-        return _send_folder(path, annotations, transpose, sink)
-    if not path.is_file():
-        raise FileNotFoundError(f'{path}: no such file or folder')
-    if path.suffix != '.npy':
-        raise ValueError(f'{path}: expected a folder of one file per video, '
+    if isinstance(source, Mapping):
+        for name, array in source.items():
+            sink(name, [array], [])
+        return set()
+    if source.is_dir():
+        return _send_folder(source, annotations, sink)
+    if not source.is_file():
+        raise FileNotFoundError(f'{source}: no such file or folder')
+    if source.suffix != '.npy':
+        raise ValueError(f'{source}: expected a folder of one file per video, '
                          'or a *-JOINTFeatures.npy bundle')
     order = annotations.order
     if order is None:
         raise ValueError(
-            f'{path} is a bundle without video names; --annotations must be '
+            f'{source} is a bundle without video names; --annotations must be '
             f'its *-Annotations folder, found {annotations.layout}')
     mismatch = ValueError(
-        f'{path} does not hold {len(order)} arrays, as many as there are '
+        f'{source} does not hold {len(order)} arrays, as many as there are '
         'names in videoname.npy: the features belong to another annotation '
         'bundle')
 
@@ -69,41 +74,43 @@ def send_features(path: Path, annotations: Annotations, transpose: bool,
         if index >= len(order):
             raise mismatch
         if order[index] in annotations.videos:
-            sink(order[index], [array.T if transpose else array], [])
+            sink(order[index], [array], [])
 
-    if stream_feature_arrays(path, receive) != len(order):
+    if stream_feature_arrays(source, receive) != len(order):
         raise mismatch
     return set()
 
 
-def _send_folder(root: Path, annotations: Annotations, transpose: bool,
-                 sink: Sink) -> set[str]:
+def _send_folder(root: Path, annotations: Annotations, sink: Sink) -> set[str]:
     files = _find_files(root)
     keys = {
         name: key
         for name in annotations.videos
         for key in (f'v_{name}', name) if key in files
     }
-    for here, absent in (_STREAMS, _STREAMS[::-1]):
-        videos = [files[key] for key in keys.values()]
-        if videos and all(set(streams) == {here} for streams in videos):
-            path = videos[0][here]
-            alone = (f'--features {path.parent}' if path.parent.name == here
-                     else f'name them without _{here}')
+    if len({frozenset(files[key]) for key in keys.values()}) == 1:
+        first = files[next(iter(keys.values()))]
+        if lacking := _lacking_stream(first):
+            (stream, path), = first.items()
+            alone = (f'--features {path.parent}' if path.parent.name == stream
+                     else f'name them without _{stream}')
             raise ValueError(
-                f'{root}: all {len(videos)} videos have {here} features and '
-                f'none has {absent} features: expected '
-                f'{_other_stream(path, here, absent)} beside {path}, and so '
-                f'on. To use the {here} features alone: {alone}')
+                f'{root}: all {len(keys)} videos have one stream alone; the '
+                f'first has {lacking}, and so on. To use the {stream} '
+                f'features alone: {alone}')
     for name, key in keys.items():
+        streams = files[key]
         try:
-            paths = _paths_of(files[key])
+            if lacking := _lacking_stream(streams):
+                raise ValueError(f'it has {lacking}')
+            kinds = ['joint'] if 'joint' in streams else _STREAMS
+            paths = [streams[kind] for kind in kinds]
             sidecars = [Sidecar.read(path) for path in paths]
-            streams = [a for path in paths for a in read_arrays(path)]
+            arrays = [a for path in paths for a in read_arrays(path)]
         except (ValueError, FileNotFoundError) as error:
             sink(name, [str(error)], [])
         else:
-            sink(name, [a.T if transpose else a for a in streams], sidecars)
+            sink(name, arrays, sidecars)
     return files.keys() - keys.values()
 
 
@@ -139,26 +146,19 @@ def _find_files(root: Path) -> dict[str, dict[str, Path]]:
     return files
 
 
-def _paths_of(files: dict[str, Path]) -> list[Path]:
-    """The file of a video, or those of its two streams."""
-    for here, absent in (_STREAMS, _STREAMS[::-1]):
-        if set(files) == {here}:
-            raise ValueError(
-                f'it has {here} features ({files[here]}) and no {absent} '
-                'features: expected '
-                f'{_other_stream(files[here], here, absent)}')
-    return [
-        files[stream]
-        for stream in (['joint'] if 'joint' in files else _STREAMS)
-    ]
-
-
-def _other_stream(path: Path, here: str, absent: str) -> Path:
-    """Where the other half of a video's features is to lie."""
-    if path.parent.name == here:
-        return path.parent.parent / absent / path.name
-    return path.with_name(
+def _lacking_stream(streams: dict[str, Path]) -> str:
+    """Of a video with rgb or flow features alone, where the others are to
+    lie; '' of any other."""
+    if len(streams) > 1 or 'joint' in streams:
+        return ''
+    (here, path), = streams.items()
+    absent = 'flow' if here == 'rgb' else 'rgb'
+    other = path.with_name(
         f'{path.stem.removesuffix(here)}{absent}{path.suffix}')
+    if path.parent.name == here:
+        other = path.parent.parent / absent / path.name
+    return (f'{here} features ({path}) and no {absent} features: expected '
+            f'{other}')
 
 
 def read_arrays(path: Path) -> list[np.ndarray]:

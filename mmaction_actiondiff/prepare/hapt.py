@@ -133,14 +133,9 @@ def read_instances(
     return instances
 
 
-def read(folder: Path, out: Path) -> Annotations:
-    """Reads annotations, and writes the features that go with them.
-
-    Clips without an instance are left out.
-
-    Args:
-        folder (Path): ``RawData``.
-        out (Path): Folder for the feature files, float16.
+def read(folder: Path) -> tuple[Annotations, dict[str, np.ndarray]]:
+    """Annotations and features, float16 (T, 48), of the clips in ``RawData``;
+    those without an instance are left out.
 
     Raises:
         FileNotFoundError: If a file is missing.
@@ -154,8 +149,7 @@ def read(folder: Path, out: Path) -> Annotations:
         raise ValueError(f'{folder}: experiment {experiment} of person '
                          f'{person} has a recording or labels, but not both '
                          f'({len(alone)} such recordings)')
-    out.mkdir(parents=True, exist_ok=True)
-    videos = {}
+    videos, features = {}, {}
     for (experiment, person), samples in recordings.items():
         for start in range(0, len(samples), _CLIP):
             clip = samples[start:start + _CLIP]
@@ -167,12 +161,11 @@ def read(folder: Path, out: Path) -> Annotations:
                 continue
             name = (f'exp{experiment:02d}_user{person:02d}_'
                     f'c{start // _CLIP:02d}')
-            np.save(out / f'{name}.npy',
-                    snippet_features(clip).astype(np.float16))
+            features[name] = snippet_features(clip).astype(np.float16)
             videos[name] = Video(
                 name, 'test' if person in _TEST_PEOPLE else 'training',
                 len(clip) / _RATE,
                 np.array([part[1:] for part in parts]) / _RATE,
                 [part[0] for part in parts])
-    return Annotations(
-        folder / 'labels.txt', 'HAPT raw files', videos, classes=CLASSES)
+    return Annotations(folder / 'labels.txt', 'HAPT raw files', videos,
+                       CLASSES), features

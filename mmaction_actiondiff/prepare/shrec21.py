@@ -19,7 +19,6 @@ import numpy as np
 
 from mmaction_actiondiff.annotations import (Annotations, SnippetGrid, Video,
                                              read_text)
-from mmaction_actiondiff.files import whole_file
 
 from .report import DataSet
 
@@ -122,14 +121,15 @@ def read_gestures(path: Path, subset: str) -> dict[str, list]:
     return gestures
 
 
-def read(paths: Mapping[str, tuple[Path, Path]], out: Path) -> Annotations:
-    """Reads annotations, and writes the features that go with them.
+def read(
+    paths: Mapping[str, tuple[Path, Path]]
+) -> tuple[Annotations, dict[str, np.ndarray]]:
+    """Annotations and features, float16 (T, 244), standardised with the
+    training recordings and clipped to [-5, 5].
 
     Args:
         paths (Mapping): Folder of recordings and file of annotations for the
             subsets ``'training'`` and ``'test'``.
-        out (Path): Folder for the feature files, float16, standardised with
-            the training recordings and clipped to [-5, 5].
 
     Raises:
         FileNotFoundError: If a file is missing.
@@ -158,8 +158,7 @@ def read(paths: Mapping[str, tuple[Path, Path]], out: Path) -> Annotations:
     videos = {}
     for name, values in features.items():
         values = np.clip((values - mean) / scale, -5, 5)
-        with whole_file(out / f'{name}.npy') as file:
-            np.save(file, values.astype(np.float16))
+        features[name] = values.astype(np.float16)
         videos[name] = Video(
             name,
             name.rpartition('_')[0],
@@ -171,4 +170,4 @@ def read(paths: Mapping[str, tuple[Path, Path]], out: Path) -> Annotations:
         paths['training'][1],
         "SHREC'21 raw files",
         videos,
-        stream_channels=[122, 122])
+        stream_channels=[122, 122]), features

@@ -15,12 +15,12 @@ from mmaction_actiondiff.files import whole_file, write_text
 from mmaction_actiondiff.safe_npy import open_feature
 from mmaction_actiondiff.sidecar import Sidecar, recognizer_difference
 
-from .features import send_features
+from .features import Source, send_features
 from .report import DataSet, Report
 
 
 def prepare(annotations: Annotations,
-            features: Path | None,
+            features: Source | None,
             root: Path,
             dataset: DataSet,
             dtype: str | None = None,
@@ -29,8 +29,8 @@ def prepare(annotations: Annotations,
 
     Args:
         annotations (Annotations): What was read; changed.
-        features (Path, optional): Folder or bundle; None writes the
-            annotations alone.
+        features (Path | Mapping, optional): Folder, bundle or arrays by
+            name; None writes the annotations alone.
         root (Path): Folder to write, created if needed.
         dataset (DataSet): What is known of the data set.
         dtype (str, optional): ``'float16'`` or ``'float32'``; None keeps the
@@ -46,23 +46,22 @@ def prepare(annotations: Annotations,
     """
     report = Report()
     videos = annotations.videos
-    for name in videos:
-        check_file_name(name)
     if not videos:
         raise ValueError(f'{annotations.path}: there is no video in it')
     index = {name: i for i, name in enumerate(annotations.classes)}
     for name, video in videos.items():
+        check_file_name(name)
         index_labels([*video.segment_labels, *(video.labels or ())], index,
                      f'{annotations.path}: {name}')
     _unify(annotations, dataset, report)
     lengths: dict[str, int] = {}
     if features is not None:
-        writer = FeatureWriter(root, dataset, report, dtype)
-        lengths = writer.write(annotations, features, transpose)
-    grids = {n: video.grid or dataset.grid for n, video in videos.items()}
+        writer = FeatureWriter(annotations, root, dataset, report, dtype,
+                               transpose)
+        lengths = writer.write(features)
     for name, video in videos.items():
-        grid = grids[name]
         if video.duration is None and name in lengths:
+            grid = video.grid or dataset.grid
             video.duration = lengths.pop(name) * grid.seconds + 2 * grid.offset
             report.add(
                 'no duration in the source', name, f'{video.duration:.2f} s',
@@ -74,25 +73,23 @@ def prepare(annotations: Annotations,
             f'{annotations.path}: no duration in the source: {quote(untimed)};'
             ' give --durations or --features')
     report.describe(videos, lengths, dataset, 'kept as published', False)
+    database = {name: video.record() for name, video in videos.items()}
+    for name, video in videos.items():
+        if video.grid and video.grid != dataset.grid:
+            database[name].update(video.grid.record())
     content = dict(
         version=dataset.name,
         classes=annotations.classes,
         **dataset.grid.record(),
-        database={
-            name: {
-                **video.record(),
-                **(grids[name].record() if grids[name] != dataset.grid else {})
-            }
-            for name, video in videos.items()
-        })
+        database=database)
     for key in ('stream_channels', 'recognizers'):
         if getattr(annotations, key):
             content[key] = getattr(annotations, key)
+    text = json.dumps(content, ensure_ascii=False)
+    write_text(root / 'annotations.json', text + '\n')
     found = dict(counts=report.counts, findings=report.findings)
-    for path, value, indent in ((root / 'annotations.json', content, None),
-                                (root / 'report.json', found, 1)):
-        text = json.dumps(value, indent=indent, ensure_ascii=False)
-        write_text(path, text + '\n')
+    text = json.dumps(found, indent=1, ensure_ascii=False)
+    write_text(root / 'report.json', text + '\n')
     return report
 
 
@@ -116,19 +113,17 @@ def _unify(annotations: Annotations, dataset: DataSet, report: Report) -> None:
             del annotations.videos[name]
             continue
         used = set(video.segment_labels)
-        if not video.labels and used:
-            if video.labels is not None:
-                report.add('empty label list', name,
-                           f'segments of {sorted(used)}',
-                           'the labels of the segments are used')
-            video.labels = None
-        elif used and set(video.labels or ()) != used:
+        if used and video.labels and set(video.labels) != used:
             report.add(
                 'video labels other than those of the segments', name,
                 f'{video.video_labels}, segments {sorted(used)}',
                 'both kept: training reads the video labels, evaluation '
                 'reads the segments')
         elif used:
+            if video.labels == []:
+                report.add('empty label list', name,
+                           f'segments of {sorted(used)}',
+                           'the labels of the segments are used')
             video.labels = None
         elif video.labels:
             video.labels = video.video_labels
@@ -142,61 +137,57 @@ def _unify(annotations: Annotations, dataset: DataSet, report: Report) -> None:
 
 
 class FeatureWriter:
-    """Writes feature files, each whole or not at all.
+    """Writes feature files, each whole or not at all, and into the
+    annotations what the files say.
 
     Args:
-        root (Path): The data root.
         dataset (DataSet): Gives the number of channels.
         report (Report): Receives what is wrong with a source.
-        dtype (str, optional): See :func:`prepare`.
+        annotations, root, dtype, transpose: See :func:`prepare`.
     """
 
-    def __init__(self, root: Path, dataset: DataSet, report: Report,
-                 dtype: str | None) -> None:
+    def __init__(self, annotations: Annotations, root: Path, dataset: DataSet,
+                 report: Report, dtype: str | None, transpose: bool) -> None:
+        self.annotations = annotations
         self.folder = root / 'features'
         self.channels = dataset.channels
         self.report = report
         self.dtype = dtype
+        self.transpose = transpose
         self.lengths: dict[str, int] = {}
-        self.sidecars: dict[str, Sidecar] = {}
         self.stream_channels: list[int] | None = None
         self.recognizers: list[dict] | None = None
         self.skipped = 0
         self.progress = Progress(console=Console(stderr=True))
 
-    def write(self, annotations: Annotations, features: Path,
-              transpose: bool) -> dict[str, int]:
-        """Writes the features of all videos, and into the annotations what
-        the files say; leaves out the videos that have none.
+    def write(self, features: Source) -> dict[str, int]:
+        """Writes the features of all videos, and leaves out the videos that
+        have none.
 
         Returns:
             dict[str, int]: T by name.
         """
-        videos, report = annotations.videos, self.report
+        annotations, report = self.annotations, self.report
+        videos = annotations.videos
         self.progress.add_task('Features', total=len(videos))
         with self.progress:
-            unused = send_features(features, annotations, transpose, self)
+            unused = send_features(features, annotations, self)
         print(f'{len(self.lengths)} features in {self.folder}, '
               f'{self.skipped} of them were finished before')
         for name in sorted(unused):
             report.add('feature without annotation', name, '', 'not copied')
         refused = report.findings.get('unusable feature', {}).get('videos', {})
-        for name, video in list(videos.items()):
-            if name in self.lengths:
-                sidecar = self.sidecars[name]
-                video.grid = sidecar.grid or video.grid
-                video.duration = video.duration or sidecar.duration
-                continue
+        for name in [name for name in videos if name not in self.lengths]:
             if name not in refused:
-                report.add('video without feature', name, video.subset,
+                report.add('video without feature', name, videos[name].subset,
                            'left out of annotations.json')
             del videos[name]
         if not videos:
             raise ValueError(
                 f'{features}: no usable feature of any video of '
-                f'{annotations.path}; the folder has {quote(sorted(unused))}' +
-                (f', unusable are {quote(list(refused.items())[0])}'
-                 if refused else ''))
+                f'{annotations.path}; the folder has {quote(sorted(unused))}'
+                + (f', unusable are {quote(list(refused.items())[0])}'
+                   if refused else ''))
         for key in ('stream_channels', 'recognizers'):
             if found := getattr(self, key):
                 setattr(annotations, key, found)
@@ -218,7 +209,9 @@ class FeatureWriter:
         else:
             self._write(name, array)
             self.lengths[name] = len(array)
-            self.sidecars[name] = sidecar
+            video = self.annotations.videos[name]
+            video.grid = sidecar.grid or video.grid
+            video.duration = video.duration or sidecar.duration
         self.progress.advance(self.progress.task_ids[0])
 
     def _join_sidecars(self, sidecars: list[Sidecar]) -> Sidecar:
@@ -247,6 +240,8 @@ class FeatureWriter:
                     f'expected (T, D) with T > 0, found {stream.shape}')
             if stream.dtype.kind != 'f':
                 raise ValueError(f'expected floats, found {stream.dtype}')
+        if self.transpose:
+            streams = [stream.T for stream in streams]
         channels = [stream.shape[1] for stream in streams]
         self.channels = self.channels or sum(channels)
         if sum(channels) != self.channels:

@@ -20,11 +20,11 @@ from mmaction_actiondiff.prepare import (activitynet, add_subsets, make_parser,
                                          run)
 
 
-def read(args: argparse.Namespace) -> Annotations:
+def read(args: argparse.Namespace) -> tuple[Annotations, Path | None]:
     """Reads the annotations; anet_anno files have no subsets."""
     annotations = read_annotations(args.annotations)
     add_subsets(annotations, args.val_annotations, args.subset_of)
-    return annotations
+    return annotations, args.features
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,7 +7,6 @@ Transitions" offers one archive; unpack it.
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,15 +19,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = make_parser(__doc__, with_source=False)
     parser.add_argument(
         '--raw', type=Path, metavar='FOLDER', help='RawData of the archive')
-    args = parser.parse_args(argv)
-    if not args.check and not (args.raw and args.out):
-        parser.error('--raw and --out, or --check, are needed')
-    with tempfile.TemporaryDirectory() as folder:
-        if not args.check:
-            args.annotations = args.raw / 'labels.txt'
-            args.features = Path(folder)
-        return run(parser, args, lambda _: hapt.HAPT,
-                   lambda args: hapt.read(args.raw, args.features))
+    return run(parser, parser.parse_args(argv), lambda _: hapt.HAPT,
+               lambda args: hapt.read(args.raw), ['raw'])
 
 
 if __name__ == '__main__':

@@ -7,13 +7,10 @@ annotations.
 """
 from __future__ import annotations
 
-import argparse
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmaction_actiondiff.annotations import Annotations
 from mmaction_actiondiff.cli import command
 from mmaction_actiondiff.prepare import make_parser, run, shrec21
 
@@ -28,18 +25,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             nargs=2,
             metavar=('FOLDER', 'ANNOTATIONS'),
             help=f'recordings NUMBER.txt and annotations of the {subset} set')
-    args = parser.parse_args(argv)
-    if not args.check and not (args.training and args.test and args.out):
-        parser.error('--training, --test and --out, or --check, are needed')
-
-    def read(args: argparse.Namespace) -> Annotations:
-        return shrec21.read(
-            dict(training=args.training, test=args.test), args.features)
-
-    with tempfile.TemporaryDirectory() as folder:
-        if not args.check:
-            args.annotations, args.features = args.training[1], Path(folder)
-        return run(parser, args, lambda _: shrec21.SHREC21, read)
+    return run(
+        parser, parser.parse_args(argv), lambda _: shrec21.SHREC21,
+        lambda args: shrec21.read(
+            dict(training=args.training, test=args.test)),
+        ['training', 'test'])
 
 
 if __name__ == '__main__':

@@ -20,14 +20,14 @@ from mmaction_actiondiff.cli import command
 from mmaction_actiondiff.prepare import THUMOS14, make_parser, run
 
 
-def read(args: argparse.Namespace) -> Annotations:
+def read(args: argparse.Namespace) -> tuple[Annotations, Path | None]:
     """Reads the annotations and what is given beside them."""
     annotations = read_annotations(args.annotations)
     for path in args.ambiguous:
         annotations.add_ambiguous(path)
     for path in args.durations:
         annotations.add_durations(path)
-    return annotations
+    return annotations, args.features
 
 
 def main(argv: Sequence[str] | None = None) -> int:
