@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -252,13 +253,9 @@ class FeatureExtractor:
             ValueError: If it cannot be decoded.
         """
         frames = Frames(path, self.fps, self.modality)
-        rows, batch = [], []
-        for clip in self._clips(frames):
-            batch.append(clip)
-            if len(batch) == self.batch_size:
-                rows.append(self._forward(batch))
-                batch = []
-        if batch:
+        clips = self._clips(frames)
+        rows = []
+        while batch := list(itertools.islice(clips, self.batch_size)):
             rows.append(self._forward(batch))
         info = dict(
             self.settings,

@@ -156,8 +156,8 @@ def _random_layout(params: dict) -> dict:
     # median length of an instance in snippets: from short to long
     tempo = np.geomspace(4, 20, num_classes)
     database = {}
-    for subset in ('training', 'test'):
-        count = params['num_train' if subset == 'training' else 'num_test']
+    for subset, count in (('training', params['num_train']),
+                          ('test', params['num_test'])):
         for i in range(count):
             rng = np.random.default_rng((params['seed'], subset == 'test', i))
             low, high = params['num_snippets']
@@ -270,41 +270,36 @@ def _feature(rng: np.random.Generator, video: dict, class_of: dict,
     core, scenery, startup, tail = np.arange(4 * num_classes).reshape(4, -1)
     motion = 4 * num_classes
 
-    spans, factors, weights = [], [], []
-
-    def plant(start: float, end: float, factor: int, weight: float) -> None:
-        spans.append((start, end))
-        factors.append(factor)
-        weights.append(weight)
-
+    plan = []  # intervals: start, end, factor, weight
     for item in video['annotations']:
         label, gain = class_of[item['label']], rng.uniform(0.7, 1.3)
         phases = np.array(item['phases']) / unit
         for (start, end), own, strength in zip(phases, (startup, core, tail),
                                                (0.6, 1.0, 0.6)):
-            plant(start, end, own[label], strength * gain)
+            plan.append((start, end, own[label], strength * gain))
             if own is not core:
-                plant(start, end, core[label], 0.25 * gain)
-        plant(phases[0, 0], phases[-1, 1], motion, 0.7 * gain)
-    num_actions = len(spans)
+                plan.append((start, end, core[label], 0.25 * gain))
+        plan.append((phases[0, 0], phases[-1, 1], motion, 0.7 * gain))
+    num_actions = len(plan)
     for label in sorted({class_of[a['label']] for a in video['annotations']}):
         # not in every video, as else it could not be told from the action
         if rng.random() < 0.7:
             for _ in range(1 + length // 80):
                 start = rng.uniform(0, length)
-                plant(start, start + rng.uniform(5, 25), scenery[label],
-                      params['context'] * rng.uniform(0.7, 1.3))
+                plan.append((start, start + rng.uniform(5, 25), scenery[label],
+                             params['context'] * rng.uniform(0.7, 1.3)))
     for _ in range(1 + length // 60):
         start = rng.uniform(0, length)
-        plant(start, start + rng.uniform(2, 15), motion, rng.uniform(0.3, 0.7))
+        plan.append(
+            (start, start + rng.uniform(2, 15), motion, rng.uniform(0.3, 0.7)))
 
     # (I, T): the share of each snippet that each interval covers
-    start, end = np.array(spans).T[..., None]
+    start, end, factors, weights = np.array(plan).T[..., None]
     grid = np.arange(length)
     cover = np.clip(np.minimum(end, grid + 1) - np.maximum(start, grid), 0, 1)
     free = 1 - cover[:num_actions].max(axis=0, initial=0)
     cover[num_actions:] *= free
-    level = np.array(weights)[:, None] * directions[factors]
+    level = weights * directions[factors[:, 0].astype(int)]
     scene = rng.standard_normal(params['channels']) * 0.5
     white = rng.standard_normal(
         (length + _NOISE_WIDTH - 1, params['channels']), dtype=np.float32)

@@ -9,6 +9,7 @@ resume changes the training data.
 from __future__ import annotations
 
 import itertools
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -154,20 +155,15 @@ class PairBatchSampler(Sampler):
     @staticmethod
     def _group(dataset: Any) -> list[np.ndarray]:
         """Videos of each class that has two or more."""
-        labels = [
-            dataset.get_data_info(i)['labels'] for i in range(len(dataset))
-        ]
-        video = np.repeat(np.arange(len(labels)), [len(x) for x in labels])
-        label = np.fromiter(
-            itertools.chain.from_iterable(labels), np.int64, len(video))
-        order = np.argsort(label, kind='stable')
-        _, first = np.unique(label[order], return_index=True)
-        groups = [g for g in np.split(video[order], first[1:]) if len(g) > 1]
+        videos: dict[int, list[int]] = defaultdict(list)
+        for video in range(len(dataset)):
+            for label in dataset.get_data_info(video)['labels']:
+                videos[label].append(video)
+        groups = [np.array(v) for _, v in sorted(videos.items()) if len(v) > 1]
         if not groups:
             raise ValueError(
-                f'num_pairs needs a class with two videos; the '
-                f'{len(labels)} videos have {len(first)} classes, each in '
-                'one video only')
+                f'num_pairs needs a class with two videos; the {len(dataset)} '
+                f'videos have {len(videos)} classes, each in one video only')
         return groups
 
     def __iter__(self) -> Iterator[list[SampleIndex]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from mmaction_actiondiff.annotations import Annotations, read_annotations
 from mmaction_actiondiff.files import check_output
 
 from .check import check
-from .features import Source
 from .report import DataSet
 from .write import prepare
 
@@ -56,27 +55,28 @@ def make_parser(description: str | None,
     return parser
 
 
-def run(
-    parser: argparse.ArgumentParser,
-    args: argparse.Namespace,
-    dataset_of: Callable[[Annotations], DataSet],
-    read: Callable[[argparse.Namespace], tuple[Annotations,
-                                               Source | None]] = lambda args:
-    (read_annotations(args.annotations), args.features),
-    needs: Sequence[str] = ('annotations', )
-) -> int:
+def read_source(args: argparse.Namespace) -> tuple[Annotations, Path | None]:
+    """Annotations, and where the features are."""
+    return read_annotations(args.annotations), args.features
+
+
+def run(parser: argparse.ArgumentParser,
+        args: argparse.Namespace,
+        dataset_of: Callable[[Annotations], DataSet],
+        read: Callable = read_source,
+        *needs: str) -> int:
     """Prepares or checks as ``args`` of ``parser`` say.
 
     Args:
         dataset_of (Callable): What is known of the data set, given its
             annotations.
-        read (Callable): Reads the annotations, and says where the features
-            are.
-        needs (Sequence[str]): The options that it reads.
+        read (Callable): See :func:`read_source`; features may also be arrays.
+        *needs (str): The options that it reads.
 
     Returns:
         int: The exit status: 1 if anything is damaged or unusable, else 0.
     """
+    needs = needs or ('annotations', )
     if not args.check and not all(getattr(args, n) for n in (*needs, 'out')):
         options = ', '.join(f'--{name}' for name in needs)
         parser.error(f'{options} and --out, or --check, are needed')

@@ -92,12 +92,9 @@ def read_recordings(folder: Path) -> dict[tuple[int, int], np.ndarray]:
 
 
 def _read_sensor(path: Path) -> np.ndarray:
+    lines = read_text(path).split('\n')
     try:
-        values = np.array([
-            line.split()
-            for line in read_text(path).split('\n') if line.strip()
-        ],
-                          dtype=np.float64)
+        values = np.array([x.split() for x in lines if x.strip()], np.float64)
         if values.ndim != 2 or values.shape[1] != 3 or len(
                 values) < _STRIDE or not np.isfinite(values).all():
             raise ValueError(f'found shape {values.shape}')

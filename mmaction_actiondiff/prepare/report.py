@@ -2,6 +2,7 @@
 """What is known of a data set, and what was found in it."""
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -45,7 +46,8 @@ class Report:
 
     def __init__(self) -> None:
         self.findings: dict[str, dict] = {}
-        self.counts: dict[str, dict] = {}
+        self.counts: dict[str, dict] = defaultdict(
+            lambda: dict(videos=0, instances=0))
 
     def add(self,
             kind: str,
@@ -109,13 +111,11 @@ class Report:
 
     def _count(self, videos: Mapping[str, Video], dataset: DataSet) -> None:
         for video in videos.values():
-            counts = self.counts.setdefault(video.subset,
-                                            dict(videos=0, instances=0))
+            counts = self.counts[video.subset]
             counts['videos'] += 1
             counts['instances'] += len(video.segments)
         for subset, published in dataset.expected.items():
-            counts = self.counts.setdefault(subset,
-                                            dict(videos=0, instances=0))
+            counts = self.counts[subset]
             counts['expected'] = ' or '.join(
                 f'{number} videos' +
                 (f', {instances} instances' if instances else '')
@@ -132,9 +132,9 @@ class Report:
                     'from the source or were left out',
                     damage=dataset.exact)
 
-    def show(self, names: int = 10) -> None:
-        """Prints the report: at most ``names`` videos of a kind, but damage
-        in full."""
+    def show(self) -> None:
+        """Prints the report: at most ten videos of a kind, but damage in
+        full."""
         for subset, counts in sorted(self.counts.items()):
             expected = counts.get('expected')
             print(f'{subset}: {counts["videos"]} videos, '
@@ -145,7 +145,7 @@ class Report:
             print(f'{"DAMAGE: " if item["damage"] else ""}{kind} '
                   f'({len(videos)})' +
                   (f': {item["action"]}' if item['action'] else ''))
-            shown = videos if item['damage'] else videos[:names]
+            shown = videos if item['damage'] else videos[:10]
             for name, detail in shown:
                 print(f'  - {name}' + (f': {detail}' if detail else ''))
             if len(shown) < len(videos):

@@ -185,9 +185,9 @@ class FeatureWriter:
         if not videos:
             raise ValueError(
                 f'{features}: no usable feature of any video of '
-                f'{annotations.path}; the folder has {quote(sorted(unused))}'
-                + (f', unusable are {quote(list(refused.items())[0])}'
-                   if refused else ''))
+                f'{annotations.path}; the folder has {quote(sorted(unused))}' +
+                (f', unusable are {quote(list(refused.items())[0])}'
+                 if refused else ''))
         for key in ('stream_channels', 'recognizers'):
             if found := getattr(self, key):
                 setattr(annotations, key, found)

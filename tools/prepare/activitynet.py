@@ -14,17 +14,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmaction_actiondiff.annotations import Annotations, read_annotations
+from mmaction_actiondiff.annotations import Annotations
 from mmaction_actiondiff.cli import command
 from mmaction_actiondiff.prepare import (activitynet, add_subsets, make_parser,
-                                         run)
+                                         read_source, run)
 
 
 def read(args: argparse.Namespace) -> tuple[Annotations, Path | None]:
     """Reads the annotations; anet_anno files have no subsets."""
-    annotations = read_annotations(args.annotations)
+    annotations, features = read_source(args)
     add_subsets(annotations, args.val_annotations, args.subset_of)
-    return annotations, args.features
+    return annotations, features
 
 
 def main(argv: Sequence[str] | None = None) -> int:

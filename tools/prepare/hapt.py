@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         '--raw', type=Path, metavar='FOLDER', help='RawData of the archive')
     return run(parser, parser.parse_args(argv), lambda _: hapt.HAPT,
-               lambda args: hapt.read(args.raw), ['raw'])
+               lambda args: hapt.read(args.raw), 'raw')
 
 
 if __name__ == '__main__':

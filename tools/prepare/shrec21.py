@@ -28,8 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run(
         parser, parser.parse_args(argv), lambda _: shrec21.SHREC21,
         lambda args: shrec21.read(
-            dict(training=args.training, test=args.test)),
-        ['training', 'test'])
+            dict(training=args.training, test=args.test)), 'training', 'test')
 
 
 if __name__ == '__main__':

@@ -15,38 +15,35 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmaction_actiondiff.annotations import Annotations, read_annotations
+from mmaction_actiondiff.annotations import Annotations
 from mmaction_actiondiff.cli import command
-from mmaction_actiondiff.prepare import THUMOS14, make_parser, run
+from mmaction_actiondiff.prepare import THUMOS14, make_parser, read_source, run
 
 
 def read(args: argparse.Namespace) -> tuple[Annotations, Path | None]:
     """Reads the annotations and what is given beside them."""
-    annotations = read_annotations(args.annotations)
+    annotations, features = read_source(args)
     for path in args.ambiguous:
         annotations.add_ambiguous(path)
     for path in args.durations:
         annotations.add_durations(path)
-    return annotations, args.features
+    return annotations, features
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line."""
     parser = make_parser(__doc__)
-    parser.add_argument(
-        '--ambiguous',
-        type=Path,
-        nargs='+',
-        default=[],
-        metavar='FILE',
-        help='Ambiguous_*.txt, for layouts that do not contain it')
-    parser.add_argument(
-        '--durations',
-        type=Path,
-        nargs='+',
-        default=[],
-        metavar='FILE',
-        help='th14_*_durations.txt, for gt.json, which has no durations')
+    for name, what in (('ambiguous',
+                        'Ambiguous_*.txt, for layouts that do not contain it'),
+                       ('durations',
+                        'th14_*_durations.txt, for gt.json, which has none')):
+        parser.add_argument(
+            f'--{name}',
+            type=Path,
+            nargs='+',
+            default=[],
+            metavar='FILE',
+            help=what)
     return run(parser, parser.parse_args(argv), lambda _: THUMOS14, read)
 
 
