@@ -588,7 +588,8 @@ def test_unusable_features_are_refused_and_named(tmp_path, capsys):
     assert '100000 does not fit into float16' in refused['large']
     assert 'transposed' in refused['turned']
     assert 'no rgb features: expected ' in refused['alone']
-    assert refused['alone'].endswith('source/alone_rgb.npy')
+    assert 'source/alone_rgb.npy; to use' in refused['alone']
+    assert refused['alone'].endswith('alone: name them without _flow')
     assert set(refused) == {
         'nan', 'large', 'cube', 'turned', 'none', 'ints', 'words', 'alone',
         'uneven'
@@ -922,8 +923,8 @@ def test_one_stream_only(tmp_path, capsys, name, other):
     options = dict(annotations=path, out=tmp_path / 'out')
     assert call(custom, features=source, **options) == 1
     said = capsys.readouterr().err
-    assert f'{source}: all 2 videos have one stream alone; ' in said
-    assert f'expected {source / other}, and so on' in said
+    assert f'{source}: no usable feature of any video of ' in said
+    assert f'expected {source / other}; to use' in said
     assert not (tmp_path / 'out').exists()
     if '/' in name:  # as the message says
         assert f'alone: --features {target.parent}' in said

@@ -46,8 +46,8 @@ def send_features(source: Source, annotations: Annotations,
 
     Raises:
         FileNotFoundError: If there is nothing at ``source``.
-        ValueError: If it is damaged, holds one stream of a video twice or
-            the same one of every video, or is a bundle of other videos.
+        ValueError: If it is damaged, holds one stream of a video twice, or is
+            a bundle of other videos.
     """
     if isinstance(source, Mapping):
         for name, array in source.items():
@@ -88,29 +88,15 @@ def _send_folder(root: Path, annotations: Annotations, sink: Sink) -> set[str]:
         for name in annotations.videos
         for key in (f'v_{name}', name) if key in files
     }
-    if len({frozenset(files[key]) for key in keys.values()}) == 1:
-        first = files[next(iter(keys.values()))]
-        if lacking := _lacking_stream(first):
-            (stream, path), = first.items()
-            alone = (f'--features {path.parent}' if path.parent.name == stream
-                     else f'name them without _{stream}')
-            raise ValueError(
-                f'{root}: all {len(keys)} videos have one stream alone; the '
-                f'first has {lacking}, and so on. To use the {stream} '
-                f'features alone: {alone}')
     for name, key in keys.items():
-        streams = files[key]
         try:
-            if lacking := _lacking_stream(streams):
-                raise ValueError(f'it has {lacking}')
-            kinds = ['joint'] if 'joint' in streams else _STREAMS
-            paths = [streams[kind] for kind in kinds]
+            paths = _paths_of(files[key])
             sidecars = [Sidecar.read(path) for path in paths]
-            arrays = [a for path in paths for a in read_arrays(path)]
+            streams = [a for path in paths for a in read_arrays(path)]
         except (ValueError, FileNotFoundError) as error:
             sink(name, [str(error)], [])
         else:
-            sink(name, arrays, sidecars)
+            sink(name, streams, sidecars)
     return files.keys() - keys.values()
 
 
@@ -146,19 +132,24 @@ def _find_files(root: Path) -> dict[str, dict[str, Path]]:
     return files
 
 
-def _lacking_stream(streams: dict[str, Path]) -> str:
-    """Of a video with rgb or flow features alone, where the others are to
-    lie; '' of any other."""
-    if len(streams) > 1 or 'joint' in streams:
-        return ''
-    (here, path), = streams.items()
+def _paths_of(files: dict[str, Path]) -> list[Path]:
+    """The file of a video, or those of its two streams."""
+    if 'joint' in files:
+        return [files['joint']]
+    if len(files) == 2:
+        return [files[stream] for stream in _STREAMS]
+    (here, path), = files.items()
     absent = 'flow' if here == 'rgb' else 'rgb'
-    other = path.with_name(
-        f'{path.stem.removesuffix(here)}{absent}{path.suffix}')
     if path.parent.name == here:
         other = path.parent.parent / absent / path.name
-    return (f'{here} features ({path}) and no {absent} features: expected '
-            f'{other}')
+        alone = f'--features {path.parent}'
+    else:
+        other = path.with_name(
+            f'{path.stem.removesuffix(here)}{absent}{path.suffix}')
+        alone = f'name them without _{here}'
+    raise ValueError(
+        f'it has {here} features ({path}) and no {absent} features: expected '
+        f'{other}; to use the {here} features alone: {alone}')
 
 
 def read_arrays(path: Path) -> list[np.ndarray]:

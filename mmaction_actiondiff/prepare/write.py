@@ -183,11 +183,11 @@ class FeatureWriter:
                            'left out of annotations.json')
             del videos[name]
         if not videos:
-            raise ValueError(
-                f'{features}: no usable feature of any video of '
-                f'{annotations.path}; the folder has {quote(sorted(unused))}' +
-                (f', unusable are {quote(list(refused.items())[0])}'
-                 if refused else ''))
+            there = f'the folder has {quote(sorted(unused))}'
+            for name in list(refused)[:1]:
+                there += f'; {name} is unusable: {refused[name]}'
+            raise ValueError(f'{features}: no usable feature of any video of '
+                             f'{annotations.path}; {there}')
         for key in ('stream_channels', 'recognizers'):
             if found := getattr(self, key):
                 setattr(annotations, key, found)
