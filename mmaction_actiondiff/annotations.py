@@ -1,5 +1,5 @@
 # Copyright (c) mmaction_actiondiff contributors. All rights reserved.
-"""Annotations, in every form in which they are published, and their clock.
+"""Annotations, in every form in which they are published.
 
 One reader serves data sets, evaluation, preparation and reports: json in the
 ActivityNet schema (the official files, ``gt.json``, ours), MMAction2's
@@ -12,18 +12,18 @@ Dimension legend: T snippets, G ground-truth segments, A ambiguous spans.
 from __future__ import annotations
 
 import difflib
-import json
-import math
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .files import load_json, read_text, require_object
 from .safe_npy import load_object_array
+from .snippets import SnippetGrid, finite_number
 
 _SUBSETS = dict(
     train='training',
@@ -33,8 +33,6 @@ _SUBSETS = dict(
     validation='validation',
     test='test',
     testing='test')
-_GRID_KEYS = ('seconds_per_snippet', 'snippet_offset', 'stride', 'fps',
-              'window')
 # Of a bundle; it can be evaluated without the last two.
 _COLUMNS = ('videoname', 'subset', 'segments', 'labels', 'duration',
             'labels_all')
@@ -51,137 +49,6 @@ def quote(names: Collection[str], limit: int = 5) -> str:
     shown = ', '.join(list(names)[:limit])
     more = '' if len(names) <= limit else ', …'
     return f'{shown}{more} ({len(names)} in total)'
-
-
-def check_file_name(name: str) -> None:
-    """Refuses, by a ValueError, names of videos that are no plain names of
-    files: these could lie outside their folder."""
-    if not name or name in ('.', '..') or set(name) & set('/\\\0'):
-        raise ValueError(f'the video name {name!r} cannot be used as a file '
-                         'name: it must not hold / or \\ and not be empty, '
-                         '"." or ".."')
-
-
-@dataclass(frozen=True)
-class SnippetGrid:
-    """When the snippets of a video are.
-
-    Snippet ``i`` stands for the cell ``[offset + i * seconds, offset +
-    (i + 1) * seconds)``, whose middle is the middle of its window of frames.
-
-    Attributes:
-        seconds (float): From a snippet to the next, stride / fps.
-        offset (float): Start of the first cell in seconds,
-            (window - stride) / 2 / fps.
-    """
-    seconds: float
-    offset: float = 0.
-
-    @classmethod
-    def read(cls, values: Mapping[str, Any]) -> SnippetGrid | None:
-        """The grid that ``seconds_per_snippet`` and ``snippet_offset``, or
-        ``stride``, ``fps`` and ``window`` (frames), describe; None where they
-        are absent. ``fps`` alone says nothing: it is that of the video file.
-
-        Raises:
-            ValueError: If a value is no number, out of range, lacks a
-                companion or contradicts another.
-        """
-        known = {
-            key: _number(values[key], key, key != 'snippet_offset')
-            for key in _GRID_KEYS if values.get(key) is not None
-        }
-        seconds = known.get('seconds_per_snippet')
-        offset = known.get('snippet_offset')
-        if 'stride' in known or 'window' in known:
-            if not {'stride', 'fps'} <= set(known):
-                raise ValueError('a grid of snippets needs "stride" (frames) '
-                                 f'and "fps" together, found {sorted(known)}')
-            stride, fps = known['stride'], known['fps']
-            window = known.get('window', stride)
-            grid = cls(stride / fps, (window - stride) / 2 / fps)
-            given = cls(grid.seconds if seconds is None else seconds,
-                        grid.offset if offset is None else offset)
-            if not grid.agrees(given):
-                raise ValueError(f'stride, window and fps make {grid}, but '
-                                 f'there is also {given}')
-            return grid
-        if seconds is not None:
-            return cls(seconds, offset or 0.)
-        if offset is not None:
-            raise ValueError('snippet_offset needs seconds_per_snippet')
-        return None
-
-    def agrees(self, other: SnippetGrid) -> bool:
-        """Whether both are the same but for rounding."""
-        return all(
-            math.isclose(mine, its, rel_tol=1e-4, abs_tol=1e-6)
-            for mine, its in zip(astuple(self), astuple(other)))
-
-    def num_snippets(self, duration: float) -> int:
-        """T of a video of ``duration`` seconds: its whole windows."""
-        # 1e-6 because 12.8 / 0.64 must be 20
-        return max(0, int((duration - 2 * self.offset) / self.seconds + 1e-6))
-
-    def record(self) -> dict[str, float]:
-        """The keys of a json that describe it."""
-        record = dict(seconds_per_snippet=self.seconds)
-        if self.offset:
-            record['snippet_offset'] = self.offset
-        return record
-
-
-def length_problem(num_snippets: int,
-                   duration: float,
-                   grid: SnippetGrid,
-                   tolerance: float = 0.02) -> str:
-    """How T of a feature file contradicts the duration of the video (s), in
-    words, or ''.
-
-    ``tolerance`` is the permitted share of the expected length; 2 snippets
-    are always permitted, since extractors end differently.
-    """
-    expected = grid.num_snippets(duration)
-    if abs(num_snippets - expected) <= max(2, tolerance * expected):
-        return ''
-    return (f'{num_snippets} snippets, expected {expected} for '
-            f'{duration:.2f} s at {grid.seconds:g} s per snippet (ratio '
-            f'{num_snippets * grid.seconds / duration:.3f})')
-
-
-def clock_problem(items: Sequence[tuple[int, float, SnippetGrid]],
-                  tolerance: float = 0.02) -> str:
-    """How the features of most videos contradict the durations, and the
-    likely reason, or ''; see :func:`length_problem`.
-
-    Features taken at 24 instead of 25 fps are 4 % off, which goes unnoticed
-    in training and ruins every boundary. ``items`` are T, duration (s) and
-    grid of each video.
-    """
-    wrong = sum(bool(length_problem(*item, tolerance)) for item in items)
-    if not wrong or 2 * wrong < len(items):
-        return ''
-    length = np.array([item[0] for item in items])
-    expected = np.array([grid.num_snippets(d) for _, d, grid in items])
-    seconds = items[0][2].seconds
-    text = (f'{wrong} of {len(items)} videos have other lengths than their '
-            f'durations say at {seconds:g} s per snippet: ')
-    if np.ptp(length) == 0 < np.ptp(expected):
-        return text + (
-            f'all have {length[0]}. If they were resized to that, give each '
-            'record its own "seconds_per_snippet", duration / T')
-    lacking = expected - length
-    if np.ptp(lacking) <= 1 and np.ptp(expected) > 0.1 * expected.max():
-        return text + (
-            f'each lacks about {np.median(lacking):g} snippets. Windows longer'
-            ' than the stride do that; then state window, stride and fps')
-    ratio = float(np.median(length / np.maximum(expected, 1)))
-    return text + (
-        f'they last {ratio:.3f} times (median) as long. They fit '
-        f'seconds_per_snippet={seconds / ratio:.4g}; if the stride is 16 '
-        f'frames they were taken at {16 * ratio / seconds:.2f} fps, not '
-        f'{16 / seconds:g}. Were they taken at another rate or stride, or is '
-        'the array (D, T)?')
 
 
 @dataclass
@@ -246,7 +113,7 @@ class Annotations:
             which is then none of ``videos``.
         grid, stream_channels, recognizers: What the file says for all videos
             of snippets, channels by stream, and the network of each stream
-            (``sidecar.py``); None where it does not.
+            (``snippets.py``); None where it does not.
     """
     path: Path
     layout: str
@@ -313,7 +180,7 @@ class Annotations:
             for name, text in zip(lines[::2], lines[1::2], strict=True):
                 stem = Path(name.strip()).stem
                 if stem in self.videos:
-                    self.videos[stem].duration = _number(
+                    self.videos[stem].duration = finite_number(
                         text, '"duration"', True)
         except ValueError as error:
             raise ValueError(
@@ -382,66 +249,6 @@ def index_labels(labels: Iterable[str], index: Mapping[str, int],
         (f'; the closest is {lower[close[0]]!r}' if close else ''))
 
 
-def read_text(path: str | os.PathLike) -> str:
-    """Text of a UTF-8 file, whatever the locale, without a byte order mark.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is not UTF-8.
-    """
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f'{path}: no such file')
-    try:
-        return Path(path).read_text('utf-8-sig')
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f'{path}: expected text encoded as UTF-8, found the byte '
-            f'0x{error.object[error.start]:02x} at position {error.start}; '
-            'save it as UTF-8') from None
-
-
-def load_json(path: str | os.PathLike) -> dict:
-    """Reads a json object.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file is not json, holds another type or has a key
-            twice.
-    """
-    text = read_text(path)
-    try:
-        content = json.loads(text, object_pairs_hook=_unique)
-        # \ud800 to \udfff, of which a pair is one character
-        if '\\ud' in text or '\\uD' in text:
-            json.dumps(content, ensure_ascii=False).encode('utf-8')
-    except RecursionError:
-        raise ValueError(f'{path}: the json is nested too deeply') from None
-    except ValueError as error:
-        raise ValueError(f'{path}: not a complete json file ({error}); '
-                         'prepare or copy it again') from None
-    _expect(
-        isinstance(content, dict), f'{path}: expected a json object', content)
-    return content
-
-
-def require_object(path: str | os.PathLike, content: dict, key: str) -> dict:
-    """``content[key]``, a json object, or a ValueError."""
-    found = content.get(key, f'the keys {list(content)[:5]}')
-    _expect(
-        isinstance(found, dict),
-        f'{path}: expected the key "{key}" with a json object', found)
-    return found
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in content:
-            raise ValueError(f'the key {key!r} stands there twice')
-        content[key] = value
-    return content
-
-
 def _expect(sound: bool, what: str, value: Any) -> None:
     if not sound:
         raise ValueError(f'{what}, found {value!r:.200}')
@@ -451,17 +258,6 @@ def _all(kind: type, value: Any) -> bool:
     """Whether it is a list of that kind."""
     return isinstance(value, list) and all(
         isinstance(item, kind) for item in value)
-
-
-def _number(value: Any, what: str, positive: bool = False) -> float:
-    try:
-        number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    _expect(
-        math.isfinite(number) and not (positive and number <= 0),
-        f'{what} must be a number' + (' > 0' if positive else ''), value)
-    return number
 
 
 def _times(values: Any, what: str) -> np.ndarray:
@@ -518,9 +314,10 @@ def _video(name: str,
 
     kept = np.array([is_class(label) for label in segment_labels], dtype=bool)
     return Video(
-        name, canonical_subset(subset),
-        None if duration is None else _number(duration, '"duration"', True),
-        segments[kept], list(filter(is_class, segment_labels)),
+        name,
+        canonical_subset(subset), None if duration is None else finite_number(
+            duration, '"duration"', True), segments[kept],
+        list(filter(is_class, segment_labels)),
         None if labels is None else list(filter(is_class, labels)),
         np.concatenate([ambiguous, segments[~kept]]), SnippetGrid.read(record))
 

@@ -29,9 +29,8 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 from torch import Tensor
 
-from .annotations import load_json
-from .files import whole_file, write_text
-from .sidecar import sidecar_path
+from .files import load_json, whole_file, write_text
+from .snippets import sidecar_path
 
 VIDEO_SUFFIXES = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg',
                   '.webm', '.wmv')

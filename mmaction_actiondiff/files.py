@@ -1,14 +1,15 @@
 # Copyright (c) mmaction_actiondiff contributors. All rights reserved.
-"""Files that are written whole or not at all, and can be."""
+"""Files that are written whole or not at all, and text that is read."""
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 
 @contextlib.contextmanager
@@ -72,3 +73,73 @@ def check_output(path: str,
                              'another file')
     if os.path.exists(path) and not overwrite:
         raise ValueError(f'{path} exists: delete it, or name another file')
+
+
+def check_file_name(name: str) -> None:
+    """Refuses, by a ValueError, names of videos that are no plain names of
+    files: these could lie outside their folder."""
+    if not name or name in ('.', '..') or set(name) & set('/\\\0'):
+        raise ValueError(f'the video name {name!r} cannot be used as a file '
+                         'name: it must not hold / or \\ and not be empty, '
+                         '"." or ".."')
+
+
+def read_text(path: str | os.PathLike) -> str:
+    """Text of a UTF-8 file, whatever the locale, without a byte order mark.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not UTF-8.
+    """
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f'{path}: no such file')
+    try:
+        return Path(path).read_text('utf-8-sig')
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f'{path}: expected text encoded as UTF-8, found the byte '
+            f'0x{error.object[error.start]:02x} at position {error.start}; '
+            'save it as UTF-8') from None
+
+
+def load_json(path: str | os.PathLike) -> dict:
+    """Reads a json object.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is not json, holds another type or has a key
+            twice.
+    """
+    text = read_text(path)
+    try:
+        content = json.loads(text, object_pairs_hook=_unique)
+        # \ud800 to \udfff, of which a pair is one character
+        if '\\ud' in text or '\\uD' in text:
+            json.dumps(content, ensure_ascii=False).encode('utf-8')
+    except RecursionError:
+        raise ValueError(f'{path}: the json is nested too deeply') from None
+    except ValueError as error:
+        raise ValueError(f'{path}: not a complete json file ({error}); '
+                         'prepare or copy it again') from None
+    if not isinstance(content, dict):
+        raise ValueError(f'{path}: expected a json object, found '
+                         f'{content!r:.200}')
+    return content
+
+
+def require_object(path: str | os.PathLike, content: dict, key: str) -> dict:
+    """``content[key]``, a json object, or a ValueError."""
+    found = content.get(key, f'the keys {list(content)[:5]}')
+    if not isinstance(found, dict):
+        raise ValueError(f'{path}: expected the key "{key}" with a json '
+                         f'object, found {found!r:.200}')
+    return found
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in content:
+            raise ValueError(f'the key {key!r} stands there twice')
+        content[key] = value
+    return content

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mmaction_actiondiff.annotations import (SnippetGrid, canonical_subset,
-                                             clock_problem, length_problem,
-                                             read_annotations)
+from mmaction_actiondiff.annotations import canonical_subset, read_annotations
 from mmaction_actiondiff.evaluation import read_detections
 from mmaction_actiondiff.safe_npy import load_object_array
+from mmaction_actiondiff.snippets import (SnippetGrid, clock_problem,
+                                          length_problem)
 
 
 @pytest.mark.parametrize('values, seconds, offset', [

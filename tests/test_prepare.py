@@ -18,13 +18,14 @@ import numpy as np
 import pytest
 import torch
 
-from mmaction_actiondiff.annotations import (Annotations, SnippetGrid, Video,
+from mmaction_actiondiff.annotations import (Annotations, Video,
                                              read_annotations)
 from mmaction_actiondiff.cli import command
 from mmaction_actiondiff.datasets import WTALDataset
 from mmaction_actiondiff.prepare import (DataSet, features, hapt, prepare,
                                          shrec21, train_command)
 from mmaction_actiondiff.prepare.shrec21 import snippet_features
+from mmaction_actiondiff.snippets import SnippetGrid
 
 TOOLS = Path(__file__).resolve().parents[1] / 'tools' / 'prepare'
 sys.path.insert(0, str(TOOLS))

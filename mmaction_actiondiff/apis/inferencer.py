@@ -25,14 +25,14 @@ from mmengine.runner.checkpoint import _load_checkpoint
 from mmengine.visualization import Visualizer
 from rich.progress import track
 
-from mmaction_actiondiff.annotations import SnippetGrid
 from mmaction_actiondiff.cli import latest_checkpoint
 from mmaction_actiondiff.features import (VIDEO_SUFFIXES, FeatureExtractor,
                                           list_files)
 from mmaction_actiondiff.files import whole_file
 from mmaction_actiondiff.hooks import check_content
 from mmaction_actiondiff.safe_npy import open_feature
-from mmaction_actiondiff.sidecar import Sidecar, recognizer_difference
+from mmaction_actiondiff.snippets import (Sidecar, SnippetGrid,
+                                          recognizer_difference)
 from mmaction_actiondiff.visualization import draw_video, file_name, to_image
 
 from . import writers

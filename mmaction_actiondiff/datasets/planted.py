@@ -23,7 +23,8 @@ import numpy as np
 from mmaction.registry import DATASETS
 from mmengine.logging import print_log
 
-from mmaction_actiondiff.annotations import check_file_name, read_annotations
+from mmaction_actiondiff.annotations import read_annotations
+from mmaction_actiondiff.files import check_file_name
 
 from .wtal_dataset import WTALDataset
 

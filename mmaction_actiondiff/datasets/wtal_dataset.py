@@ -12,11 +12,12 @@ import numpy as np
 from mmaction.registry import DATASETS, TRANSFORMS
 from mmengine.dataset import BaseDataset
 
-from mmaction_actiondiff.annotations import (Annotations, SnippetGrid, Video,
-                                             canonical_subset, check_file_name,
-                                             clock_problem, index_labels,
+from mmaction_actiondiff.annotations import (Annotations, Video,
+                                             canonical_subset, index_labels,
                                              quote, read_annotations)
+from mmaction_actiondiff.files import check_file_name
 from mmaction_actiondiff.safe_npy import open_feature
+from mmaction_actiondiff.snippets import SnippetGrid, clock_problem
 
 # Feature files opened at start, to compare lengths and channels.
 _NUM_SAMPLES = 32

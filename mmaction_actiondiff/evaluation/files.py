@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from mmaction_actiondiff.annotations import (SnippetGrid, canonical_subset,
-                                             index_labels, load_json,
-                                             read_annotations, require_object)
-from mmaction_actiondiff.files import write_text
+from mmaction_actiondiff.annotations import (canonical_subset, index_labels,
+                                             read_annotations)
+from mmaction_actiondiff.files import load_json, require_object, write_text
+from mmaction_actiondiff.snippets import SnippetGrid
 
 from .protocols import (Detections, EvaluationResult, GroundTruth, Protocol,
                         evaluate)

@@ -10,8 +10,8 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from mmaction_actiondiff.annotations import (Annotations, check_file_name,
-                                             index_labels)
+from mmaction_actiondiff.annotations import Annotations, index_labels
+from mmaction_actiondiff.files import check_file_name
 from mmaction_actiondiff.safe_npy import open_feature
 
 from .report import DataSet, Report

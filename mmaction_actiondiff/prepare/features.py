@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from mmaction_actiondiff.annotations import Annotations, read_text
+from mmaction_actiondiff.annotations import Annotations
+from mmaction_actiondiff.files import read_text
 from mmaction_actiondiff.safe_npy import stream_feature_arrays
-from mmaction_actiondiff.sidecar import Sidecar
+from mmaction_actiondiff.snippets import Sidecar
 
 # A folder or bundle of features, or the array of each video.
 Source = Path | Mapping[str, np.ndarray]

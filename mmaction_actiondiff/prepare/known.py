@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mmaction_actiondiff.annotations import (Annotations, SnippetGrid,
-                                             read_annotations)
+from mmaction_actiondiff.annotations import Annotations, read_annotations
 from mmaction_actiondiff.safe_npy import open_feature
+from mmaction_actiondiff.snippets import SnippetGrid
 
 from .report import DataSet
 

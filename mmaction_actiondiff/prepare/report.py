@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mmaction_actiondiff.annotations import (SnippetGrid, Video, clock_problem,
-                                             length_problem)
+from mmaction_actiondiff.annotations import Video
+from mmaction_actiondiff.snippets import (SnippetGrid, clock_problem,
+                                          length_problem)
 
 
 @dataclass

@@ -17,8 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mmaction_actiondiff.annotations import (Annotations, SnippetGrid, Video,
-                                             read_text)
+from mmaction_actiondiff.annotations import Annotations, Video
+from mmaction_actiondiff.files import read_text
+from mmaction_actiondiff.snippets import SnippetGrid
 
 from .report import DataSet
 

@@ -9,11 +9,10 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from mmaction_actiondiff.annotations import (Annotations, check_file_name,
-                                             index_labels, quote)
-from mmaction_actiondiff.files import whole_file, write_text
+from mmaction_actiondiff.annotations import Annotations, index_labels, quote
+from mmaction_actiondiff.files import check_file_name, whole_file, write_text
 from mmaction_actiondiff.safe_npy import open_feature
-from mmaction_actiondiff.sidecar import Sidecar, recognizer_difference
+from mmaction_actiondiff.snippets import Sidecar, recognizer_difference
 
 from .features import Source, send_features
 from .report import DataSet, Report

@@ -15,10 +15,9 @@ from mmaction.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmaction_actiondiff.annotations import SnippetGrid
 from mmaction_actiondiff.apis import ActionDiffInferencer
 from mmaction_actiondiff.features import FeatureExtractor, Frames, _flow
-from mmaction_actiondiff.sidecar import Sidecar
+from mmaction_actiondiff.snippets import Sidecar, SnippetGrid
 
 from .conftest import CHANNELS, CLASSES
 
