@@ -12,6 +12,7 @@ Dimension legend: T snippets, G ground-truth segments, A ambiguous spans.
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -265,21 +266,22 @@ def _times(values: Any, what: str) -> np.ndarray:
     _expect(
         isinstance(values, (list, tuple, np.ndarray)),
         f'"{what}" must be a list of [start, end]', values)
-    times = np.zeros((len(values), 2))
-    for row, value in zip(times, values):
+    times = []
+    for value in values:
         try:
-            # gt.json writes the times as strings
-            pair = np.array(value, dtype=np.float64)
+            # float() because gt.json writes the times as strings
+            start, end = (float(time) for time in value)
         except (TypeError, ValueError, OverflowError):
-            pair = np.zeros(0)
-        _expect(pair.shape == (2, ) and bool(np.isfinite(pair).all()),
-                'expected [start, end] in seconds', value)
-        row[:] = pair
-    bad = (times[:, 0] < 0) | (times[:, 1] < times[:, 0])
-    if bad.any():
-        raise ValueError(f'{times[bad.argmax()].tolist()} is not 0 <= start '
-                         '<= end in seconds')
-    return times
+            start = end = math.nan
+        _expect(
+            isinstance(value, (list, tuple, np.ndarray))
+            and math.isfinite(start + end), 'expected [start, end] in seconds',
+            value)
+        if not 0 <= start <= end:
+            raise ValueError(f'[{start}, {end}] is not 0 <= start <= end in '
+                             'seconds')
+        times.append((start, end))
+    return np.array(times, dtype=np.float64).reshape(-1, 2)
 
 
 def _names(value: Any, what: str) -> list[str]:
