@@ -194,8 +194,9 @@ class Sidecar(NamedTuple):
         """The content of a sidecar; raises ValueError if it contradicts
         itself."""
         duration = values.get('duration')
-        if duration is not None:
-            duration = finite_number(duration, 'duration', True)
+        if duration is not None and not (isinstance(duration, (int, float))
+                                         and 0 < duration < math.inf):
+            raise ValueError(f'duration must be > 0 s, got {duration!r}')
         recognizer = {
             key: values[key]
             for key in _RECOGNIZER_KEYS if values.get(key) is not None
