@@ -5,10 +5,12 @@ What it shows is computed here; how it looks stands in ``report.html``.
 """
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from .cli import latest_checkpoint
 from .dumps import read_dump
 from .evaluation import Instances, average_precision, temporal_iou
 from .files import write_text
@@ -171,13 +174,26 @@ def write_report(work_dir: str | os.PathLike,
                  for row in val],
             curves=_curves(train, val, keys),
             tiou=_TIOU,
-            folder=folder,
+            commands=_commands(folder, configs),
             config=config,
             environment=_environment(folder),
             **_videos(dump))
     path = Path(out or folder / 'report.html')
     write_text(path, page)
     return path
+
+
+def _commands(folder: Path, configs: Sequence[Path]) -> str:
+    """What adds the videos to the page."""
+    with contextlib.suppress(ValueError):  # no way leads there (Windows)
+        folder = Path(os.path.relpath(folder))
+    config = folder / configs[0].name if configs else 'CONFIG'
+    checkpoint = latest_checkpoint(folder) or 'CHECKPOINT'
+    dump = folder / f'predictions_{Path(checkpoint).stem}.npz'
+    calls = [('tools/test.py', config, checkpoint, '--dump', dump),
+             ('tools/report.py', folder)]
+    return '\n'.join(
+        shlex.join(['python', *map(str, words)]) for words in calls)
 
 
 @matplotlib.rc_context({'svg.fonttype': 'none', 'font.family': 'sans-serif'})

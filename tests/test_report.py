@@ -2,13 +2,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
+from html import unescape
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+import torch
 
 from mmaction_actiondiff.dumps import save_dump
 from mmaction_actiondiff.report import (cut_points, read_scalars,
@@ -147,8 +150,12 @@ def test_page_says_what_the_run_did(run):
 
 
 def test_page_without_predictions_says_how_to_get_them(run):
-    text = write_report(run, out=run / 'x.html').read_text()
-    assert 'tools/test.py CONFIG CHECKPOINT --dump' in text
+    torch.save({}, run / 'iter_4.pth')
+    text = unescape(write_report(run, out=run / 'x.html').read_text())
+    path = os.path.relpath(run)
+    assert (f'tools/test.py {path}/mine.py {path}/iter_4.pth '
+            f'--dump {path}/predictions_iter_4.npz\n' in text)
+    assert f'tools/report.py {path}</pre>' in text
 
 
 def test_page_of_unlabelled_videos(tmp_path):
