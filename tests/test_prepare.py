@@ -788,6 +788,20 @@ def test_sidecars_say_duration_and_network(tmp_path, capsys):
     assert dataset.metainfo['recognizers'] == [made_by]
 
 
+def test_an_assumed_grid_is_named(tmp_path):
+    path = small_set(tmp_path, {n: feature(64, 3) for n in 'ab'})
+    sidecar = tmp_path / 'source' / 'b.json'
+    sidecar.write_text(json.dumps(WINDOWS))
+    options = dict(annotations=path, features=tmp_path / 'source')
+    assert not call(custom, out=tmp_path / 'out', **options)
+    kind = findings(tmp_path / 'out')['no seconds of the snippets']
+    assert list(kind['videos']) == ['a']
+    assert '0.64 are assumed' in kind['action']
+    assert not call(
+        custom, out=tmp_path / 'told', seconds_per_snippet=0.64, **options)
+    assert 'no seconds of the snippets' not in findings(tmp_path / 'told')
+
+
 def test_contradicting_grids(tmp_path, capsys):
     path = small_set(tmp_path, dict(a=feature(64, 3)))
     path.write_text(json.dumps(dict(load(path), seconds_per_snippet=0.5)))

@@ -92,9 +92,11 @@ def custom(annotations: Annotations, options: Mapping[str, Any]) -> DataSet:
     if given and annotations.grid and not given.agrees(annotations.grid):
         raise ValueError(f'{annotations.path} says {annotations.grid}, the '
                          f'options {given}; correct one of them')
+    grid = given or annotations.grid
     return DataSet(
         name='custom',
-        grid=given or annotations.grid or SnippetGrid(16 / 25),
+        grid=grid or SnippetGrid(16 / 25),
+        grid_known=grid is not None,
         channels=None)
 
 

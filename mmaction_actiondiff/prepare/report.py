@@ -20,6 +20,7 @@ class DataSet:
         subsets (dict[str, str]): Name in our files by canonical subset;
             empty: any, as it is.
         grid (SnippetGrid): Of videos that do not say their own.
+        grid_known (bool): Whether it is more than a guess.
         channels (int, optional): D; None: whatever the features agree on.
         num_classes (int, optional): Number of classes; None: any.
         expected (dict): By subset, the published (videos, instances); several
@@ -29,6 +30,7 @@ class DataSet:
     name: str
     subsets: dict[str, str] = field(default_factory=dict)
     grid: SnippetGrid = SnippetGrid(16 / 25)
+    grid_known: bool = True
     channels: int | None = 2048
     num_classes: int | None = None
     expected: dict[str, list[tuple[int,

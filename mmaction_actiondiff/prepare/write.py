@@ -59,8 +59,14 @@ def prepare(annotations: Annotations,
                                transpose)
         lengths = writer.write(features)
     for name, video in videos.items():
+        grid = video.grid or dataset.grid
+        if not (video.grid or dataset.grid_known):
+            report.add(
+                'no seconds of the snippets', name, '',
+                f'{grid.seconds:g} are assumed (16 frames at 25 fps), and '
+                'every time is wrong if that is not so: give --stride and '
+                '--fps, or --seconds-per-snippet')
         if video.duration is None and name in lengths:
-            grid = video.grid or dataset.grid
             video.duration = lengths.pop(name) * grid.seconds + 2 * grid.offset
             report.add(
                 'no duration in the source', name, f'{video.duration:.2f} s',
