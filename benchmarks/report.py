@@ -308,5 +308,5 @@ def markdown(bench: Config, report: Mapping) -> str:
     lines += ['docs/benchmark/README.md says what the columns are.', '']
     lines += [f'* {e["label"]}: {e["note"]}' for e in members if e['note']]
     if missing:
-        lines += ['', f'Not finished: {", ".join(missing)}.']
+        lines += ['', f'Not in this report: {", ".join(missing)}.']
     return '\n'.join([*lines, '', environment(report), ''])
