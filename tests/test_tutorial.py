@@ -32,10 +32,10 @@ def commands(text: str) -> list[str]:
 
 def python_lines(text: str) -> str:
     """The example in Python, for the run of the tutorial."""
-    lines, = re.findall(r'^```python\n(.*?)^```$', text,
-                        re.DOTALL | re.MULTILINE)
-    return lines.replace('actiondiff_demo',
-                         'mine').replace('data/demo/features', 'three')
+    lines = re.search(r'^```python\n(.*?)^```$', text,
+                      re.DOTALL | re.MULTILINE)
+    return lines[1].replace('actiondiff_demo',
+                            'mine').replace('data/demo/features', 'three')
 
 
 @pytest.fixture

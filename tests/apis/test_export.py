@@ -2,9 +2,11 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
 import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -30,14 +32,31 @@ def model(localizer):
 
 
 @pytest.fixture(scope='module')
-def program(localizer, root, tmp_path_factory):
+def exported(localizer, root, tmp_path_factory):
     """What the tool writes."""
     path = tmp_path_factory.mktemp('export') / 'model.pt2'
     with pytest.MonkeyPatch.context() as patch:
         words = 'export.py', localizer, path, '--num-snippets', LENGTH
         patch.setattr(sys, 'argv', [*map(str, words)])
         runpy.run_path(str(root / 'tools/export.py'), run_name='__main__')
-    return load_network(path)
+    return path
+
+
+@pytest.fixture(scope='module')
+def program(exported):
+    return load_network(exported)
+
+
+def test_example_of_the_page(exported, root, tmp_path):
+    text = (root / 'docs/inference.md').read_text('utf-8')
+    code = re.findall(r'^```python\n(.*?)^```$', text, re.S | re.M)[1]
+    np.save(tmp_path / 'x.npy', np.ones((41, CHANNELS), np.float32))
+    names: dict = {}
+    for old, new in (('data/demo/features/test_0001.npy', tmp_path / 'x.npy'),
+                     ('model.pt2', exported)):
+        code = code.replace(old, str(new))
+    exec(code, names)
+    assert names['scores']['class_score'].shape == (1, len(CLASSES), LENGTH)
 
 
 @pytest.mark.parametrize('length', [LENGTH, 41])
