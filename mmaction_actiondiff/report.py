@@ -291,7 +291,8 @@ def _cuts(points: Mapping[str, np.ndarray], best: float) -> list[list[str]]:
     """Rows of a table: some round scores, and the best one."""
     rows = []
     score = points['cut']
-    for cut in sorted({*np.linspace(0, score[0], 7)[:-1].round(2), best}):
+    round_cuts = set(np.linspace(0, score[0], 7)[:-1].round(2))
+    for cut in sorted(round_cuts - {round(best, 2)} | {best}):
         number = int((score >= cut).sum())
         if number:
             rows.append([

@@ -149,6 +149,15 @@ def test_page_says_what_the_run_did(run):
     assert 'score 0.70' not in text  # below the cut
 
 
+def test_a_cut_stands_in_the_table_once(run):
+    """The best is rounded as the others are."""
+    truth = [(1, 3, 0), (5, 8, 0), (9, 10, 0)]
+    found = [(1, 3, 0, .9), (5, 8, 0, .5), (9, 10, 0, .3049), (0, 1, 0, .1)]
+    save_dump(run / 'p.npz', [sample('x', truth, found)], CLASSES)
+    cells = re.findall(r'<td>(0\.30.*?)</td>', write_report(run).read_text())
+    assert cells == ['0.30 (best F1)']
+
+
 def test_page_without_predictions_says_how_to_get_them(run):
     torch.save({}, run / 'iter_4.pth')
     text = unescape(write_report(run, out=run / 'x.html').read_text())
