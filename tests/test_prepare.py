@@ -1410,17 +1410,27 @@ def test_data_set_loads_what_was_prepared(sound):
             assert len(record['ambiguous']) == len(source.get('ambiguous', []))
 
 
-@pytest.mark.parametrize('subsets, words', [
-    (('training', 'test', 'validation'), ''),
-    (('training', 'validation'), 'val_dataloader.dataset.subset=validation '
+NOTHING = ('val_dataloader=None val_evaluator=None val_cfg=None '
+           'default_hooks.checkpoint.save_best=None')
+
+
+@pytest.mark.parametrize('subsets, segments, words', [
+    (('training', 'test', 'validation'), True, ''),
+    (('training', 'test'), False, NOTHING),
+    (('training', 'validation'), True,
+     'val_dataloader.dataset.subset=validation '
      'test_dataloader.dataset.subset=validation'),
-    (('training', ), 'val_dataloader=None val_evaluator=None val_cfg=None '
-     'default_hooks.checkpoint.save_best=None '
-     'test_dataloader.dataset.subset=training'),
+    (('training', 'validation'), False,
+     f'{NOTHING} test_dataloader.dataset.subset=validation'),
+    (('training', ), True,
+     f'{NOTHING} test_dataloader.dataset.subset=training'),
 ])
-def test_command_evaluates_what_there_is(tmp_path, subsets, words):
+def test_command_evaluates_what_there_is(tmp_path, subsets, segments, words):
+    annotations = [dict(label='a', segment=[0, 1])] if segments else []
     database = {
-        f'v{i}': dict(subset=subset, labels=['a'], duration=6.4)
+        f'v{i}':
+        dict(
+            subset=subset, labels=['a'], duration=6.4, annotations=annotations)
         for i, subset in enumerate(subsets)
     }
     (tmp_path / 'annotations.json').write_text(

@@ -111,19 +111,21 @@ def train_command(root: Path) -> str:
         f'data_root={root}', f'num_classes={len(annotations.classes)}',
         'stream_channels=[{}]'.format(','.join(map(str, channels)))
     ]
-    subsets = {video.subset for video in annotations.videos.values()}
-    if 'test' not in subsets and 'validation' in subsets:
-        options += [
-            f'{phase}_dataloader.dataset.subset=validation'
-            for phase in ('val', 'test')
-        ]
-    elif 'test' not in subsets:
-        # nothing to evaluate on; proposals are made of the training videos
+    videos = annotations.videos.values()
+    subsets = {video.subset for video in videos}
+    # without others, proposals are made of the training videos
+    test = next((s for s in ('test', 'validation') if s in subsets),
+                'training')
+    if test == 'training' or not any(
+            len(v.segments) for v in videos if v.subset == test):
         options += [
             'val_dataloader=None', 'val_evaluator=None', 'val_cfg=None',
-            'default_hooks.checkpoint.save_best=None',
-            'test_dataloader.dataset.subset=training'
+            'default_hooks.checkpoint.save_best=None'
         ]
+    elif test == 'validation':
+        options.append('val_dataloader.dataset.subset=validation')
+    if test != 'test':
+        options.append(f'test_dataloader.dataset.subset={test}')
     return shlex.join([
         'python', 'tools/train.py', 'configs/actiondiff_custom.py',
         '--cfg-options', *options

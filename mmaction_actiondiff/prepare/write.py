@@ -71,12 +71,14 @@ def prepare(annotations: Annotations,
             report.add(
                 'no duration in the source', name, f'{video.duration:.2f} s',
                 'taken from the features, so their length is not verified; '
-                'give --durations to do so')
+                'a "duration" in the json would do it (thumos14.py: '
+                '--durations)')
     untimed = [name for name, v in videos.items() if v.duration is None]
     if untimed:
         raise ValueError(
             f'{annotations.path}: no duration in the source: {quote(untimed)};'
-            ' give --durations or --features')
+            ' give --features, or say it in the json (thumos14.py: '
+            '--durations)')
     report.describe(videos, lengths, dataset, 'kept as published', False)
     database = {name: video.record() for name, video in videos.items()}
     for name, video in videos.items():
