@@ -23,11 +23,11 @@ def commands(text: str) -> list[str]:
     """The blocks that a reader types, one for each ```bash."""
     blocks = re.findall(r'^```bash\n(.*?)^```$', text,
                         re.DOTALL | re.MULTILINE)
-    return [
-        block.replace('--cfg-options', f'--cfg-options {FEW}').replace(
-            'iter_1000', 'iter_6').replace('[2048]', '[32]')
-        for block in blocks
-    ]
+    for full, less in ((' train_cfg.max_iters=300',
+                        ''), ('--cfg-options', f'--cfg-options {FEW}'),
+                       ('iter_300', 'iter_6'), ('[2048]', '[32]')):
+        blocks = [block.replace(full, less) for block in blocks]
+    return blocks
 
 
 def python_lines(text: str) -> str:
