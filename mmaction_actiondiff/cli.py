@@ -529,10 +529,12 @@ def where_next(runner: Runner) -> str:
     lines = [f'Finished. {work_dir} holds the config and the logs']
     if last is None:
         return lines[0]
-    lines += [f'  {last} (last)'] + [
-        f'  {path} (best evaluation, test-selected)'
-        for path in sorted(Path(work_dir).glob('best_*.pth'))
-    ]
+    lines.append(f'  {last} (last)')
+    for path in sorted(Path(work_dir).glob('best_*.pth')):
+        by = ('by the labels of held-out videos'
+              if path.name.startswith('best_label_') else
+              'evaluation, test-selected')
+        lines.append(f'  {path} (best {by})')
     dump = os.path.join(work_dir, f'predictions_{Path(last).stem}.npz')
     calls = [['test.py', config, last, '--dump', dump],
              ['visualize.py', dump, '--num', '8'], ['replay.py', config, dump],

@@ -153,7 +153,8 @@ def hold_out(cfg: Config, every: int) -> None:
     kind = DATASETS.get(dataset['type'])
     if not (isinstance(kind, type) and issubclass(kind, WTALDataset)
             and cfg.get('val_dataloader')):
-        raise ValueError('--hold-out needs a config with a validation, and '
+        raise ValueError('--hold-out needs a config with a validation (leave '
+                         'out val_dataloader=None and val_cfg=None), and '
                          'with train_dataloader.dataset of type WTALDataset, '
                          f'found {dataset["type"]}')
     dataset.hold_out = every

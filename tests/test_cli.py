@@ -20,6 +20,7 @@ import sys
 import time
 import zipfile
 from argparse import Namespace
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -146,9 +147,9 @@ def test_commands_of_the_summary_work_as_printed(trained):
     run_line(draw)
     assert len(list((work_dir / 'pictures').iterdir())) == 8
     assert mean_ap(run_line(replay), ' +') == mean_ap(output)
-    assert 'No predictions are in this folder' in page.read_text()
+    assert test.split(' --dump')[0] in unescape(page.read_text())
     run_line(report)
-    assert 'No predictions are in' not in page.read_text()
+    assert 'Write them' not in page.read_text()
     assert 'exists: delete it' in run_line(test, fails=True)
     options = ' --cfg-options model.proposal_generator.max_per_video=3'
     other = run_line(test.split(' --dump')[0] + options)
@@ -480,6 +481,23 @@ def test_summary_fits_model_and_launcher(tmp_path, monkeypatch):
         tool.replace('train', name)
         for name in ('test', 'visualize', 'replay', 'report')
     ]
+
+
+@pytest.mark.parametrize(
+    'key, words',
+    [('det_mAP@0.50', 'best evaluation, test-selected'),
+     ('label_selection', 'best by the labels of held-out videos')])
+def test_summary_says_what_the_best_was_chosen_by(tmp_path, monkeypatch, key,
+                                                  words):
+    path = tmp_path / f'best_{key}_iter_9.pth'
+    path.touch()
+    torch.save(dict(w=torch.ones(9)), tmp_path / 'iter_9.pth')
+    monkeypatch.chdir(tmp_path)
+    runner = Namespace(
+        work_dir=str(tmp_path),
+        cfg=Namespace(filename='c.py'),
+        model=torch.nn.Linear(1, 1))
+    assert f'{path.name} ({words})\n' in cli.where_next(runner)
 
 
 def test_summary_on_another_drive(tmp_path, monkeypatch):
