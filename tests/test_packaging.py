@@ -142,6 +142,29 @@ def test_wheel_holds_configs_and_tools(root, tmp_path, form):
 
 
 @pytest.mark.slow
+def test_editable_beside_a_folder_of_the_name(root, tmp_path):
+    """A clone of this name is no package of it, for a script beside it."""
+    source = copy(root, tmp_path / 'mmaction_actiondiff', True)
+    wheel = build('editable', source, tmp_path)
+    site = tmp_path / 'site'
+    zipfile.ZipFile(wheel).extractall(site)
+    script = ('import site; site.addsitedir("site")\n'
+              'from importlib.util import find_spec\n'
+              'print(find_spec("mmaction_actiondiff").origin)')
+    done = subprocess.run([sys.executable, '-S', '-c', script],
+                          cwd=tmp_path,
+                          env={
+                              k: v
+                              for k, v in os.environ.items()
+                              if k != 'PYTHONPATH'
+                          },
+                          capture_output=True,
+                          text=True)
+    assert done.stdout.strip() == str(source /
+                                      'mmaction_actiondiff/__init__.py')
+
+
+@pytest.mark.slow
 def test_wheel_without_configs_is_not_built(root, tmp_path):
     source = copy(root, tmp_path / 'source', False)
     shutil.rmtree(source / 'configs')
