@@ -189,10 +189,9 @@ def shipped() -> list[str]:
 def configs_page() -> str:
     lines = [
         '# Settings', '', MADE, '',
-        'Every setting of the method, its default and its meaning. A default '
-        'is the value', 'that the configs ship where the table below has an '
-        'empty cell. Change one in a', 'config, or for one run:', '',
-        '```bash', 'python tools/train.py configs/actiondiff_demo.py \\',
+        'Every setting of the method, its default and its meaning. Change one '
+        'in a config, or', 'for one run:', '', '```bash',
+        'python tools/train.py configs/actiondiff_demo.py \\',
         '    --cfg-options model.fusion.weight=0.3 '
         'model.warmup=0.1', '```', '',
         'A key that nothing reads is refused, with the closest one that is '

@@ -21,7 +21,7 @@ class ActionCondition(nn.Module):
 
     ============== ========================================================
     ``attn_input`` ``a P(inputs)``: features of actions; the denoiser looks
-                   with eyes of its own, so that its errors are not the base's
+                   by itself, so that its errors are not the base's
     ``input``      ``P(inputs)``
     ``topk_feat``  ``m P(X) + (1 - m) token``, X (N, E, T) the base's
                    features and a learned token: only action snippets
