@@ -84,9 +84,8 @@ def run_plans(plans: Sequence[Plan], jobs: int) -> bool:
     runs = [run for plan in plans for run in plan.wanted]
     pool = Pool(runs, jobs)
     names = ', '.join(plan.bench.name for plan in plans)
-    print(
-        f'{names}: {len(runs)} runs, {len(runs) - pool.total} finished before',
-        flush=True)
+    finished = len(runs) - len(pool.runs)
+    print(f'{names}: {len(runs)} runs, {finished} finished before', flush=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         pool.work()

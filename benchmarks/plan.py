@@ -19,7 +19,6 @@ from mmaction_actiondiff.evaluation import make_protocol
 from . import ROOT, BenchmarkError
 
 FAMILIES = ('ours', 'control', 'wtal', 'supervised')
-_TRAIN = ['tools/train.py', '{run}/train.py', '--work-dir', '{run}/train']
 _NAME = re.compile(r'[A-Za-z0-9][\w.-]*')
 
 
@@ -28,12 +27,12 @@ class Run:
     """One entry with one seed.
 
     Attributes:
-        key (str): Digest of all that decides the result: resolved config,
-            commands, and the keys of the runs it builds on.
+        key (str): Digest of all that decides the result: resolved config, and
+            the keys of the runs it builds on.
         folder (Path): ``ENTRY/seed_N-KEY``: with other options it is another
             folder, so that nothing finished is ever replaced.
-        config (Config): What is trained.
-        commands (list[list[str]]): Scripts below the root, with arguments.
+        config (Config): What is trained and tested.
+        main_metric (str): What is said when it has finished.
         needs (list[Run]): What it builds on.
     """
     name: str
@@ -41,9 +40,8 @@ class Run:
     key: str
     folder: Path
     config: Config
-    commands: list[list[str]]
-    needs: list[Run]
     main_metric: str
+    needs: list[Run]
 
     def __str__(self) -> str:
         return f'{self.name} seed {self.seed}'
@@ -51,10 +49,7 @@ class Run:
     def result(self) -> dict | None:
         """What the finished run has found."""
         path = self.folder / 'result.json'
-        if not path.is_file():
-            return None
-        result = json.loads(path.read_text(encoding='utf-8'))
-        return result if result['key'] == self.key else None
+        return json.loads(path.read_text('utf-8')) if path.is_file() else None
 
 
 def load_plan(path: str) -> Config:
@@ -91,6 +86,34 @@ def metrics_of(cfg: Config) -> list[Any]:
     """The metrics of ``test_evaluator``."""
     metrics = cfg.get('test_evaluator') or []
     return metrics if isinstance(metrics, list) else [metrics]
+
+
+def evaluators(cfg: Config, protocols: Sequence[str],
+               video_scores: str | None) -> list[dict]:
+    """What a run is tested by: the metrics of its config, the same by further
+    protocols, whose names prefix them, and recall.
+
+    With ``video_scores``, the dump of a localizer, the proposals of a
+    class-agnostic one are paired with these, too.
+    """
+    found = list(metrics_of(cfg))
+    # what has a prefix is given besides the protocol of the plan
+    main = [metric for metric in found if 'prefix' not in metric]
+    if video_scores:
+        main = [
+            dict(metric, video_scores=video_scores) for metric in main
+            if metric['type'] == 'PairedDetectionMAP'
+        ]
+        found += main
+    given = {metric.get('prefix') for metric in found}
+    found += [
+        dict(metric, protocol=name, prefix=name) for name in protocols
+        if name not in given for metric in main
+        if metric['type'] == 'DetectionMAP' or video_scores
+    ]
+    if not any(metric['type'] == 'ProposalRecall' for metric in found):
+        found.append(dict(type='ProposalRecall'))
+    return found
 
 
 def _plan_of_one(path: str, cfg: Config) -> Config:
@@ -171,39 +194,25 @@ class Plan:
         entry = self.bench.entries[name]
         cfg = self.resolve(entry, seed)
         self.check_protocol(name, cfg)
-        # The folder stays {run} until the key is known: it says what is run,
-        # not where.
-        measure = [
-            'benchmarks/measure.py', '{run}/train.py',
-            f'{{run}}/train/iter_{cfg.train_cfg.max_iters}.pth', '--out',
-            '{run}/measured_train.json', '--work-dir', '{run}/measured',
-            '--scores-out', '{run}/video_scores.npz'
-        ]
-        if self.bench.other_protocols:
-            measure += ['--protocols', *self.bench.other_protocols]
-        needs = []
-        if other := entry.get('video_scores'):
-            needs = [self.add(other, seed)]
-            measure += ['--video-scores', f'{{{other}}}/video_scores.npz']
-        commands = [_TRAIN, measure]
-        content = [cfg.to_dict(), commands, [other.key for other in needs]]
+        needs, scores = [], None
+        if source := entry.get('video_scores'):
+            needs = [self.add(source, seed)]
+            scores = str(needs[0].folder / 'test.npz')
+        others = self.bench.other_protocols
+        # what is run, not where
+        content = [cfg.to_dict(), others, [other.key for other in needs]]
         text = json.dumps(content, sort_keys=True, default=str)
         key = hashlib.sha256(text.encode()).hexdigest()
-        folder = self.folder / name / f'seed_{seed}-{key[:8]}'
-        places = {f'{{{other.name}}}': str(other.folder) for other in needs}
-        places['{run}'] = str(folder)
-        for place, path in places.items():
-            commands = [[word.replace(place, path) for word in command]
-                        for command in commands]
+        cfg.test_dataloader.batch_size = 1  # every video by itself
+        cfg.test_evaluator = evaluators(cfg, others, scores)
         run = Run(
             name=name,
             seed=seed,
             key=key,
-            folder=folder,
+            folder=self.folder / name / f'seed_{seed}-{key[:8]}',
             config=cfg,
-            commands=commands,
-            needs=needs,
-            main_metric=self.bench.main_metric)
+            main_metric=self.bench.main_metric,
+            needs=needs)
         self.runs[name, seed] = run
         return run
 

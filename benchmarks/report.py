@@ -154,8 +154,10 @@ def entry_row(bench: Config, name: str, runs: Mapping[int, dict],
             if fullmatch(r'(?!det/).*/mAP@.+:.+', key)
         },
         best_on_test=mean_std(
-            max(run['history'].values(), default=None)
-            for run in runs.values()),
+            max((values[bench.main_metric]
+                 for values in run['history'].values()
+                 if bench.main_metric in values),
+                default=None) for run in runs.values()),
         parameters=first['parameters'],
         **{
             key: mean_std(run.get(key) for run in runs.values())

@@ -24,8 +24,8 @@ from torch.utils.benchmark import Timer
 from mmaction_actiondiff import cli
 
 from . import ROOT
-from .measure import machine, versions
 from .report import save, table
+from .run import machine, versions
 
 # Training steps of configs, the first of which is the base, on batches of so
 # many videos and snippets.

@@ -709,8 +709,6 @@ OUTPUTS = [
     'tools/benchmark.py no.py --work-dir',
     'tools/benchmark.py no.py --publish',
     'benchmarks/bsn.py no.py no.py --work-dir',
-    'benchmarks/measure.py no.py no.pth --out',
-    'benchmarks/measure.py no.py no.pth --out o.json --scores-out',
     'benchmarks/speed.py --out',
     'benchmarks/transfer.py --work-dir',
     'benchmarks/transfer.py --publish',

@@ -14,10 +14,11 @@ from mmengine.config import Config
 
 from benchmarks import BenchmarkError
 from benchmarks import benchmark as tool
+from benchmarks import pool as pool_tool
 from benchmarks import report as report_tool
 from benchmarks import transfer
 from benchmarks.plan import Plan, Run, load_plan
-from benchmarks.pool import Pool, locked
+from benchmarks.pool import locked
 
 BENCHMARKS = ('shrec21', 'hapt', 'demo', 'demo_thumos14', 'demo_thumos14_half',
               'demo_thumos14_double', 'thumos14', 'activitynet12',
@@ -39,8 +40,10 @@ def test_plan(root, tmp_path, name):
     order = list(plan.runs.values())
     for i, run in enumerate(order):
         assert all(other in order[:i] for other in run.needs)
-        assert run.commands[-1][0] == 'benchmarks/measure.py'
         assert run.config.randomness.seed == 0
+        assert 'ProposalRecall' in [
+            m['type'] for m in run.config.test_evaluator
+        ]
 
 
 def test_plan_follows_what_matters(root, tmp_path):
@@ -66,8 +69,13 @@ def test_plan_follows_what_matters(root, tmp_path):
                  for run in plan.runs.values()}
                 & {run.key
                    for run in other.runs.values()})
-    base = other.runs['base', 0]
-    assert f'{base.folder}/train/iter_7.pth' in base.commands[-1]
+    # the proposals of no class are paired with the scores of the base's run
+    base, bmn = (other.runs[name, 0] for name in ('base', 'bmn'))
+    paired = [(metric.get('video_scores'), metric.get('prefix'))
+              for metric in bmn.config.test_evaluator
+              if 'video_scores' in metric]
+    scores = str(base.folder / 'test.npz')
+    assert paired == [('ground_truth', None), (scores, None), (scores, 'co2')]
     with pytest.raises(BenchmarkError, match=r"not \['nobody'\]"):
         make_plan(root, tmp_path, 'demo', entries=['nobody'])
 
@@ -112,7 +120,6 @@ MACHINE = dict(cpu='some cpu', cpu_count=2, threads=1, device='cpu')
 
 def a_result(average, iteration=4, **metrics):
     return dict(
-        key='',
         iteration=iteration,
         metrics={
             'det/mAP@0.50': average + 1,
@@ -122,8 +129,12 @@ def a_result(average, iteration=4, **metrics):
             **metrics
         },
         history={
-            '2': average + 5,
-            '4': average
+            '2': {
+                'det/mAP@0.10:0.70': average + 5
+            },
+            '4': {
+                'det/mAP@0.10:0.70': average
+            }
         },
         protocol=dict(
             name='seconds', num_videos=2, num_gt=3, settings=dict(a=1)),
@@ -243,9 +254,8 @@ def test_plan_of_one_config(root, tmp_path):
 # -- Nothing lost -------------------------------------------------------------
 
 
-def a_run(folder, *commands, name='a', needs=()):
-    return Run(name, 0, name * 64, folder, Config({}),
-               [list(c) for c in commands], list(needs), 'det/mAP')
+def a_run(folder, name, needs=()):
+    return Run(name, 0, name * 64, folder, Config({}), 'det/mAP', list(needs))
 
 
 def test_one_benchmark_at_a_time(tmp_path):
@@ -288,34 +298,46 @@ def write_script(path, text):
     return str(path)
 
 
-def test_a_failure_stops_no_other_run(tmp_path, capsys):
-    bad = write_script(tmp_path / 'bad.py', "raise SystemExit('it is broken')")
-    runs = [a_run(tmp_path / '1', [bad], name='a')]
-    runs.append(a_run(tmp_path / '2', name='b', needs=runs[:1]))
-    runs.append(a_run(tmp_path / '3', [bad], name='c'))
-    pool = Pool(runs, 2)
+def test_a_failure_stops_no_other_run(tmp_path, capsys, monkeypatch):
+    script = write_script(
+        tmp_path / 'script.py', "import sys\nif sys.argv[1][-1] != '4':\n"
+        "    sys.exit('it is broken')\n"
+        "with open(sys.argv[1] + '/result.json', 'w') as file:\n"
+        """    file.write('{"metrics": {"det/mAP": 12.3}}')\n""")
+    monkeypatch.setattr(pool_tool, 'SCRIPT', script)
+    runs = [a_run(tmp_path / '1', 'a')]
+    runs.append(a_run(tmp_path / '2', 'b', needs=runs[:1]))
+    runs.append(a_run(tmp_path / '3', 'c'))
+    runs.append(a_run(tmp_path / '4', 'd'))
+    pool = pool_tool.Pool(runs, 2)
     pool.work()
     assert {run.name for run in pool.failed} == {'a', 'b', 'c'}
     output = capsys.readouterr().out
     assert output.count('FAILED: exit status 1') == 2
     assert 'b seed 0 FAILED: it builds on a seed 0' in output
     assert '| it is broken' in output and not (tmp_path / '2').exists()
+    assert 'd seed 0: 12.30' in output
 
 
 STARTER = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
+from benchmarks import pool
 from benchmarks.benchmark import run_plans
 from benchmarks.plan import Config, Run
 from types import SimpleNamespace
-run = Run('a', 0, 'k', Path({folder!r}), Config({{}}), [[{script!r}]], [], 'm')
+pool.SCRIPT = {script!r}
+run = Run('a', 0, 'k', Path({folder!r}), Config({{}}), 'm', [])
 plan = SimpleNamespace(wanted=[run], bench=SimpleNamespace(name='made'))
 run_plans([plan], 1)
 """
 WORKER = """
-import os, subprocess, sys, time
+import os, subprocess, sys, threading, time
 from pathlib import Path
+sys.path.insert(0, {root!r})
+from benchmarks.run import end_with_starter
+threading.Thread(target=end_with_starter, daemon=True).start()
 child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(99)'])
 Path({pids!r}).write_text(f'{{os.getpid()}} {{child.pid}}')
 time.sleep(99)
@@ -338,8 +360,9 @@ def test_no_training_outlives_the_tool(root, tmp_path):
     for number in statuses:  # all at once: each has to import torch
         folder = tmp_path / number
         folder.mkdir()
-        script = write_script(folder / 'worker.py',
-                              WORKER.format(pids=str(folder / 'pids')))
+        script = write_script(
+            folder / 'worker.py',
+            WORKER.format(root=str(root), pids=str(folder / 'pids')))
         starter = write_script(
             folder / 'starter.py',
             STARTER.format(
@@ -454,15 +477,17 @@ def test_benchmark_by_command(root, tmp_path, demo_root):
     assert '| ActionDiff | ours |' in (tmp_path / 'out' /
                                        'quick.md').read_text()
 
-    # the test of the checkpoint finds what the last validation found
+    # the test finds what the last validation found
     work = tmp_path / 'work' / 'quick'
     folder, = work.glob('base/seed_1-*')
-    measured = json.loads((folder / 'measured_train.json').read_text())
-    assert measured['metrics']['det/mAP@0.10:0.70'] == pytest.approx(
-        report['entries']['base']['average'][1], abs=1e-3)
+    result = json.loads((folder / 'result.json').read_text())
+    assert list(result['history']) == ['2', '4']
+    for key, value in result['history']['4'].items():
+        assert result['metrics'][key] == pytest.approx(value, abs=1e-3)
+    key = 'det/mAP@0.10:0.70'
+    assert result['metrics'][key] == report['entries']['base']['average'][1]
 
     # finished runs are kept; an interrupted one goes on, and finds the same
-    result = json.loads((folder / 'result.json').read_text())
     (folder / 'result.json').unlink()
     (folder / 'train' / 'iter_4.pth').unlink()
     assert run().count('starts') == 1

@@ -77,7 +77,7 @@ def main() -> None:
             *args.recognizer, device=args.device, **sampling)
         inferencer = ActionDiffInferencer(
             *args.model, device=args.device, extractor=extractor)
-        inputs = inferencer._inputs_to_list(args.inputs)
+        inputs = inferencer.list_inputs(args.inputs)
         writers.check_output(args.out, len(inputs))
         cli.refuse_same_names(inputs)
         results = inferencer(
