@@ -27,6 +27,8 @@ from .plan import Plan, load_plan
 from .pool import Pool, locked
 from .report import markdown, save, summarise
 
+STOPPED = 'Stopped; the same command goes on from here.'
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What every command that runs plans has."""
@@ -87,11 +89,7 @@ def run_plans(plans: Sequence[Plan], jobs: int) -> bool:
     finished = len(runs) - len(pool.runs)
     print(f'{names}: {len(runs)} runs, {finished} finished before', flush=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    try:
-        pool.work()
-    except KeyboardInterrupt:
-        print('Stopped; the same command goes on from here.')
-        sys.exit(130)
+    pool.work()
     return not pool.failed
 
 
@@ -127,7 +125,7 @@ def write_report(plan: Plan, args: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    with cli.command():
+    with cli.command(STOPPED):
         check_outputs(args)
         bench = load_plan(args.config)
         plan = Plan(bench, args.work_dir, args.seeds, args.entries,

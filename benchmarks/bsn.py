@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmaction_actiondiff import cli
@@ -25,24 +24,15 @@ from mmaction_actiondiff import cli
 _HEADER = 'tmin,tmax,tmin_score,tmax_score,score,match_iou,match_ioa'
 
 
-def parse_args() -> argparse.Namespace:
-    parser = cli.make_parser(__doc__)
-    add = parser.add_argument
-    add('tem', help='path of the config of the first stage')
-    add('pem', help='path of the config of the last stage')
-    add('--work-dir', required=True, help='folder of all that is written')
-    add('--seed', type=int, default=0, help='random seed')
-    return parser.parse_args()
-
-
-def load_config(args: argparse.Namespace, stage: str) -> Config:
-    return cli.load_config(
-        argparse.Namespace(
-            config=getattr(args, stage),
-            cfg_options={'randomness.seed': args.seed},
-            work_dir=os.path.join(args.work_dir, stage),
-            launcher='none',
-            local_rank=0))
+def build_runner(config: str, folder: Path, seed: int) -> Runner:
+    """The runner of a stage."""
+    args = argparse.Namespace(
+        config=config,
+        cfg_options={'randomness.seed': seed},
+        work_dir=str(folder),
+        launcher='none',
+        local_rank=0)
+    return cli.build_runner(cli.load_config(args))
 
 
 def generate(folder: Path, videos: list[dict[str, Any]], temporal_scale: int,
@@ -83,24 +73,28 @@ def generate(folder: Path, videos: list[dict[str, Any]], temporal_scale: int,
 
 
 def main() -> None:
-    args = parse_args()
+    parser = cli.make_parser(__doc__)
+    add = parser.add_argument
+    add('tem', help='path of the config of the first stage')
+    add('pem', help='path of the config of the last stage')
+    add('--work-dir', required=True, help='folder of all that is written')
+    add('--seed', type=int, default=0, help='random seed')
+    args = parser.parse_args()
     # The configs read it: files go from stage to stage through this folder.
     os.environ['ACTIONDIFF_BSN'] = args.work_dir
+    folder = Path(args.work_dir)
     with cli.command():
-        cli.check_output(f'{args.work_dir}/NAME')
-        tem = cli.build_runner(load_config(args, 'tem'))
+        cli.check_output(f'{folder}/NAME')
+        tem = build_runner(args.tem, folder / 'tem', args.seed)
         tem.train()
         tem.test()
 
-        cfg = load_config(args, 'pem')
+        pem = build_runner(args.pem, folder / 'pem', args.seed)
         dataset = tem.test_dataloader.dataset
         videos = [item['data_samples'].metainfo for item in dataset]
         tem.logger.info(f'Generating proposals of {len(videos)} videos')
-        generate(
-            Path(args.work_dir), videos, tem.cfg.model.temporal_dim,
-            cfg.pgm_proposals_cfg, cfg.pgm_features_cfg)
-
-        pem: Runner = cli.build_runner(cfg)
+        generate(folder, videos, tem.cfg.model.temporal_dim,
+                 pem.cfg.pgm_proposals_cfg, pem.cfg.pgm_features_cfg)
         pem.train()
 
 

@@ -18,7 +18,6 @@ from mmaction_actiondiff.evaluation import make_protocol
 
 from . import ROOT, BenchmarkError
 
-FAMILIES = ('ours', 'control', 'wtal', 'supervised')
 _NAME = re.compile(r'[A-Za-z0-9][\w.-]*')
 
 
@@ -58,8 +57,8 @@ def load_plan(path: str) -> Config:
     Entries that a derived plan sets to None are left out.
 
     Raises:
-        BenchmarkError: If there is no such file, or an entry has an unknown
-            family, or a name that is no plain name of a folder.
+        BenchmarkError: If there is no such file, or an entry has a name that
+            is no plain name of a folder.
     """
     if not os.path.isfile(path):
         raise BenchmarkError(f'the plan {path} does not exist; see '
@@ -69,12 +68,7 @@ def load_plan(path: str) -> Config:
         bench = _plan_of_one(path, bench)
     bench.name = Path(path).stem
     bench.entries = {k: v for k, v in bench.entries.items() if v is not None}
-    names = [bench.name, *bench.entries]
-    for name, entry in bench.entries.items():
-        if entry.family not in FAMILIES:
-            raise BenchmarkError(f'{path}: the family of {name} must be one '
-                                 f'of {FAMILIES}, got {entry.family!r}')
-    for name in names:
+    for name in (bench.name, *bench.entries):
         if not _NAME.fullmatch(name):
             raise BenchmarkError(
                 f'{path}: {name!r} is to name a folder below --work-dir: use '
@@ -222,12 +216,9 @@ class Plan:
         args = Namespace(
             config=str(ROOT / path),
             cfg_options={
-                # logs only: tell the iteration of a validation
-                'default_hooks.logger.log_metric_by_epoch': False,
                 **self.bench.get('options', {}),
                 **entry.get('options', {}),
-                **self.options,
-                'randomness.seed': seed
+                **self.options, 'randomness.seed': seed
             },
             work_dir='.',
             launcher='none',

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Iterable, Iterator
 
@@ -39,7 +39,7 @@ class Pool:
     """Does what is not finished, and never stops at a failure.
 
     Args:
-        runs (Iterable[Run]): In an order in which they may start.
+        runs (Iterable[Run]): What others build on builds on nothing itself.
         jobs (int): Processes at the same time, >= 1.
 
     Attributes:
@@ -62,26 +62,24 @@ class Pool:
         """
         reader, writer = os.pipe()
         executor = ThreadPoolExecutor(self.jobs)
-        futures: dict[str, Future] = {}
+        first = [run for run in self.runs if not run.needs]
+        then = [run for run in self.runs if run.needs]
         try:
-            for run in self.runs:
-                needs = [
-                    futures[other.key] for other in run.needs
-                    if other.key in futures
+            for wave in first, then:
+                futures = [
+                    executor.submit(self.attempt, run, reader) for run in wave
                 ]
-                futures[run.key] = executor.submit(self.attempt, run, needs,
-                                                   reader)
-            for future in as_completed(futures.values()):
-                future.result()
+                for future in as_completed(futures):
+                    future.result()
         finally:
             self.stopped = True
             os.close(writer)
             executor.shutdown(cancel_futures=True)
             os.close(reader)
 
-    def attempt(self, run: Run, needs: list[Future], alive: int) -> None:
-        """Do a run once those that it builds on have ended."""
-        wait(needs)
+    def attempt(self, run: Run, alive: int) -> None:
+        """Do a run for as long as something may still be written to the pipe
+        that is read by ``alive``."""
         broken = [other for other in run.needs if other in self.failed]
         if broken:
             self.fail(run, f'it builds on {broken[0]}')

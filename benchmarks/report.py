@@ -12,8 +12,6 @@ from mmengine.config import Config
 
 from mmaction_actiondiff.files import write_text
 
-from .plan import FAMILIES
-
 
 def mean_std(values: Iterable[float | None]) -> dict | None:
     """Mean and standard deviation of the sample (None for one value) of the
@@ -290,8 +288,7 @@ def markdown(bench: Config, report: Mapping) -> str:
         f'mAP (%) by tIoU, **{average}** their mean ± standard deviation over '
         'the seeds.', ''
     ]
-    members = sorted(
-        entries.values(), key=lambda entry: FAMILIES.index(entry['family']))
+    members = list(entries.values())
     lines += table([results_of(e, report, thrs, average) for e in members])
     for found in report['differences']:
         first, second = (

@@ -37,6 +37,7 @@ from mmaction_actiondiff import cli
 from mmaction_actiondiff.dumps import DumpPredictions
 from mmaction_actiondiff.evaluation import make_protocol
 from mmaction_actiondiff.files import write_text
+from mmaction_actiondiff.report import read_scalars
 
 
 def end_with_starter() -> None:
@@ -102,35 +103,13 @@ def train(cfg: Config, folder: Path) -> None:
         cli.build_runner(cfg).train()
 
 
-def training_log(folder: Path) -> dict[str, Any]:
-    """What the logs of a training say, also of one that was stopped: all
-    validations, the seconds of an iteration, the memory on a GPU."""
-    rows = [
-        json.loads(line)
-        for log in sorted(folder.glob('*/vis_data/scalars.json'))
-        for line in log.read_text('utf-8').splitlines()
-    ]
-    history: dict[int, dict] = {}
-    for row in rows:
-        if values := {k: v for k, v in row.items() if '/' in k}:
-            history[row['step']] = values
-    # iterations alone: neither the start nor the validation
-    times = [row['time'] for row in rows if 'loss' in row]
-    return dict(
-        history=history,
-        seconds=float(np.mean(times)) if times else None,
-        peak_gpu_memory_mb=max(
-            (row['memory'] for row in rows if 'memory' in row), default=None))
-
-
 def timed(call: Callable, seconds: list[float]) -> Callable:
-    """``call``, which notes how long it took."""
+    """``call``, which notes how long it took; what it returns is on the
+    CPU, so that no GPU is still at work."""
 
     def wrapper(*args: Any) -> Any:
         start = time.perf_counter()
         found = call(*args)
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
         seconds.append(time.perf_counter() - start)
         return found
 
@@ -170,14 +149,19 @@ def main() -> None:
             resource.getrusage(who).ru_maxrss
             for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
         last = cfg.train_cfg.max_iters
-        log = training_log(folder / 'train')
+        rows, validations = read_scalars(folder / 'train')
+        # iterations alone: neither the start nor the validation
+        times = [row['time'] for row in rows]
         result = dict(
             iteration=last,
-            history=log['history'],
-            train_seconds=log['seconds'] and log['seconds'] * last,
+            history={row['step']: row
+                     for row in validations},
+            train_seconds=float(np.mean(times)) * last if times else None,
             # in bytes on macOS, in kB on Linux
             peak_memory_mb=peak / 2**(20 if sys.platform == 'darwin' else 10),
-            peak_gpu_memory_mb=log['peak_gpu_memory_mb'],
+            peak_gpu_memory_mb=max(
+                (row['memory'] for row in rows if 'memory' in row),
+                default=None),
             machine=machine(),
             versions=versions(),
             **measure(cfg, folder / f'train/iter_{last}.pth', folder / 'test'))

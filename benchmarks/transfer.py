@@ -20,7 +20,8 @@ import numpy as np
 from mmaction_actiondiff import cli
 
 from . import ROOT
-from .benchmark import add_arguments, check_outputs, made_by, run_plans
+from .benchmark import (STOPPED, add_arguments, check_outputs, made_by,
+                        run_plans)
 from .plan import Plan, load_plan
 from .pool import locked
 from .report import environment, merged, number, save, summarise, table
@@ -136,7 +137,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_arguments(parser)
     parser.set_defaults(seeds=[0, 1, 2, 3, 4])
     args = parser.parse_args(argv)
-    with cli.command(), contextlib.ExitStack() as stack:
+    with cli.command(STOPPED), contextlib.ExitStack() as stack:
         check_outputs(args)
         plans = make_plans(args)
         for plan in plans:

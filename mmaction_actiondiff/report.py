@@ -197,17 +197,18 @@ def _commands(folder: Path, configs: Sequence[Path]) -> str:
 
 
 @matplotlib.rc_context({'svg.fonttype': 'none', 'font.family': 'sans-serif'})
-def _plot(lines: Mapping[str, tuple[Any, Any]], title: str) -> dict[str, Any]:
-    """A line chart over the iterations, as inline svg."""
+def _plot(rows: Sequence[dict], names: Sequence[str],
+          title: str) -> dict[str, Any]:
+    """A line chart of some values over the iterations, as inline svg."""
     figure = Figure(figsize=(4.6, 3.6), layout='constrained')
     axes = figure.subplots()
-    for i, (name, (x, y)) in enumerate(lines.items()):
+    for i, name in enumerate(names):
+        points = [(row['step'], row[name]) for row in rows if name in row]
         axes.plot(
-            x,
-            y,
-            label=name,
+            *zip(*points),
+            label=name.split('/')[-1],
             linestyle=('solid', 'dashed', 'dotted')[i // 10 % 3],
-            marker='.' if len(x) < 15 else None)
+            marker='.' if len(points) < 15 else None)
     axes.set(xlabel='iteration')
     axes.grid(alpha=.3)
     axes.spines[['top', 'right']].set_visible(False)
@@ -220,34 +221,16 @@ def _plot(lines: Mapping[str, tuple[Any, Any]], title: str) -> dict[str, Any]:
 
 def _curves(train: Sequence[dict], val: Sequence[dict],
             keys: Sequence[str]) -> list[dict]:
-
-    def lines(rows: Sequence[dict], names: Sequence[str]) -> dict:
-        return {
-            name:
-            tuple(
-                zip(*((row['step'], row[name]) for row in rows
-                      if name in row)))
-            for name in names
-        }
-
     charts = []
     if len(val) > 1:
         # the main average and every other threshold: lines one can tell
         few = [key for key in keys if ':' in key][:1]
         few += [key for key in keys if ':' not in key][::2]
-        charts.append(
-            _plot(
-                {
-                    k.split('/')[-1]: line
-                    for k, line in lines(val, few).items()
-                }, 'mAP (%) on the validation data'))
-    losses = sorted({k for row in train for k in row if k.startswith('loss')})
-    if losses:
-        charts += [
-            _plot(lines(train, ['loss']), 'Sum of the losses'),
-            _plot(
-                lines(train, [n for n in losses if n != 'loss']), 'Each loss')
-        ]
+        charts.append(_plot(val, few, 'mAP (%) on the validation data'))
+    names = {key for row in train for key in row if key.startswith('loss')}
+    if names:
+        charts.append(_plot(train, ['loss'], 'Sum of the losses'))
+        charts.append(_plot(train, sorted(names - {'loss'}), 'Each loss'))
     return charts
 
 

@@ -60,22 +60,22 @@ _RULES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
 )
 
 
-def _walk(node: Any, place: str = '') -> Iterator[tuple[Any, str, str]]:
+def walk(node: Any, place: str = '') -> Iterator[tuple[Any, str, str]]:
     """Every dict in ``node`` with each of its keys and its place."""
     if isinstance(node, dict):
         for key, child in list(node.items()):
             path = f'{place}.{key}' if place else str(key)
             yield node, str(key), path
-            yield from _walk(child, path)
+            yield from walk(child, path)
     elif isinstance(node, (list, tuple)):
         for number, child in enumerate(node):
-            yield from _walk(child, f'{place}.{number}')
+            yield from walk(child, f'{place}.{number}')
 
 
 def _places(cfg: Config, name: str) -> list[tuple[dict, str]]:
     """Dicts in the runner's settings that have the key, and where."""
     return [
-        (node, path) for node, key, path in _walk(cfg._cfg_dict)
+        (node, path) for node, key, path in walk(cfg._cfg_dict)
         if key == name and path.partition('.')[0] in _RUNNER and path != name
     ]
 
@@ -227,7 +227,7 @@ def check(cfg: Config) -> None:
     Raises:
         ValueError: It names the setting.
     """
-    for node, key, path in _walk(cfg._cfg_dict):
+    for node, key, path in walk(cfg._cfg_dict):
         value = node[key]
         for places, holds, words in _RULES:
             if value is not None and re.fullmatch(places,

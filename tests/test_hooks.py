@@ -135,7 +135,7 @@ def build(work_dir,
             key: cfg[key]
             for key in ('work_dir', 'default_hooks', 'env_cfg', 'log_level',
                         'log_processor', 'randomness', 'visualizer',
-                        'default_scope', 'resume', 'load_from')
+                        'default_scope', 'resume', 'load_from') if key in cfg
         })
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
-import math
 import re
 from typing import Any
 
 from mmengine.config import Config
+
+from mmaction_actiondiff.settings import walk
 
 
 def config_from_text(text: str, source: str) -> Config:
@@ -21,14 +22,18 @@ def config_from_text(text: str, source: str) -> Config:
     Raises:
         ValueError: If the text holds anything else.
     """
-    content = {}
+    content: dict[str, Any] = {}
     try:
         for statement in ast.parse(text).body:
             if not isinstance(statement, ast.Assign) or not isinstance(
                     statement.targets[0], ast.Name):
                 raise ValueError(f'line {statement.lineno} is no assignment')
-            content[statement.targets[0].id] = _value(statement.value)
-    except (SyntaxError, ValueError) as error:
+            value = _DictCalls().visit(statement.value)
+            content[statement.targets[0].id] = ast.literal_eval(value)
+        for node, key, path in walk(content):
+            if key == 'type' and not re.fullmatch(r'\w+', str(node[key])):
+                raise ValueError(f'{path} is the type {node[key]!r}')
+    except (SyntaxError, TypeError, ValueError) as error:
         raise ValueError(
             f'{source}: the config in this checkpoint is refused, since '
             f'reading it would run code ({error}); name a config that you '
@@ -36,26 +41,18 @@ def config_from_text(text: str, source: str) -> Config:
     return Config(content)
 
 
-def _value(node: ast.expr) -> Any:
-    if isinstance(node, ast.Call) and not node.args and isinstance(
-            node.func, ast.Name) and node.func.id == 'dict':
-        value = {
-            str(word.arg): _value(word.value)
-            for word in node.keywords if word.arg
-        }
-        if len(value) < len(node.keywords):
-            raise ValueError(f'line {node.lineno} unpacks something')
-    elif isinstance(node, ast.Dict):
-        keys: list[Any] = [key and ast.literal_eval(key) for key in node.keys]
-        value = dict(zip(keys, map(_value, node.values)))
-    elif isinstance(node, (ast.List, ast.Tuple)):
-        items = [_value(item) for item in node.elts]
-        return items if isinstance(node, ast.List) else tuple(items)
-    elif isinstance(node, ast.Name) and node.id in ('inf', 'nan'):
-        return getattr(math, node.id)
-    else:
-        return ast.literal_eval(node)
-    kind = value.get('type')
-    if isinstance(kind, str) and not re.fullmatch(r'\w+', kind):
-        raise ValueError(f'line {node.lineno} names the type {kind!r}')
-    return value
+class _DictCalls(ast.NodeTransformer):
+    """Writes ``dict(a=1)`` as ``{'a': 1}``, ``inf`` and ``nan`` as numbers."""
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        names = [word.arg for word in node.keywords]
+        if ast.unparse(node.func) != 'dict' or node.args or None in names:
+            return node  # no literal, hence refused
+        return ast.Dict([ast.Constant(name) for name in names],
+                        [word.value for word in node.keywords])
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        if node.id in ('inf', 'nan'):
+            return ast.Constant(float(node.id))
+        return node

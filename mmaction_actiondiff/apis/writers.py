@@ -87,15 +87,13 @@ def to_vtt(predictions: Predictions) -> str:
 
 def _cues(predictions: Predictions, point: str) -> list[str]:
     segments = [s for p in predictions for s in p['segments']]
-    segments.sort(key=lambda s: s['segment'])
-    return [_cue(s, point) for s in segments]
-
-
-def _cue(segment: dict[str, Any], point: str) -> str:
-    start, end = (_clock(t, point) for t in segment['segment'])
-    # An arrow in a label would end the line of times, < starts markup.
-    label = segment['label'].replace('-->', '→').replace('<', '‹')
-    return f'{start} --> {end}\n{label} ({segment["score"]:.2f})'
+    cues = []
+    for s in sorted(segments, key=lambda s: s['segment']):
+        start, end = (_clock(t, point) for t in s['segment'])
+        # An arrow in a label would end the line of times, < starts markup.
+        label = s['label'].replace('-->', '→').replace('<', '‹')
+        cues.append(f'{start} --> {end}\n{label} ({s["score"]:.2f})')
+    return cues
 
 
 def _clock(seconds: float, point: str) -> str:

@@ -67,16 +67,6 @@ def _samples(data_batch: Any, results: Sequence[dict]) -> Iterator[dict]:
                 scores=to_numpy([item['score'] for item in proposals], -1)))
 
 
-def ground_truth_of(sample: Mapping[str, Any]) -> GroundTruth:
-    """The ground truth in a data sample."""
-    truth = sample['gt_instances']
-    return GroundTruth(
-        to_numpy(truth['segments'], -1, 2),
-        to_numpy(truth['labels'], -1, dtype=np.int64),
-        to_numpy(sample['ambiguous'], -1, 2),
-        float(sample['seconds_per_snippet']))
-
-
 def _by_name(results: Sequence[dict]) -> dict[str, dict]:
     """One result per video, in an order that no sampler decides."""
     unique = {result['video_name']: result for result in results}
@@ -127,7 +117,7 @@ class DetectionMAP(BaseMetric):
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keeps the ground truth and the detections of a batch."""
         for sample in _samples(data_batch, data_samples):
-            predicted = self._predicted(sample)
+            truth, predicted = sample['gt_instances'], self._predicted(sample)
             labels = to_numpy(sample['gt_label'], -1, dtype=np.int64)
             correct = None
             if 'pred_score' in sample and len(labels):
@@ -136,7 +126,11 @@ class DetectionMAP(BaseMetric):
             self.results.append(
                 dict(
                     video_name=sample['video_name'],
-                    truth=ground_truth_of(sample),
+                    truth=GroundTruth(
+                        to_numpy(truth['segments'], -1, 2),
+                        to_numpy(truth['labels'], -1, dtype=np.int64),
+                        to_numpy(sample['ambiguous'], -1, 2),
+                        float(sample['seconds_per_snippet'])),
                     predicted=Detections(
                         to_numpy(predicted['segments'], -1, 2),
                         to_numpy(predicted['labels'], -1, dtype=np.int64),
