@@ -8,11 +8,5 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mmaction_actiondiff.cli import UsageError
-
 #: Root of the clone.
 ROOT = Path(__file__).resolve().parents[1]
-
-
-class BenchmarkError(UsageError):
-    """What a user can mend; the message says how."""

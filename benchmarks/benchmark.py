@@ -22,9 +22,9 @@ from typing import Sequence
 
 from mmaction_actiondiff import cli
 
-from . import ROOT, BenchmarkError
+from . import ROOT
 from .plan import Plan, load_plan
-from .pool import Pool, locked
+from .pool import Pool
 from .report import markdown, save, summarise
 
 STOPPED = 'Stopped; the same command goes on from here.'
@@ -32,20 +32,13 @@ STOPPED = 'Stopped; the same command goes on from here.'
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What every command that runs plans has."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument(
-        '--seeds', type=cli.at_least(0), nargs='+', default=[0, 1, 2])
-    parser.add_argument(
-        '--jobs',
-        type=cli.at_least(1),
-        default=1,
-        help='runs at the same time')
-    parser.add_argument(
-        '--work-dir',
+    add = parser.add_argument
+    add('--seeds', type=cli.at_least(0), nargs='+', default=[0, 1, 2])
+    add('--jobs', type=cli.at_least(1), default=1, help='runs at a time')
+    add('--work-dir',
         default='work_dirs/benchmark',
         help='folder of runs and reports')
-    parser.add_argument(
-        '--publish',
+    add('--publish',
         nargs='?',
         const='docs/benchmark',
         metavar='DIR',
@@ -118,7 +111,7 @@ def write_report(plan: Plan, args: argparse.Namespace) -> None:
             and not set(row['seeds']) <= set(results.get(name, ()))
         ]
         if folder == args.publish and lost:
-            raise BenchmarkError(f'not published: {file} has seeds of {lost} '
+            raise cli.UsageError(f'not published: {file} has seeds of {lost} '
                                  'that this report lacks; run them, too')
         save(path, report, markdown(bench, report))
 
@@ -130,7 +123,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         bench = load_plan(args.config)
         plan = Plan(bench, args.work_dir, args.seeds, args.entries,
                     args.cfg_options)
-        with locked(plan.folder):
+        with plan.locked():
             try:
                 good = run_plans([plan], args.jobs)
             finally:

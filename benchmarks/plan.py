@@ -9,14 +9,14 @@ import re
 from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Any, ContextManager, Mapping, Sequence
 
 from mmengine.config import Config
 
 from mmaction_actiondiff import cli
 from mmaction_actiondiff.evaluation import make_protocol
 
-from . import ROOT, BenchmarkError
+from . import ROOT
 
 _NAME = re.compile(r'[A-Za-z0-9][\w.-]*')
 
@@ -57,11 +57,11 @@ def load_plan(path: str) -> Config:
     Entries that a derived plan sets to None are left out.
 
     Raises:
-        BenchmarkError: If there is no such file, or an entry has a name that
+        UsageError: If there is no such file, or an entry has a name that
             is no plain name of a folder.
     """
     if not os.path.isfile(path):
-        raise BenchmarkError(f'the plan {path} does not exist; see '
+        raise cli.UsageError(f'the plan {path} does not exist; see '
                              'configs/benchmarks/*.py')
     bench = Config.fromfile(path)
     if 'model' in bench:
@@ -70,7 +70,7 @@ def load_plan(path: str) -> Config:
     bench.entries = {k: v for k, v in bench.entries.items() if v is not None}
     for name in (bench.name, *bench.entries):
         if not _NAME.fullmatch(name):
-            raise BenchmarkError(
+            raise cli.UsageError(
                 f'{path}: {name!r} is to name a folder below --work-dir: use '
                 'letters, digits, "_", "-" and ".", a letter or digit first')
     return bench
@@ -113,7 +113,7 @@ def evaluators(cfg: Config, protocols: Sequence[str],
 def _plan_of_one(path: str, cfg: Config) -> Config:
     metrics = [m for m in metrics_of(cfg) if m['type'] == 'DetectionMAP']
     if not metrics:
-        raise BenchmarkError(f'{path}: its test_evaluator has no DetectionMAP '
+        raise cli.UsageError(f'{path}: its test_evaluator has no DetectionMAP '
                              'to report')
     protocol = make_protocol(metrics[0].get('protocol', 'seconds212'))
     low, high = protocol.averages[0]
@@ -144,7 +144,7 @@ class Plan:
         options (Mapping, optional): Override settings of every entry.
 
     Raises:
-        BenchmarkError: If an entry is unknown, or evaluated by another
+        UsageError: If an entry is unknown, or evaluated by another
             protocol than the plan states.
     """
 
@@ -161,7 +161,7 @@ class Plan:
         self.runs: dict[tuple[str, int], Run] = {}
         unknown = sorted(set(entries or ()) - set(bench.entries))
         if unknown:
-            raise BenchmarkError(f'{bench.name} has the entries '
+            raise cli.UsageError(f'{bench.name} has the entries '
                                  f'{sorted(bench.entries)}, not {unknown}')
         for seed in seeds:
             for name in bench.entries:
@@ -171,6 +171,12 @@ class Plan:
             if run.name in wanted:
                 wanted.update(other.name for other in run.needs)
         self.wanted = [run for run in self.runs.values() if run.name in wanted]
+
+    def locked(self) -> ContextManager:
+        """Be the only benchmark that runs in the folder."""
+        return cli.exclusive(
+            str(self.folder / '.lock'), 0,
+            f'another benchmark works in {self.folder}')
 
     def results(self) -> dict[str, dict[int, dict]]:
         """Of the finished runs, by entry and seed."""
@@ -234,6 +240,6 @@ class Plan:
             if 'DetectionMAP' in metric['type'] and 'prefix' not in metric:
                 found = metric.get('protocol', 'seconds212')
                 if found != self.bench.protocol:
-                    raise BenchmarkError(
+                    raise cli.UsageError(
                         f'{name} is evaluated by {found!r}, the benchmark '
                         f'{self.bench.name} by {self.bench.protocol!r}')

@@ -2,37 +2,20 @@
 """Does the runs of a plan, a few at a time. Linux and macOS."""
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import Iterable, Iterator
-
-from filelock import FileLock, Timeout
+from typing import Iterable
 
 from mmaction_actiondiff.files import write_text
 
-from . import BenchmarkError
 from .plan import Run
 
 #: What does one run; its argument is the folder of the run.
 SCRIPT = Path(__file__).with_name('run.py')
-
-
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Be the only benchmark that runs in a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        lock = FileLock(folder / '.lock').acquire(timeout=0)
-    except Timeout:
-        raise BenchmarkError(f'another benchmark works in {folder}: wait for '
-                             'it, or choose another --work-dir') from None
-    with lock:
-        yield
 
 
 class Pool:

@@ -23,7 +23,6 @@ from . import ROOT
 from .benchmark import (STOPPED, add_arguments, check_outputs, made_by,
                         run_plans)
 from .plan import Plan, load_plan
-from .pool import locked
 from .report import environment, merged, number, save, summarise, table
 
 SETS = ('demo', 'demo_thumos14', 'demo_thumos14_half', 'demo_thumos14_double',
@@ -141,7 +140,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         check_outputs(args)
         plans = make_plans(args)
         for plan in plans:
-            stack.enter_context(locked(plan.folder))
+            stack.enter_context(plan.locked())
         good = run_plans(plans, args.jobs)
         reports = {
             plan.bench.name: summarise(plan.bench, results, args.seeds)

@@ -366,6 +366,23 @@ def refuse_set_aside(work_dir: str | os.PathLike) -> None:
 
 
 @contextlib.contextmanager
+def exclusive(lock: str, seconds: float, taken: str) -> Iterator[None]:
+    """Hold a lock, a file; ``taken`` says what holds it for longer.
+
+    Raises:
+        ValueError: If it cannot be had.
+    """
+    check_output(lock)
+    os.makedirs(os.path.dirname(lock), exist_ok=True)
+    try:
+        held = FileLock(lock).acquire(timeout=seconds)
+    except Timeout:
+        raise ValueError(f'{taken}: name another --work-dir') from None
+    with held:
+        yield
+
+
+@contextlib.contextmanager
 def work_folder(cfg: Config) -> Iterator[None]:
     """Keep the work folder of a training from any other.
 
@@ -378,15 +395,9 @@ def work_folder(cfg: Config) -> Iterator[None]:
     if rank() > 0:
         yield
         return
-    check_output(os.path.join(cfg.work_dir, 'train.lock'))
-    os.makedirs(cfg.work_dir, exist_ok=True)
-    lock = FileLock(os.path.join(cfg.work_dir, 'train.lock'))
-    try:
-        lock.acquire(timeout=_LOCK_SECONDS)
-    except Timeout as error:
-        raise ValueError(f'another training is running in {cfg.work_dir}: '
-                         'name another --work-dir') from error
-    try:
+    with exclusive(
+            os.path.join(cfg.work_dir, 'train.lock'), _LOCK_SECONDS,
+            f'another training is running in {cfg.work_dir}'):
         if not cfg.get('resume'):
             source = cfg.get('load_from')
             place = Path(source).resolve() if source else Path()
@@ -401,8 +412,6 @@ def work_folder(cfg: Config) -> Iterator[None]:
                 warn(f'{cfg.work_dir} held a training, which --resume would '
                      f'have gone on with: it was moved to {earlier}')
         yield
-    finally:
-        lock.release()
 
 
 @contextlib.contextmanager

@@ -12,13 +12,12 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from benchmarks import BenchmarkError
 from benchmarks import benchmark as tool
 from benchmarks import pool as pool_tool
 from benchmarks import report as report_tool
 from benchmarks import transfer
 from benchmarks.plan import Plan, Run, load_plan
-from benchmarks.pool import locked
+from mmaction_actiondiff.cli import UsageError
 
 BENCHMARKS = ('shrec21', 'hapt', 'demo', 'demo_thumos14', 'demo_thumos14_half',
               'demo_thumos14_double', 'thumos14', 'activitynet12',
@@ -76,14 +75,14 @@ def test_plan_follows_what_matters(root, tmp_path):
               if 'video_scores' in metric]
     scores = str(base.folder / 'test.npz')
     assert paired == [('ground_truth', None), (scores, None), (scores, 'co2')]
-    with pytest.raises(BenchmarkError, match=r"not \['nobody'\]"):
+    with pytest.raises(UsageError, match=r"not \['nobody'\]"):
         make_plan(root, tmp_path, 'demo', entries=['nobody'])
 
 
 def test_entries_share_the_protocol(root, tmp_path):
     bench, plan = make_plan(root, tmp_path, 'demo')
     bench.protocol = 'anet'
-    with pytest.raises(BenchmarkError, match="by 'seconds'.*by 'anet'"):
+    with pytest.raises(UsageError, match="by 'seconds'.*by 'anet'"):
         plan.check_protocol('base', plan.runs['base', 0].config)
 
 
@@ -226,7 +225,7 @@ def test_entries_stay_in_the_folder(name, root, tmp_path):
     path.write_text(f"_base_ = ['{root}/configs/benchmarks/demo.py']\n"
                     f"entries = {{{name!r}: dict(config='x', family='ours', "
                     "label='x')}\n")
-    with pytest.raises(BenchmarkError, match='name a folder below --work-dir'):
+    with pytest.raises(UsageError, match='name a folder below --work-dir'):
         load_plan(str(path))
 
 
@@ -245,9 +244,9 @@ def test_plan_of_one_config(root, tmp_path):
             1: a_result(31.)
         }), [0, 1])
     assert '**28.0 ± 4.2**' in report_tool.markdown(bench, report)
-    with pytest.raises(BenchmarkError, match='no DetectionMAP'):
+    with pytest.raises(UsageError, match='no DetectionMAP'):
         load_plan(str(root / 'configs/baselines/bmn_demo.py'))
-    with pytest.raises(BenchmarkError, match='none.py does not exist'):
+    with pytest.raises(UsageError, match='none.py does not exist'):
         load_plan('none.py')
 
 
@@ -256,16 +255,6 @@ def test_plan_of_one_config(root, tmp_path):
 
 def a_run(folder, name, needs=()):
     return Run(name, 0, name * 64, folder, Config({}), 'det/mAP', list(needs))
-
-
-def test_one_benchmark_at_a_time(tmp_path):
-    with locked(tmp_path / 'demo'):
-        with locked(tmp_path / 'other'):
-            with pytest.raises(BenchmarkError, match='another benchmark'):
-                with locked(tmp_path / 'demo'):
-                    raise AssertionError
-    with locked(tmp_path / 'demo'):
-        pass
 
 
 def test_two_benchmarks_in_a_folder(root, tmp_path, capsys):
@@ -289,7 +278,12 @@ def test_two_benchmarks_in_a_folder(root, tmp_path, capsys):
     assert [path.name for path in tmp_path.rglob('*')] == ['demo', '.lock']
     other.kill()
     other.communicate()
-    with locked(tmp_path / 'demo'):
+    _, plan = make_plan(root, tmp_path, 'demo')
+    with plan.locked():
+        with pytest.raises(ValueError, match='another benchmark works in'):
+            with plan.locked():
+                raise AssertionError
+    with plan.locked():
         pass
 
 
@@ -412,7 +406,7 @@ def test_publishing_loses_no_rows(root, tmp_path, monkeypatch):
         'python tools/benchmark.py configs/benchmarks/demo.py --entries base '
         '--seeds 0 --cfg-options train_cfg.max_iters=4 data_root=DIR')
     del results['cola']
-    with pytest.raises(BenchmarkError, match=r"seeds of \['cola'\]"):
+    with pytest.raises(UsageError, match=r"seeds of \['cola'\]"):
         report('--publish', str(out))
     assert json.loads((out / 'demo.json').read_text()) == before
     assert 'cola' not in json.loads(

@@ -62,6 +62,12 @@ proposals = dict(
     type='LoadLocalizerProposals',
     proposals_file='{{$ACTIONDIFF_BMN:work_dirs/bmn}}/proposals.npz')
 proposal_input = dict(pack, keys=('gt_bbox', 'proposals'))
+# Fewer proposals per video in training than the authors' 64.
+tcanet_train = dict(
+    dataset=dict(pipeline=[
+        load, train_record, resize,
+        dict(proposals, top_k=20), proposal_input
+    ]))
 tcanet_test = dict(
     dataset=dict(pipeline=[
         load, test_record, resize,

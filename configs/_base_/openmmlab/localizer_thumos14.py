@@ -7,9 +7,6 @@ _base_ = [
 train_dataloader = _base_.train_inputs
 val_dataloader = _base_.test_inputs
 test_dataloader = val_dataloader
-val_evaluator = [
-    _base_.recall,
-    dict(_base_.pairing, top_classes=2, protocol='seconds212')
-]
+val_evaluator = [_base_.recall, dict(_base_.pairing, protocol='seconds212')]
 test_evaluator = val_evaluator
 default_hooks = _base_.hooks
