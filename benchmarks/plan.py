@@ -27,12 +27,12 @@ class Run:
 
     Attributes:
         key (str): Digest of all that decides the result: resolved config, and
-            the keys of the runs it builds on.
+            the key of the run it builds on.
         folder (Path): ``ENTRY/seed_N-KEY``: with other options it is another
             folder, so that nothing finished is ever replaced.
         config (Config): What is trained and tested.
         main_metric (str): What is said when it has finished.
-        needs (list[Run]): What it builds on.
+        source (Run, optional): What it builds on: its video scores.
     """
     name: str
     seed: int
@@ -40,7 +40,7 @@ class Run:
     folder: Path
     config: Config
     main_metric: str
-    needs: list[Run]
+    source: Run | None = None
 
     def __str__(self) -> str:
         return f'{self.name} seed {self.seed}'
@@ -167,9 +167,10 @@ class Plan:
             for name in bench.entries:
                 self.add(name, seed)
         wanted = set(entries or bench.entries)
-        for run in reversed(self.runs.values()):  # what needs others is last
-            if run.name in wanted:
-                wanted.update(other.name for other in run.needs)
+        wanted |= {
+            run.source.name
+            for run in self.runs.values() if run.source and run.name in wanted
+        }
         self.wanted = [run for run in self.runs.values() if run.name in wanted]
 
     def locked(self) -> ContextManager:
@@ -194,13 +195,13 @@ class Plan:
         entry = self.bench.entries[name]
         cfg = self.resolve(entry, seed)
         self.check_protocol(name, cfg)
-        needs, scores = [], None
-        if source := entry.get('video_scores'):
-            needs = [self.add(source, seed)]
-            scores = str(needs[0].folder / 'test.npz')
+        source, scores = None, None
+        if entry.get('video_scores'):
+            source = self.add(entry.video_scores, seed)
+            scores = str(source.folder / 'test.npz')
         others = self.bench.other_protocols
         # what is run, not where
-        content = [cfg.to_dict(), others, [other.key for other in needs]]
+        content = [cfg.to_dict(), others, source and source.key]
         text = json.dumps(content, sort_keys=True, default=str)
         key = hashlib.sha256(text.encode()).hexdigest()
         cfg.test_dataloader.batch_size = 1  # every video by itself
@@ -212,7 +213,7 @@ class Plan:
             folder=self.folder / name / f'seed_{seed}-{key[:8]}',
             config=cfg,
             main_metric=self.bench.main_metric,
-            needs=needs)
+            source=source)
         self.runs[name, seed] = run
         return run
 

@@ -45,8 +45,8 @@ class Pool:
         """
         reader, writer = os.pipe()
         executor = ThreadPoolExecutor(self.jobs)
-        first = [run for run in self.runs if not run.needs]
-        then = [run for run in self.runs if run.needs]
+        first = [run for run in self.runs if not run.source]
+        then = [run for run in self.runs if run.source]
         try:
             for wave in first, then:
                 futures = [
@@ -63,9 +63,8 @@ class Pool:
     def attempt(self, run: Run, alive: int) -> None:
         """Do a run for as long as something may still be written to the pipe
         that is read by ``alive``."""
-        broken = [other for other in run.needs if other in self.failed]
-        if broken:
-            self.fail(run, f'it builds on {broken[0]}')
+        if run.source in self.failed:
+            self.fail(run, f'it builds on {run.source}')
             return
         self.say(f'{run} starts')
         run.folder.mkdir(parents=True, exist_ok=True)

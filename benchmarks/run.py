@@ -7,8 +7,9 @@ The folder holds ``train.py``, a config without anything to inherit. It gets
 the training, the predictions on the test data and, at last, ``result.json``.
 A training that was stopped goes on.
 
-The starter holds the other end of the standard input. When it ends, however
-it ends, the system closes it, and this process group ends, too.
+``pool.py`` starts it and holds the other end of its standard input. When the
+starter ends, however it ends, the system closes that, and this process group
+ends, too.
 """
 from __future__ import annotations
 

@@ -124,11 +124,6 @@ def read_dump(
             'write it again') from error
 
 
-def load_dump(path: str | os.PathLike) -> list[dict[str, Any]]:
-    """The samples of a dump, see :func:`read_dump`."""
-    return read_dump(path)[0]
-
-
 class DumpPredictions(BaseMetric):
     """Writes the samples of all ranks, each video once, by name.
 

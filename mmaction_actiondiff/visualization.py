@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any, Sequence
 
 import matplotlib
@@ -90,11 +91,10 @@ def draw_video(sample: dict[str, Any], classes: Sequence[str]) -> Figure:
         sample.get('gt_instances')
         or dict(segments=np.zeros((0, 2)), labels=np.zeros(0, int)))
     # present classes first, then the predicted ones by best score
-    predicted = prediction['labels'][np.argsort(-prediction['scores'])]
-    shown = list(
-        dict.fromkeys([*truth['labels'].tolist(),
-                       *predicted.tolist()]))[:_MAX_CLASSES]
-    shown = shown or [int(video_score.argmax())]
+    best = np.argsort(-prediction['scores'], kind='stable')
+    labels = [*truth['labels'].tolist(), *prediction['labels'][best].tolist()]
+    shown = list(dict.fromkeys(labels or [int(video_score.argmax())]))
+    shown = shown[:_MAX_CLASSES]
     colors = dict(zip(shown, _COLORS))
 
     num_snippets = len(curves['score'])
@@ -112,19 +112,14 @@ def draw_video(sample: dict[str, Any], classes: Sequence[str]) -> Figure:
 
     for axis, (key, _) in zip(axes, rows):
         axis.set(ylim=(-0.05, 1.05), yticks=[0, 1])
-        if key == 'attention':
-            axis.stairs(curves[key], edges, baseline=None, color='black')
-            if 'base_attention' in curves:
-                axis.stairs(
-                    curves['base_attention'],
-                    edges,
-                    baseline=None,
-                    color='gray',
-                    linestyle=':')
+        draw = partial(axis.stairs, edges=edges, baseline=None)
+        if key != 'attention':
+            for c, color in colors.items():
+                draw(curves[key][:, c], color=color)
             continue
-        for c, color in colors.items():
-            axis.stairs(curves[key][:, c], edges, baseline=None, color=color)
-    best = np.argsort(-prediction['scores'], kind='stable')
+        draw(curves[key], color='black')
+        if 'base_attention' in curves:
+            draw(curves['base_attention'], color='gray', linestyle=':')
     best = np.concatenate([
         best[prediction['labels'][best] == c][:_MAX_PROPOSALS] for c in shown
     ])

@@ -38,7 +38,7 @@ def test_plan(root, tmp_path, name):
     assert len(keys) == len(plan.runs) == len(bench.entries)
     order = list(plan.runs.values())
     for i, run in enumerate(order):
-        assert all(other in order[:i] for other in run.needs)
+        assert run.source is None or run.source in order[:i]
         assert run.config.randomness.seed == 0
         assert 'ProposalRecall' in [
             m['type'] for m in run.config.test_evaluator
@@ -253,8 +253,8 @@ def test_plan_of_one_config(root, tmp_path):
 # -- Nothing lost -------------------------------------------------------------
 
 
-def a_run(folder, name, needs=()):
-    return Run(name, 0, name * 64, folder, Config({}), 'det/mAP', list(needs))
+def a_run(folder, name, source=None):
+    return Run(name, 0, name * 64, folder, Config({}), 'det/mAP', source)
 
 
 def test_two_benchmarks_in_a_folder(root, tmp_path, capsys):
@@ -300,7 +300,7 @@ def test_a_failure_stops_no_other_run(tmp_path, capsys, monkeypatch):
         """    file.write('{"metrics": {"det/mAP": 12.3}}')\n""")
     monkeypatch.setattr(pool_tool, 'SCRIPT', script)
     runs = [a_run(tmp_path / '1', 'a')]
-    runs.append(a_run(tmp_path / '2', 'b', needs=runs[:1]))
+    runs.append(a_run(tmp_path / '2', 'b', runs[0]))
     runs.append(a_run(tmp_path / '3', 'c'))
     runs.append(a_run(tmp_path / '4', 'd'))
     pool = pool_tool.Pool(runs, 2)
@@ -323,7 +323,7 @@ from benchmarks.benchmark import run_plans
 from benchmarks.plan import Config, Run
 from types import SimpleNamespace
 pool.SCRIPT = {script!r}
-run = Run('a', 0, 'k', Path({folder!r}), Config({{}}), 'm', [])
+run = Run('a', 0, 'k', Path({folder!r}), Config({{}}), 'm')
 plan = SimpleNamespace(wanted=[run], bench=SimpleNamespace(name='made'))
 with cli.command():
     run_plans([plan], 1)

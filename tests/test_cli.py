@@ -30,7 +30,7 @@ from mmaction.registry import HOOKS
 from mmengine.config import Config
 
 from mmaction_actiondiff import cli
-from mmaction_actiondiff.dumps import load_dump
+from mmaction_actiondiff.dumps import read_dump
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = 'configs/actiondiff_demo.py'
@@ -289,7 +289,7 @@ def test_predictions_are_a_function_of_video_and_weights(
         run('tools/test.py', DEMO, trained[0] / f'iter_{ITERS}.pth', *words,
             '--work-dir', tmp_path, '--dump', dump, *options,
             *(f'test_dataloader.{setting}' for setting in settings))
-        return {sample['video_name']: sample for sample in load_dump(dump)}
+        return {sample['video_name']: sample for sample in read_dump(dump)[0]}
 
     expected = predict(0)
     assert len(expected) == 50

@@ -10,8 +10,7 @@ import pytest
 import torch
 from mmengine.evaluator import Evaluator
 
-from mmaction_actiondiff.dumps import (DumpPredictions, load_dump, read_dump,
-                                       save_dump)
+from mmaction_actiondiff.dumps import DumpPredictions, read_dump, save_dump
 
 
 def sample(name: str, length: int) -> dict:
@@ -73,14 +72,14 @@ def test_nothing_in_a_file_runs(tmp_path):
         np.save(file, np.array([Bomb(exploded)], object))
     for name in ('a.pkl', 'b.npz', 'c.npz', 'd.npz'):
         with pytest.raises(ValueError, match=name):
-            load_dump(tmp_path / name)
+            read_dump(tmp_path / name)
     assert not exploded.exists()
 
 
 @pytest.mark.parametrize('name', ['a.pkl', 'a.json', 'a.yaml', 'a'])
 def test_other_files_are_refused_with_the_fix(tmp_path, name):
     (tmp_path / name).touch()
-    for use in (load_dump, lambda path: save_dump(path, [], ())):
+    for use in (read_dump, lambda path: save_dump(path, [], ())):
         with pytest.raises(ValueError, match='test.py --dump FILE.npz'):
             use(tmp_path / name)
     assert (tmp_path / name).read_bytes() == b''
@@ -96,12 +95,12 @@ def test_damaged_files_are_named(tmp_path):
         assert broken != whole
         path.write_bytes(broken)
         with pytest.raises(ValueError, match=r'a\.npz.*again'):
-            load_dump(path)
+            read_dump(path)
     np.savez(path, other=np.ones(3))
     with pytest.raises(ValueError, match=r'a\.npz.*index'):
-        load_dump(path)
+        read_dump(path)
     with pytest.raises(FileNotFoundError, match='no such dump'):
-        load_dump(tmp_path / 'nowhere.npz')
+        read_dump(tmp_path / 'nowhere.npz')
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path):
@@ -117,7 +116,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
 def test_a_video_stands_there_once(tmp_path):
     save_dump(tmp_path / 'a.npz', [sample('a', 5), sample('a', 6)], 'abc')
     with pytest.raises(ValueError, match='twice'):
-        load_dump(tmp_path / 'a.npz')
+        read_dump(tmp_path / 'a.npz')
 
 
 def test_metric_writes_each_video_once(tmp_path):

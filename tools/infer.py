@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from mmaction_actiondiff import cli
 from mmaction_actiondiff.apis import ActionDiffInferencer, writers
+from mmaction_actiondiff.apis.inferencer import list_inputs
 from mmaction_actiondiff.features import FeatureExtractor
 
 # Players show every segment at once: the best alone can be read.
@@ -68,18 +69,16 @@ def main() -> None:
         parser.error(f'--{min(sampling)} is of --recognizer, which is not '
                      'given')
     with cli.command():
-        writers.check_output(args.out, 1)
-        cli.check_output(f"{args.out.partition('{video}')[0]}NAME"
-                         if '{video}' in args.out else args.out)
+        inputs = list_inputs(args.inputs)
+        writers.check_output(args.out, len(inputs))
+        cli.refuse_same_names(inputs)
+        cli.check_output(args.out.replace('{video}', 'NAME'))
         if args.pictures:
             cli.check_output(f'{args.pictures}/NAME.png')
         extractor = args.recognizer and FeatureExtractor(
             *args.recognizer, device=args.device, **sampling)
         inferencer = ActionDiffInferencer(
             *args.model, device=args.device, extractor=extractor)
-        inputs = inferencer.list_inputs(args.inputs)
-        writers.check_output(args.out, len(inputs))
-        cli.refuse_same_names(inputs)
         results = inferencer(
             inputs,
             skip_errors=True,

@@ -165,7 +165,7 @@ class ActionDiffInferencer:
         if batch_size < 1:
             raise ValueError(f'batch_size must be >= 1, got {batch_size}')
         self.model.dump_snippets = bool(show or out_dir)
-        inputs = self.list_inputs(inputs)
+        inputs = list_inputs(inputs)
         errors: dict[str, str] = {}
         data: Iterable = self._prepare(inputs, errors if skip_errors else None,
                                        seconds_per_snippet, snippet_offset)
@@ -204,18 +204,6 @@ class ActionDiffInferencer:
             writers.from_sample(sample.to_dict(), self.classes),
             duration=sample.duration,
             video_scores=dict(scores))
-
-    def list_inputs(self, inputs: Any) -> list:
-        """Folders become their files, all else a list."""
-        if not isinstance(inputs, (list, tuple)):
-            inputs = [inputs]
-        found: list = []
-        for item in inputs:
-            if isinstance(item, (str, os.PathLike)) and os.path.isdir(item):
-                found += list_files(item, ('.npy', ), VIDEO_SUFFIXES)
-            else:
-                found.append(item)
-        return found
 
     def _prepare(self, inputs: list, errors: dict[str, str] | None, *grid:
                  float | None) -> Iterator[dict | None]:
@@ -317,6 +305,19 @@ class ActionDiffInferencer:
             segments=np.zeros((0, 2)),
             segment_labels=np.zeros(0, dtype=np.int64),
             ambiguous=np.zeros((0, 2)))
+
+
+def list_inputs(inputs: Any) -> list:
+    """What an inferencer takes, one by one: folders become their files."""
+    if not isinstance(inputs, (list, tuple)):
+        inputs = [inputs]
+    found: list = []
+    for item in inputs:
+        if isinstance(item, (str, os.PathLike)) and os.path.isdir(item):
+            found += list_files(item, ('.npy', ), VIDEO_SUFFIXES)
+        else:
+            found.append(item)
+    return found
 
 
 def _find(config_or_work_dir: str | os.PathLike,

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from mmaction.registry import TRANSFORMS
 
-from ..dumps import load_dump
+from ..dumps import read_dump
 from .transforms import check_finite
 
 
@@ -135,7 +135,7 @@ class LoadLocalizerProposals:
         self.proposals = {
             item['video_name']: [(*proposal['segment'], proposal['score'])
                                  for proposal in item['proposal_list']]
-            for item in load_dump(self.proposals_file)
+            for item in read_dump(self.proposals_file)[0]
         }
 
     def __call__(self, results: dict) -> dict:

@@ -23,7 +23,7 @@ from mmaction.registry import METRICS
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 
-from mmaction_actiondiff.dumps import load_dump
+from mmaction_actiondiff.dumps import read_dump
 
 from .ap import average_recall
 from .protocols import Detections, GroundTruth, evaluate, make_protocol
@@ -215,7 +215,7 @@ class PairedDetectionMAP(DetectionMAP):
         else:
             self.score_of = {
                 sample['video_name']: to_numpy(sample['pred_score'], -1)
-                for sample in load_dump(video_scores)
+                for sample in read_dump(video_scores)[0]
             }
         super().__init__(prefix=prefix, **kwargs)
 
