@@ -7,7 +7,7 @@ model = dict(
     # the class score holds the attention already
     proposal_generator=dict(curve='class'))
 
-# Its clusters start from chance and feed on themselves. With a smaller rate, or
+# Its clusters start from chance and feed on themselves. With a smaller rate or
 # half of the iterations, some seeds hardly learn (the authors train for 320
 # epochs, this is 96).
 train_cfg = dict(max_iters=600)

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pickle
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any, Union
 
 import numpy as np
 import torch
 from mmaction.registry import MODELS, TRANSFORMS
-from mmaction.structures import ActionDataSample
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.device import get_device
+from mmengine.infer import BaseInferencer
 from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from mmengine.runner.checkpoint import _load_checkpoint
@@ -42,7 +42,7 @@ Input = Union[str, os.PathLike, np.ndarray]
 _ERRORS = (FileNotFoundError, TypeError, ValueError)
 
 
-class ActionDiffInferencer:
+class ActionDiffInferencer(BaseInferencer):
     """Localise actions with a trained localizer.
 
     ``ActionDiffInferencer('work_dirs/actiondiff_demo')('features/x.npy')``
@@ -63,6 +63,9 @@ class ActionDiffInferencer:
             say what its classes are.
     """
 
+    preprocess_kwargs = {'seconds_per_snippet', 'snippet_offset'}
+    visualize_kwargs = {'show', 'out_dir'}
+
     def __init__(self,
                  config_or_work_dir: str | os.PathLike,
                  checkpoint: str | os.PathLike | None = None,
@@ -70,7 +73,11 @@ class ActionDiffInferencer:
                  extractor: FeatureExtractor | None = None,
                  show_progress: bool = True) -> None:
         config, weights = _find(config_or_work_dir, checkpoint)
-        content = _load_checkpoint(weights, map_location='cpu')
+        try:
+            content = _load_checkpoint(weights, map_location='cpu')
+        except (EOFError, RuntimeError, pickle.UnpicklingError) as error:
+            raise ValueError(f'{weights}: not a complete checkpoint '
+                             f'({error})') from None
         check_content(content, weights)
         meta = content.get('meta', {})
         dataset = meta.get('dataset_meta') or {}
@@ -91,6 +98,8 @@ class ActionDiffInferencer:
                 f'{cfg.model.get("num_classes")} classes, the data set on '
                 f'which {weights} was trained {len(dataset["classes"])}')
         init_default_scope(cfg.get('default_scope', 'mmaction'))
+        self.scope = 'mmaction'
+        self.cfg = cfg
         self.classes = tuple(dataset['classes'])
         self.extractor = extractor
         self.show_progress = show_progress
@@ -111,22 +120,17 @@ class ActionDiffInferencer:
                              f'{str(error)[:300]}') from None
         self.model.to(device or get_device()).eval()
         self.channels = sum(self.model.base_branch.stream_channels)
-        # the test pipeline, without what reads a file
-        self.pipeline = Compose([
-            TRANSFORMS.build(step)
-            for step in cfg.test_dataloader.dataset.pipeline
-            if step['type'] != 'LoadSnippetFeature'
-        ])
+        self.pipeline = self._init_pipeline(cfg)
+        self.collate_fn = pseudo_collate
+        self.visualizer: Any = None
 
-    def __call__(self,
-                 inputs: Input | Sequence[Input],
-                 return_datasamples: bool = False,
-                 batch_size: int = 1,
-                 skip_errors: bool = False,
-                 seconds_per_snippet: float | None = None,
-                 snippet_offset: float | None = None,
-                 show: bool = False,
-                 out_dir: str | os.PathLike | None = None) -> dict[str, Any]:
+    def __call__(  # type: ignore[override]
+            self,
+            inputs: Input | Sequence[Input],
+            return_datasamples: bool = False,
+            batch_size: int = 1,
+            skip_errors: bool = False,
+            **kwargs: Any) -> dict[str, Any]:
         """Localise the actions of one or many videos.
 
         The result of a video depends neither on the batch nor on the order,
@@ -162,55 +166,85 @@ class ActionDiffInferencer:
             TypeError: If an input is of another type.
             ValueError: If an input is not as described above.
         """
+        before, _, visualize, _ = self._dispatch_kwargs(**kwargs)
         if batch_size < 1:
             raise ValueError(f'batch_size must be >= 1, got {batch_size}')
-        self.model.dump_snippets = bool(show or out_dir)
-        inputs = list_inputs(inputs)
+        self.model.dump_snippets = bool(
+            visualize.get('show') or visualize.get('out_dir'))
+        inputs = self._inputs_to_list(inputs)
         errors: dict[str, str] = {}
         data: Iterable = self._prepare(inputs, errors if skip_errors else None,
-                                       seconds_per_snippet, snippet_offset)
+                                       **before)
         if self.show_progress:
             data = track(data, 'Inference', total=len(inputs))
-        usable = (item for item in data if item is not None)
         predictions, pictures = [], []
-        while chunk := list(islice(usable, batch_size)):
-            for sample in self.model.test_step(pseudo_collate(chunk)):
-                if show or out_dir:
-                    pictures += self._draw(sample, show, out_dir)
+        usable = (item for item in data if item is not None)
+        for chunk in self._get_chunk_data(usable, batch_size):
+            samples = self.forward(self.collate_fn(chunk))
+            pictures += self.visualize(inputs, samples, **visualize)
+            for sample in samples:
                 sample.pop('pred_snippets', None)
-                predictions.append(
-                    sample if return_datasamples else self._plain_values(sample
-                                                                         ))
+            predictions += samples
+        return self.postprocess(predictions, pictures, return_datasamples,
+                                errors)
+
+    def visualize(  # type: ignore[override]
+            self,
+            inputs: list,
+            preds: list,
+            show: bool = False,
+            out_dir: str | os.PathLike | None = None) -> list[str]:
+        """Draw data samples; returns the paths that were written."""
+        paths = []
+        for sample in preds if show or out_dir else ():
+            figure = draw_video(sample.to_dict(), self.classes)
+            if out_dir:
+                path = Path(out_dir, f'{file_name(sample.video_name)}.png')
+                with whole_file(path) as file:
+                    figure.savefig(file)
+                paths.append(str(path))
+            if show:
+                self.visualizer = self.visualizer or Visualizer()
+                self.visualizer.show(
+                    to_image(figure), win_name=sample.video_name)
+        return paths
+
+    def postprocess(  # type: ignore[override]
+            self,
+            preds: list,
+            visualization: list[str],
+            return_datasample: bool = False,
+            errors: dict[str, str] | None = None) -> dict[str, Any]:
+        """Name the classes; see :meth:`__call__`."""
         return dict(
-            predictions=predictions, visualization=pictures, errors=errors)
+            predictions=preds if return_datasample else [
+                dict(
+                    writers.from_sample(sample.to_dict(), self.classes),
+                    duration=sample.duration,
+                    video_scores=dict(
+                        zip(self.classes, sample.pred_score.tolist())))
+                for sample in preds
+            ],
+            visualization=visualization,
+            errors=errors or {})
 
-    def _draw(self, sample: ActionDataSample, show: bool,
-              out_dir: str | os.PathLike | None) -> list[str]:
-        """Draw a data sample; returns the path, if it was written."""
-        figure = draw_video(sample.to_dict(), self.classes)
-        if show:
-            Visualizer().show(to_image(figure), win_name=sample.video_name)
-        if not out_dir:
-            return []
-        path = Path(out_dir, f'{file_name(sample.video_name)}.png')
-        with whole_file(path) as file:
-            figure.savefig(file)
-        return [str(path)]
+    def _inputs_to_list(self, inputs: Any) -> list:
+        return list_inputs(inputs)
 
-    def _plain_values(self, sample: ActionDataSample) -> dict[str, Any]:
-        """A prediction with the names of its classes, see above."""
-        scores = zip(self.classes, sample.pred_score.tolist())
-        return dict(
-            writers.from_sample(sample.to_dict(), self.classes),
-            duration=sample.duration,
-            video_scores=dict(scores))
+    def _init_pipeline(self, cfg: Any) -> Compose:
+        """The test pipeline, without what reads a file."""
+        dataset = cfg.test_dataloader.dataset
+        return Compose([
+            TRANSFORMS.build(step) for step in dataset.pipeline
+            if step['type'] != 'LoadSnippetFeature'
+        ])
 
-    def _prepare(self, inputs: list, errors: dict[str, str] | None, *grid:
-                 float | None) -> Iterator[dict | None]:
+    def _prepare(self, inputs: list, errors: dict[str, str] | None,
+                 **grid: float) -> Iterator[dict | None]:
         """Pipeline of each input; None for one that cannot be used."""
         for item in inputs:
             try:
-                yield self.pipeline(self._record(item, *grid))
+                yield self.pipeline(self._record(item, **grid))
             except _ERRORS as error:
                 if errors is None:
                     raise
@@ -250,8 +284,10 @@ class ActionDiffInferencer:
             f'({", ".join(VIDEO_SUFFIXES)}); tools/prepare/custom.py '
             'converts other feature files')
 
-    def _record(self, item: Input, seconds_per_snippet: float | None,
-                snippet_offset: float | None) -> dict[str, Any]:
+    def _record(self,
+                item: Input,
+                seconds_per_snippet: float | None = None,
+                snippet_offset: float | None = None) -> dict[str, Any]:
         """What a data set would hand to the pipeline, without labels."""
         grid = SnippetGrid.read(
             dict(
@@ -338,4 +374,6 @@ def _find(config_or_work_dir: str | os.PathLike,
             raise FileNotFoundError(
                 f'{first}: expected a checkpoint iter_N.pth in this folder, '
                 'found none; train first')
+    elif not os.path.isfile(checkpoint):
+        raise FileNotFoundError(f'{checkpoint}: no such checkpoint')
     return config, os.fspath(checkpoint)

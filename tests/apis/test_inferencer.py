@@ -195,7 +195,7 @@ def test_what_is_missing_is_named(root, tmp_path):
     config = root / 'configs/actiondiff_demo.py'
     with pytest.raises(ValueError, match='name a checkpoint'):
         ActionDiffInferencer(config)
-    with pytest.raises(FileNotFoundError, match='none.pth does not exist'):
+    with pytest.raises(FileNotFoundError, match='no such checkpoint'):
         ActionDiffInferencer(config, tmp_path / 'none.pth')
 
 
