@@ -30,7 +30,7 @@ from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.evaluator import BaseMetric
 from mmengine.registry import Registry, init_default_scope
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 
 from . import settings
 from .dumps import DumpPredictions
@@ -568,9 +568,22 @@ def dump_predictions(runner: Runner, path: str) -> None:
         model.dump_snippets = True
 
 
-def add_metric(runner: Runner, metric: BaseMetric) -> None:
-    """Add a metric to the test; the config is left as it is."""
-    evaluator = runner.test_loop.evaluator
+def keep_validation(runner: Runner) -> str | None:
+    """Let a training write what its last validation predicts; the file."""
+    if (not hasattr(network(runner), 'dump_snippets')
+            or runner.val_loop is None):
+        return None
+    path = os.path.join(runner.work_dir, 'validation.npz')
+    add_metric(runner, DumpPredictions(path), runner.val_loop)
+    return path
+
+
+def add_metric(runner: Runner,
+               metric: BaseMetric,
+               loop: BaseLoop | None = None) -> None:
+    """Add a metric to the test, or another loop; the config is left as it
+    is."""
+    evaluator = (loop or runner.test_loop).evaluator
     metric.dataset_meta = evaluator.dataset_meta
     evaluator.metrics.append(metric)
 

@@ -240,7 +240,10 @@ def _videos(dump: str | os.PathLike | None) -> dict[str, Any]:
     if dump is None:
         return content
     samples, classes = read_dump(dump)
-    content.update(source=Path(dump).name, num_videos=len(samples))
+    content.update(
+        source=Path(dump).name,
+        num_videos=len(samples),
+        scored=any('pred_snippets' in sample for sample in samples))
     for sample in samples:
         lacking = {
             'gt_instances', 'pred_instances', 'duration', 'seconds_per_snippet'

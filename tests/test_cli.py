@@ -20,7 +20,6 @@ import sys
 import time
 import zipfile
 from argparse import Namespace
-from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -142,14 +141,17 @@ def test_commands_of_the_summary_work_as_printed(trained):
     before.pop(page)
     tested = run_line(test)
     assert mean_ap(tested) == mean_ap(output)
-    dump, = work_dir.glob('*.npz')
+    dump, = work_dir.glob('predictions_*.npz')
     before[dump] = dump.read_bytes()
     run_line(draw)
     assert len(list((work_dir / 'pictures').iterdir())) == 8
     assert mean_ap(run_line(replay), ' +') == mean_ap(output)
-    assert test.split(' --dump')[0] in unescape(page.read_text())
-    run_line(report)
-    assert 'Write them' not in page.read_text()
+    # of the last validation, then of the test
+    for source in 'validation.npz', dump.name:
+        text = page.read_text()
+        assert f'50 videos of <code>{source}</code>' in text
+        assert 'Where to cut' in text and '<h3>Worst</h3>' in text
+        run_line(report)
     assert 'exists: delete it' in run_line(test, fails=True)
     options = ' --cfg-options model.proposal_generator.max_per_video=3'
     other = run_line(test.split(' --dump')[0] + options)
@@ -545,7 +547,7 @@ def test_test_refuses_at_once(monkeypatch, capsys, options, expected):
 
 def test_training_stands_without_its_report(tmp_path, capsys):
     tool = runpy.run_path(str(ROOT / 'tools' / 'train.py'))
-    tool['report'](tmp_path / 'nowhere')
+    tool['report'](tmp_path / 'nowhere', None)
     line, = capsys.readouterr().err.splitlines()
     assert line.startswith('WARNING: no report was written')
     assert 'no such folder' in line

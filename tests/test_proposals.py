@@ -290,8 +290,9 @@ class TestProposalGenerator:
         best = {}
         for power in (1., 0.25):
             segments, _, scores = ProposalGenerator(
-                curve='class', curve_power=power, boundary_pad=0.)(
-                    action[None], np.ones(12), np.ones(1), np.array([0]), 1.)
+                curve='class', curve_power=power,
+                boundary_pad=0.)(action[None], np.ones(12), np.ones(1),
+                                 np.array([0]), 1.)
             best[power] = segments[0].tolist()
         assert best == {1.: [4, 6], 0.25: [2, 9]}
         # the contrast of the curve to the power

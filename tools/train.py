@@ -2,11 +2,13 @@
 """Train a model, evaluate it on the validation data, and report.
 
 The folder of the run, WORK_DIR, gets the checkpoints, the logs, and
-report.html, a page with the results and the curves of the losses.
+report.html, a page with the results, the curves of the losses, and the best
+and worst videos of the last validation (validation.npz).
 """
 from __future__ import annotations
 
 import argparse
+import os
 
 from mmengine.config import Config
 from mmengine.device import get_device
@@ -87,10 +89,12 @@ def configure(args: argparse.Namespace) -> Config:
     return cfg
 
 
-def report(work_dir: str) -> None:
+def report(work_dir: str, predictions: str | None) -> None:
     """Write the page about the run; the training stands without it."""
+    if predictions and not os.path.isfile(predictions):
+        predictions = None  # nothing was validated
     try:
-        write_report(work_dir, with_videos=False)
+        write_report(work_dir, predictions, with_videos=False)
     except Exception as error:
         cli.warn(f'no report was written ({type(error).__name__}: {error}); '
                  'tools/report.py makes it again')
@@ -103,9 +107,10 @@ def main() -> None:
         cfg = configure(args)
         with cli.work_folder(cfg):
             runner = cli.build_runner(cfg)
+            predictions = cli.keep_validation(runner)
             runner.train()
             if is_main_process():
-                report(runner.work_dir)
+                report(runner.work_dir, predictions)
                 runner.logger.info(cli.where_next(runner))
 
 
