@@ -570,8 +570,9 @@ def dump_predictions(runner: Runner, path: str) -> None:
 
 def keep_validation(runner: Runner) -> str | None:
     """Let a training write what its last validation predicts; the file."""
+    # a fault of the training data is told first, as without this
     if (not hasattr(network(runner), 'dump_snippets')
-            or runner.val_loop is None):
+            or None in (runner.train_loop, runner.val_loop)):
         return None
     path = os.path.join(runner.work_dir, 'validation.npz')
     add_metric(runner, DumpPredictions(path), runner.val_loop)
