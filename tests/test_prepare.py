@@ -1437,5 +1437,19 @@ def test_command_evaluates_what_there_is(tmp_path, subsets, segments, words):
         json.dumps(dict(database=database)))
     (tmp_path / 'features').mkdir()
     np.save(tmp_path / 'features/v0.npy', feature(6.4, 3))
-    assert train_command(tmp_path).split(
-        "'stream_channels=[3]'")[1].strip() == words
+    assert train_command(
+        tmp_path, Path()).split("'stream_channels=[3]'")[1].strip() == words
+
+
+def test_printed_files_are_there(tmp_path, monkeypatch, capsys):
+    """Wherever the command was called."""
+    path = small_set(tmp_path, dict(a=feature(64, 3)))
+    for folder, home in ((tmp_path, TOOLS.parents[1]), (TOOLS.parents[1],
+                                                        Path())):
+        monkeypatch.chdir(folder)
+        assert not convert(tmp_path, path)
+        files = capsys.readouterr().out.split('Next:')[1].split()[1:3]
+        assert files == [
+            str(home / 'tools/train.py'),
+            str(home / 'configs/actiondiff_custom.py')
+        ] and all(map(os.path.isfile, files))

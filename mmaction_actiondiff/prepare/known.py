@@ -100,8 +100,9 @@ def custom(annotations: Annotations, options: Mapping[str, Any]) -> DataSet:
         channels=None)
 
 
-def train_command(root: Path) -> str:
-    """The command that trains on a prepared data root of one's own."""
+def train_command(root: Path, home: Path) -> str:
+    """The command that trains on a prepared data root of one's own, with the
+    ``tools`` and ``configs`` of the folder ``home``."""
     annotations = read_annotations(root / 'annotations.json')
     name = next(iter(annotations.videos))
     channels = annotations.stream_channels or [
@@ -126,7 +127,5 @@ def train_command(root: Path) -> str:
         options.append('val_dataloader.dataset.subset=validation')
     if test != 'test':
         options.append(f'test_dataloader.dataset.subset={test}')
-    return shlex.join([
-        'python', 'tools/train.py', 'configs/actiondiff_custom.py',
-        '--cfg-options', *options
-    ])
+    files = home / 'tools/train.py', home / 'configs/actiondiff_custom.py'
+    return shlex.join(['python', *map(str, files), '--cfg-options', *options])

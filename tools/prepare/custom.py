@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from mmaction_actiondiff.cli import command
 from mmaction_actiondiff.prepare import custom, make_parser, run, train_command
@@ -45,7 +46,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     status = run(parser, args, lambda found: custom(found, vars(args)))
     if args.features and not args.check:
-        print('Next:\n ', train_command(args.out))
+        # a clone, or where mim has put it
+        home = Path(__file__).resolve().parents[2]
+        if home == Path.cwd():
+            home = Path()
+        print('Next:\n ', train_command(args.out, home))
     return status
 
 
