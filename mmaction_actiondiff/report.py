@@ -158,7 +158,7 @@ def write_report(work_dir: str | os.PathLike,
     if train:
         seconds = np.median([row['time'] for row in train]) * train[-1]['step']
         words.append(f'{train[-1]["step"]} training iterations, about '
-                     f'{seconds / 60:.0f} minutes')
+                     f'{seconds / 60:.0f} min')
     if val:
         words.append(f'evaluated {len(val)} times')
     page = jinja2.Template(

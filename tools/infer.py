@@ -94,7 +94,8 @@ def main() -> None:
         ]
         files = writers.write_predictions(args.out, predictions)
         number = sum(len(p['segments']) for p in predictions)
-        print(f'{number} segments of {len(predictions)} videos in '
+        videos = 'video' if len(predictions) == 1 else 'videos'
+        print(f'{number} segments of {len(predictions)} {videos} in '
               f'{files[0] if len(files) == 1 else f"{len(files)} files"}')
     cli.end_with(results['errors'].values(), len(inputs))
 
