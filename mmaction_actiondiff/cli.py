@@ -575,7 +575,7 @@ def keep_validation(runner: Runner) -> str | None:
             or None in (runner.train_loop, runner.val_loop)):
         return None
     path = os.path.join(runner.work_dir, 'validation.npz')
-    add_metric(runner, DumpPredictions(path), runner.val_loop)
+    add_metric(runner, DumpPredictions(path, curves=False), runner.val_loop)
     return path
 
 

@@ -131,17 +131,26 @@ class DumpPredictions(BaseMetric):
         path (str): The file.
         write (Callable): What writes it, with the arguments of
             :func:`save_dump`.
+        curves (bool): Whether samples keep the curves behind their
+            proposals, which are large. Defaults to True.
     """
     default_prefix = 'dump'  # of no metric; MMEngine warns without
 
-    def __init__(self, path: str, write: Callable = save_dump) -> None:
+    def __init__(self,
+                 path: str,
+                 write: Callable = save_dump,
+                 curves: bool = True) -> None:
         super().__init__()
         self.path = path
         self.write = write
+        self.left_out = () if curves else ('pred_snippets', )
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keeps the samples."""
-        self.results.extend(data_samples)
+        self.results.extend({
+            key: value
+            for key, value in sample.items() if key not in self.left_out
+        } for sample in data_samples)
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """Writes the file."""

@@ -35,18 +35,20 @@ class DrawVideosHook(Hook):
             raise ValueError(f'num_videos must be >= 1, got {num_videos}')
         self.num_videos = num_videos
         self.chosen: set[str] = set()
+        self.dumped = False
 
     def before_val(self, runner) -> None:
         model = network(runner)
         if not hasattr(model, 'dump_snippets'):
             return
-        model.dump_snippets = True
-        dataset = runner.val_dataloader.dataset
-        names = sorted(
-            dataset.get_data_info(i)['video_name']
-            for i in range(len(dataset)))
-        places = np.linspace(0, len(names) - 1, self.num_videos)
-        self.chosen = {names[int(place)] for place in places}
+        if not self.chosen:
+            dataset = runner.val_dataloader.dataset
+            names = sorted(
+                dataset.get_data_info(i)['video_name']
+                for i in range(len(dataset)))
+            places = np.linspace(0, len(names) - 1, self.num_videos)
+            self.chosen = {names[int(place)] for place in places}
+        self.dumped, model.dump_snippets = model.dump_snippets, True
 
     def after_val_iter(self,
                        runner,
@@ -60,3 +62,8 @@ class DrawVideosHook(Hook):
                     file_name(sample.video_name),
                     to_image(draw_video(sample.to_dict(), classes)),
                     step=runner.iter)
+
+    def after_val(self, runner) -> None:
+        model = network(runner)
+        if hasattr(model, 'dump_snippets'):
+            model.dump_snippets = self.dumped

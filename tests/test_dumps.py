@@ -130,3 +130,16 @@ def test_metric_writes_each_video_once(tmp_path):
     assert [s['video_name'] for s in samples] == ['a', 'b']
     assert classes == ['x', 'y', 'z']
     assert zipfile.ZipFile(path).testzip() is None
+
+
+def test_metric_without_curves(tmp_path):
+    kept, _ = write_with(tmp_path / 'a.npz')
+    bare, _ = write_with(tmp_path / 'b.npz', curves=False)
+    assert kept[0].keys() - bare[0].keys() == {'pred_snippets'}
+
+
+def write_with(path, **options):
+    evaluator = Evaluator(DumpPredictions(str(path), **options))
+    evaluator.process([sample('a', 5)])
+    evaluator.evaluate(1)
+    return read_dump(path)

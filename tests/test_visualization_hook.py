@@ -64,6 +64,7 @@ def test_the_same_videos_at_every_validation(run, tmp_path):
         f'{v}_{step}.png' for v in chosen_by(runner) for step in STEPS
     ]
     assert cv2.imread(str(pictures[0])).std() > 5
+    assert runner.model.dump_snippets is False
 
 
 @pytest.mark.slow
