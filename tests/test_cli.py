@@ -187,7 +187,7 @@ def test_line_of_the_readme_uses_what_the_quick_start_left(
                          (options[1].partition('=')[2], 'data/demo'),
                          (tmp_path / 'test_0001.srt', 'test_0001.srt')):
         line = line.replace(theirs, str(ours))
-    assert 'of 1 videos' in run_line(line)
+    assert 'of 1 video in' in run_line(line)
     assert (tmp_path / 'test_0001.srt').is_file()
 
 

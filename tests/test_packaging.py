@@ -17,7 +17,8 @@ from packaging.requirements import Requirement
 def test_text_files_are_utf8(root):
     """Whatever the locale of the machine that wrote or reads them."""
     files = [root / 'setup.py'] + [
-        path for folder in ('mmaction_actiondiff', 'tools', 'benchmarks', 'docs')
+        path
+        for folder in ('mmaction_actiondiff', 'tools', 'benchmarks', 'docs')
         for path in (root / folder).rglob('*.py')
     ]
     calls = [(path, node) for path in files
