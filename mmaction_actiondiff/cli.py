@@ -426,17 +426,27 @@ def command(interrupted: str = 'interrupted') -> Iterator[None]:
     """
     try:
         yield
-    except KeyboardInterrupt:
-        print(f'\n{interrupted}', file=sys.stderr)
-        sys.exit(130)
-    except _EXPECTED as error:
-        message = _explanation(error)
+    except (KeyboardInterrupt, Exception) as error:
+        if _was_interrupted(error):
+            print(f'\n{interrupted}', file=sys.stderr)
+            sys.exit(130)
+        message = _explanation(error) if isinstance(error, _EXPECTED) else None
         if message is None:
             raise
         sys.exit(f'Error: {message}')
     finally:
         if dist.is_available() and dist.is_initialized():
             dist.destroy_process_group()
+
+
+def _was_interrupted(error: BaseException | None) -> bool:
+    """Tell whether Ctrl-C came first, which libraries make other errors of.
+
+    MMEngine's printer of configs says that the config's syntax is wrong.
+    """
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
 
 
 def _explanation(error: BaseException) -> str | None:

@@ -573,10 +573,22 @@ def test_mistakes_end_with_one_line(mistake, expected):
             mistake()
 
 
-def test_interrupt_says_how_to_go_on(capsys):
+def interrupt(*args, **kwargs):
+    raise KeyboardInterrupt
+
+
+def interrupt_while_a_config_is_written():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('mmengine.config.config.FormatCode', interrupt)
+        Config(dict(a=1)).pretty_text
+
+
+@pytest.mark.parametrize('work',
+                         [interrupt, interrupt_while_a_config_is_written])
+def test_interrupt_says_how_to_go_on(work, capsys):
     with pytest.raises(SystemExit) as caught:
         with cli.command('go on with --resume'):
-            raise KeyboardInterrupt
+            work()
     assert caught.value.code == 130
     assert capsys.readouterr().err.strip() == 'go on with --resume'
 
