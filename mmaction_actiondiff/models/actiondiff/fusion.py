@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ..branch import BranchOutput, Scores
 from ..pooling import masked_mean
 from .diffusion_head import DenoisedOutput
+from .mask_generator import PseudoMask
 
 
 @MODELS.register_module()
@@ -27,7 +28,8 @@ class ActionDiffFusion(nn.Module):
 
     ``cas - w sg(p) relu(cas - mean_T cas)``,
 
-    which teaches the base, and averages both (:meth:`complete`),
+    which teaches the base to find the rest, and averages both
+    (:meth:`complete`),
 
     ``log((1 - w) sg(softmax_K cas) + w p_K)``,
 
@@ -55,21 +57,30 @@ class ActionDiffFusion(nn.Module):
     def weaken(self,
                output: BranchOutput,
                denoised: DenoisedOutput,
+               pseudo: PseudoMask,
                valid: Tensor,
                ramp: Tensor | float = 1.) -> BranchOutput:
         """What the losses of training see.
 
+        Erasing lets the next best snippets of a class rise. Those that its
+        mask is certain are background get no gradient, so that they do not.
+        (Absent classes keep theirs. An attention that follows from the CAS
+        would sink with them until nothing is an action: there all keep it.)
+
         Args:
             output (BranchOutput): Of the base.
             denoised (DenoisedOutput): Of the diffusion head.
+            pseudo (PseudoMask): The masks.
             valid (Tensor): (N, 1, T) bool.
             ramp (Tensor | float): 0 = base alone … 1 = full fusion.
         """
         classes, background = output.cas[:, :-1], output.cas[:, -1:]
         above = (classes - masked_mean(classes, valid)).relu()
         share = self.weight * ramp * denoised.prob.detach()
-        cas = torch.cat([classes - share * above, background], 1)
-        return output._replace(cas=cas * valid)
+        classes = (classes - share * above) * valid
+        if output.stream_attentions:
+            classes = torch.where(pseudo.background, classes.detach(), classes)
+        return output._replace(cas=torch.cat([classes, background], 1))
 
     def complete(self, output: BranchOutput, denoised: DenoisedOutput,
                  valid: Tensor) -> BranchOutput:

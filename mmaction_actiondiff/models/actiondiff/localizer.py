@@ -116,7 +116,7 @@ class ActionDiff(WeakLocalizer):
             valid)
         generated = self.diffusion_head.generate(condition, valid)
         part = ramp * self.trust
-        weakened = self.fusion.weaken(base, generated, valid, part)
+        weakened = self.fusion.weaken(base, generated, pseudo, valid, part)
         completed = self.fusion.complete(whole, generated, valid)
         losses = self.loss_module(
             base,

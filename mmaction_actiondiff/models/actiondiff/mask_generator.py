@@ -24,6 +24,12 @@ class PseudoMask(NamedTuple):
     weight: Tensor
     agnostic: Tensor
 
+    @property
+    def background(self) -> Tensor:
+        """(N, C, T) bool: certainly not this class, which the video
+        contains."""
+        return (self.weight > 0) & (self.mask <= 0)
+
 
 @MODELS.register_module()
 class TopKMaskGenerator:

@@ -4,12 +4,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mmaction_actiondiff.models import ActionDiffFusion, BranchOutput, Scores
+from mmaction_actiondiff.models import (ActionDiffFusion, BranchOutput, Scores,
+                                        TopKMaskGenerator)
 from mmaction_actiondiff.models.actiondiff.diffusion_head import DenoisedOutput
 from mmaction_actiondiff.models.actiondiff.fusion import peak_ratio
+from mmaction_actiondiff.models.actiondiff.mask_generator import PseudoMask
 
 VALID = torch.ones(2, 1, 8, dtype=torch.bool)
 LABEL = torch.tensor([[1., 0., 0.], [0., 1., 1.]])
+NOTHING = PseudoMask(*[torch.zeros(2, 3, 8)] * 3)
 
 
 def base():
@@ -32,7 +35,7 @@ def test_erasing_by_hand():
     output = BranchOutput(cas, cas, torch.ones(1, 1, 3))
     prob = torch.tensor([[[.5, 1., 1.]]])
     fused = ActionDiffFusion(weight=.8).weaken(
-        output, denoise(prob), VALID[:1, :, :3], ramp=.5)
+        output, denoise(prob), NOTHING, VALID[:1, :, :3], ramp=.5)
     # 3 - .8 * .5 * .5 * (3 - 1); below the mean, and the background: nothing
     torch.testing.assert_close(fused.cas,
                                torch.tensor([[[2.6, 0., 0.], [5., 1., 9.]]]))
@@ -41,11 +44,28 @@ def test_erasing_by_hand():
 
 def test_erasing_lowers_peaks_and_passes_no_gradient_to_the_denoiser():
     prob, output = denoise().prob.requires_grad_(), base()
-    fused = ActionDiffFusion(weight=.8).weaken(output, denoise(prob), VALID)
+    fused = ActionDiffFusion(weight=.8).weaken(output, denoise(prob), NOTHING,
+                                               VALID)
     assert not fused.cas.requires_grad
     assert (fused.cas <= output.cas).all() and (fused.cas < output.cas).any()
     before = peak_ratio(output.cas[:, :3].exp(), LABEL, VALID)
     assert peak_ratio(fused.cas[:, :3].exp(), LABEL, VALID) <= before
+
+
+@pytest.mark.parametrize('own_attention', [True, False])
+def test_certain_background_does_not_rise(own_attention):
+    output = base()
+    output.cas.requires_grad_()
+    if own_attention:
+        output = output._replace(stream_attentions=(output.attention, ) * 2)
+    mask = TopKMaskGenerator()(output.cas[:, :3].detach().exp(), LABEL, VALID)
+    assert mask.background.any() and not mask.background[LABEL <= 0].any()
+    prob = torch.zeros(2, 3, 8)  # the mean over time passes no gradient
+    fused = ActionDiffFusion().weaken(output, denoise(prob), mask, VALID)
+    fused.cas.sum().backward()
+    untaught = output.cas.grad == 0
+    assert torch.equal(untaught[:, :3], mask.background & own_attention)
+    assert not untaught[:, 3].any()
 
 
 def test_completing_by_hand():
@@ -70,12 +90,12 @@ def test_padding_stays_zero():
     output = output._replace(
         cas=output.cas * valid, attention=output.attention * valid)
     found = DenoisedOutput(*[x * valid for x in denoise()])
-    fused = ActionDiffFusion().weaken(output, found, valid)
+    fused = ActionDiffFusion().weaken(output, found, NOTHING, valid)
     assert not fused.cas[..., 5:].any()
     short = ActionDiffFusion().weaken(
         output._replace(
             cas=output.cas[..., :5], attention=output.attention[..., :5]),
-        DenoisedOutput(*[x[..., :5] for x in found]), valid[..., :5])
+        DenoisedOutput(*[x[..., :5] for x in found]), NOTHING, valid[..., :5])
     torch.testing.assert_close(fused.cas[..., :5], short.cas)
 
 
