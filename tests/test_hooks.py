@@ -677,8 +677,7 @@ def test_killed_at_random_moments(finished, tmp_path, number, trials):
             os.kill(pid, number)
             killed += not wait(pid)
         assert_resumes_to(finished, work_dir)
-    # most, unless the machine was busier when the length was taken
-    assert killed > trials / 5
+    assert killed > trials / 2
 
 
 @needs_fork

@@ -20,7 +20,8 @@ class BranchOutput(NamedTuple):
             without a background class derives one.
         attention (Tensor): Class-agnostic actionness (N, 1, T) in [0, 1].
         stream_attentions (tuple[Tensor, ...]): The attention of each stream,
-            (N, 1, T) in [0, 1]; empty for a branch that has none.
+            (N, 1, T) in [0, 1]; empty for a branch whose attention follows
+            from the CAS, which ActionDiff's fusion treats in another way.
         branch_loss (Tensor, optional): A scalar that the branch adds to the
             losses of its method.
     """

@@ -62,10 +62,11 @@ class ActionDiffFusion(nn.Module):
                ramp: Tensor | float = 1.) -> BranchOutput:
         """What the losses of training see.
 
-        Erasing lets the next best snippets of a class rise. Those that its
-        mask is certain are background get no gradient, so that they do not.
-        (Absent classes keep theirs. An attention that follows from the CAS
-        would sink with them until nothing is an action: there all keep it.)
+        Erasing lets the next best snippets of a class rise. The class scores
+        of those that its mask is certain are background get no gradient of
+        their own, so that they do not. (Absent classes and attentions keep
+        theirs. An attention that follows from the CAS would sink with the
+        absent classes until nothing is an action: there all keep it.)
 
         Args:
             output (BranchOutput): Of the base.

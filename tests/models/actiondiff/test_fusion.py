@@ -89,13 +89,16 @@ def test_padding_stays_zero():
     valid = torch.arange(8).expand(2, 1, 8) < 5
     output = output._replace(
         cas=output.cas * valid, attention=output.attention * valid)
+    output = output._replace(stream_attentions=(output.attention, ) * 2)
+    mask = TopKMaskGenerator()(output.cas[:, :3].exp(), LABEL, valid)
     found = DenoisedOutput(*[x * valid for x in denoise()])
-    fused = ActionDiffFusion().weaken(output, found, NOTHING, valid)
+    fused = ActionDiffFusion().weaken(output, found, mask, valid)
     assert not fused.cas[..., 5:].any()
     short = ActionDiffFusion().weaken(
         output._replace(
             cas=output.cas[..., :5], attention=output.attention[..., :5]),
-        DenoisedOutput(*[x[..., :5] for x in found]), NOTHING, valid[..., :5])
+        DenoisedOutput(*[x[..., :5] for x in found]),
+        PseudoMask(*[x[..., :5] for x in mask]), valid[..., :5])
     torch.testing.assert_close(fused.cas[..., :5], short.cas)
 
 
