@@ -14,9 +14,9 @@ from mmengine.structures import InstanceData
 
 from mmaction_actiondiff.evaluation import (Detections, GroundTruth, Instances,
                                             Protocol, average_precision,
-                                            average_recall, evaluate,
-                                            make_protocol, read_detections,
-                                            read_ground_truth, temporal_iou)
+                                            evaluate, make_protocol,
+                                            read_detections, read_ground_truth,
+                                            temporal_iou)
 
 THRS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 
@@ -630,19 +630,19 @@ def test_ranks_with_repeated_samples(metric, monkeypatch):
 
 
 def test_average_recall_by_hand():
-    truth = [np.array([[0., 10], [20, 30]]), np.array([[0., 10]])]
-    proposals = [np.array([[20., 30], [0, 6], [50, 60]]), np.zeros((0, 2))]
-    scores = [np.array([.5, .9, .8]), np.zeros(0)]
-    # 3 proposals over 2 videos: 1.5 on average at the curve's end
-    recall, _ = average_recall(truth, proposals, scores, (0.5, 0.75), 1.5)
-    assert recall[-1] == pytest.approx((2 / 3 + 1 / 3) / 2)
-    # after one of three proposals, (0, 6) has overlap 0.6
-    assert recall[50] == pytest.approx((1 / 3 + 0) / 2)
-    nothing, auc = average_recall(truth, [np.zeros((0, 2))] * 2,
-                                  [np.zeros(0)] * 2, (0.5, ))
-    assert auc == 0 and not nothing.any()
-    with pytest.raises(ValueError, match='without ground truth'):
-        average_recall([np.zeros((0, 2))], proposals[:1], scores[:1], (0.5, ))
+    """Three proposals of two videos: the share of them that makes one per
+    video holds two of the three."""
+    found = [(20, 30, 0, .5), (0, 6, 1, .9), (50, 60, 0, .8)]
+    samples = [
+        data_sample('a', [(0, 10, 0), (20, 30, 0)], found, score=[.9, .1]),
+        data_sample('b', [(0, 10, 0)], [], score=[.9, .1])
+    ]
+    metrics = run_metric(dict(type='ProposalRecall'), samples)
+    # (0, 6) has overlap 0.6: above three of the ten thresholds
+    assert metrics['proposal/AR@1'] == pytest.approx(100 / 3 * 0.3)
+    assert metrics['proposal/AR@100'] == pytest.approx(100 / 3 * 1.3)
+    nothing = run_metric(dict(type='ProposalRecall'), samples[1:])
+    assert set(nothing.values()) == {0}
 
 
 def test_average_recall_metric():

@@ -2,7 +2,7 @@
 """Evaluating detections by stated protocols."""
 from __future__ import annotations
 
-from .ap import Instances, average_precision, average_recall, temporal_iou
+from .ap import Instances, average_precision, temporal_iou
 from .files import evaluate_files, read_detections, read_ground_truth
 from .metrics import DetectionMAP, PairedDetectionMAP, ProposalRecall
 from .protocols import (PROTOCOLS, Detections, EvaluationResult, GroundTruth,
@@ -11,7 +11,6 @@ from .protocols import (PROTOCOLS, Detections, EvaluationResult, GroundTruth,
 __all__ = [
     'DetectionMAP', 'Detections', 'EvaluationResult', 'GroundTruth',
     'Instances', 'PROTOCOLS', 'PairedDetectionMAP', 'ProposalRecall',
-    'Protocol', 'average_precision', 'average_recall', 'evaluate',
-    'evaluate_files', 'make_protocol', 'read_detections', 'read_ground_truth',
-    'temporal_iou'
+    'Protocol', 'average_precision', 'evaluate', 'evaluate_files',
+    'make_protocol', 'read_detections', 'read_ground_truth', 'temporal_iou'
 ]

@@ -1,6 +1,5 @@
 # Copyright (c) mmaction_actiondiff contributors. All rights reserved.
-"""Average precision of scored segments, average recall of proposals (numpy
-only).
+"""Average precision of scored segments (numpy only).
 
 Dimension legend: P detections, G ground-truth instances, C classes,
 K overlap thresholds.
@@ -129,60 +128,3 @@ def _match(overlap: np.ndarray, thr: float) -> np.ndarray:
         free[:, free[places[0]].argmax()] = 0
         free[places[0]] = 0
     return hit
-
-
-def average_recall(ground_truth: Sequence[np.ndarray],
-                   proposals: Sequence[np.ndarray],
-                   scores: Sequence[np.ndarray],
-                   tiou_thrs: Sequence[float] | np.ndarray,
-                   max_proposals: float = 100) -> tuple[np.ndarray, float]:
-    """Average recall against the average number of proposals (AR@AN).
-
-    The definition of ActivityNet's proposal task: every video keeps the same
-    *share* of its proposals, chosen so that they are ``max_proposals`` on
-    average; recall counts instances overlapped by at least the threshold.
-
-    Args:
-        ground_truth (Sequence[np.ndarray]): Segments (G, 2) of each video.
-        proposals (Sequence[np.ndarray]): Segments (P, 2) of each video.
-        scores (Sequence[np.ndarray]): Their scores (P,).
-        tiou_thrs (Sequence[float]): K thresholds.
-        max_proposals (float): Mean number of proposals at the curve's end.
-
-    Returns:
-        tuple[np.ndarray, float]: Mean recall over the thresholds, (100,) in
-        [0, 1] by hundredth of the retrieved proposals; and the area under it
-        over the mean number of proposals, as a share of the range from 0 (the
-        curve starts at the first point, so a perfect one has 99 %). Both 0
-        without proposals.
-
-    Raises:
-        ValueError: If there is no instance.
-    """
-    num_videos = len(ground_truth)
-    num_gt = sum(len(segments) for segments in ground_truth)
-    if num_gt == 0:
-        raise ValueError('recall is undefined without ground truth')
-    total = sum(len(segments) for segments in proposals)
-    share = max_proposals * num_videos / max(total, 1)
-    kept = [
-        min(int(len(segments) * share), len(segments))
-        for segments in proposals
-    ]
-    retrieved = sum(kept)
-    shares = np.arange(1, 101) / 100 * (
-        max_proposals * num_videos / max(retrieved, 1))
-    thrs = np.asarray(tiou_thrs)[:, None]
-    found = np.zeros((len(thrs), 100))
-    for truth, segments, score, num in zip(ground_truth, proposals, scores,
-                                           kept):
-        order = np.argsort(-score, kind='stable')[:num]
-        # best overlap with each instance after the first n proposals
-        overlap = np.zeros((num + 1, len(truth)))
-        overlap[1:] = temporal_iou(segments[order][:, None], truth)
-        best = np.maximum.accumulate(overlap)
-        taken = np.minimum((num * shares).astype(np.int64), num)
-        found += (best[taken] >= thrs[..., None]).sum(-1)
-    average = (found / num_gt).mean(0)
-    steps = np.diff(shares) * (average[1:] + average[:-1]) / 2
-    return average, float(steps.sum() / shares[-1])

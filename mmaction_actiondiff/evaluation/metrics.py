@@ -19,13 +19,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from mmaction.evaluation.functional import average_recall_at_avg_proposals
 from mmaction.registry import METRICS
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 
 from mmaction_actiondiff.dumps import read_dump
 
-from .ap import average_recall
 from .protocols import Detections, GroundTruth, evaluate, make_protocol
 
 _GROUND_TRUTH = 'ground_truth'
@@ -245,8 +245,8 @@ class ProposalRecall(BaseMetric):
     Needs ``gt_instances``, ``pred_instances`` and the metainfo
     ``video_name`` of each sample. Videos without instances are left out.
     Keys, in percent: ``AR@1``, ``AR@5``, ``AR@10``, ``AR@100`` (recall with
-    so many proposals per video on average) and ``AUC``; see
-    :func:`average_recall`.
+    so many proposals per video on average) and ``AUC``, all as MMAction2's
+    function of ActivityNet's proposal task computes them.
     """
     default_prefix = 'proposal'
     tiou_thrs = np.arange(50, 100, 5) / 100  # ActivityNet's
@@ -255,29 +255,36 @@ class ProposalRecall(BaseMetric):
         """Keeps the ground truth and the proposals of a batch."""
         for sample in _samples(data_batch, data_samples):
             predicted = sample['pred_instances']
+            segments = to_numpy(predicted['segments'], -1, 2)
             self.results.append(
                 dict(
                     video_name=sample['video_name'],
                     truth=to_numpy(sample['gt_instances']['segments'], -1, 2),
-                    segments=to_numpy(predicted['segments'], -1, 2),
-                    scores=to_numpy(predicted['scores'], -1)))
+                    proposals=np.column_stack(
+                        [segments, to_numpy(predicted['scores'], -1)])))
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """Percentages over the videos of all ranks; NaN without any
         instance."""
         keys = ('AR@1', 'AR@5', 'AR@10', 'AR@100', 'AUC')
-        videos = [
-            item for item in _by_name(results).values() if len(item['truth'])
-        ]
-        if not videos:
-            return {key: np.nan for key in keys}
-        truth, segments, scores = ([item[key] for item in videos]
-                                   for key in ('truth', 'segments', 'scores'))
-        recall, auc = average_recall(truth, segments, scores, self.tiou_thrs)
-        values = [*recall[[0, 4, 9, 99]], auc]
-        metrics = {k: 100 * float(value) for k, value in zip(keys, values)}
+        videos = {
+            name: item
+            for name, item in _by_name(results).items() if len(item['truth'])
+        }
+        truth, proposals = ({
+            n: item[key]
+            for n, item in videos.items()
+        } for key in ('truth', 'proposals'))
+        total = sum(map(len, proposals.values()))
+        if not total:
+            return dict.fromkeys(keys, 0. if videos else np.nan)
+        _, recall, _, auc = average_recall_at_avg_proposals(
+            truth, proposals, total, 100, self.tiou_thrs)
+        values = [*(100 * recall[[0, 4, 9, 99]]), auc]
+        metrics = {k: float(value) for k, value in zip(keys, values)}
         MMLogger.get_current_instance().info(
             '\n' + '  '.join(f'{k} {v:.2f}' for k, v in metrics.items()) +
-            f'; {len(videos)} videos, {sum(map(len, truth))} instances, tIoU '
-            f'{min(self.tiou_thrs):.2f} to {max(self.tiou_thrs):.2f}')
+            f'; {len(videos)} videos, {sum(map(len, truth.values()))} '
+            f'instances, tIoU {min(self.tiou_thrs):.2f} to '
+            f'{max(self.tiou_thrs):.2f}')
         return metrics

@@ -21,8 +21,7 @@ class WTALLoss(nn.Module):
                 label: Tensor,
                 valid: Tensor,
                 progress: float = 0.5) -> dict[str, Tensor]:
-        """All terms, finite scalars; every key starts with ``loss_``. By
-        default those of :meth:`classify`.
+        """All terms, finite scalars; every key starts with ``loss_``.
 
         Args:
             output (BranchOutput): Of the branch.
@@ -30,12 +29,18 @@ class WTALLoss(nn.Module):
             valid (Tensor): (N, 1, T) bool; no term sees the rest.
             progress (float): Share of the training that is over, in [0, 1].
         """
-        return self.classify(output, label, valid)
+        return self.classify(output, label, valid) | self.further_terms(
+            output, label, valid, progress)
 
     def classify(self, output: BranchOutput, label: Tensor,
                  valid: Tensor) -> dict[str, Tensor]:
         """The terms that compare pooled scores with the labels alone."""
         raise NotImplementedError
+
+    def further_terms(self, output: BranchOutput, label: Tensor, valid: Tensor,
+                      progress: float) -> dict[str, Tensor]:
+        """The other terms of a method; by default none."""
+        return {}
 
 
 def mil_loss(video_logits: Tensor, target: Tensor) -> Tensor:

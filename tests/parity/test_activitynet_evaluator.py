@@ -3,12 +3,10 @@ import json
 
 import numpy as np
 import pytest
-from mmaction.evaluation.functional import (ActivityNetLocalization,
-                                            average_recall_at_avg_proposals)
+from mmaction.evaluation.functional import ActivityNetLocalization
 
-from mmaction_actiondiff.evaluation import (average_recall, evaluate,
-                                            make_protocol, read_detections,
-                                            read_ground_truth)
+from mmaction_actiondiff.evaluation import (evaluate, make_protocol,
+                                            read_detections, read_ground_truth)
 
 
 @pytest.mark.parametrize('protocol', ['seconds', 'anet'])
@@ -52,32 +50,3 @@ def test_mean_average_precision(tmp_path, protocol):
     np.testing.assert_allclose(result.mean_ap() / 100, expected, atol=1e-9)
     assert list(result.averages().values())[0] == pytest.approx(100 * average)
     assert 0.1 < average < 0.9
-
-
-@pytest.mark.filterwarnings('ignore:`?trapz:DeprecationWarning')
-@pytest.mark.skipif(
-    not hasattr(np, 'trapz'), reason='MMAction2 needs numpy.trapz')
-@pytest.mark.parametrize('max_proposals', [100, 5, 2.5])
-def test_average_recall(max_proposals):
-    rng = np.random.default_rng(2)
-    truth, proposals = {}, {}
-    for video in range(15):
-        for target, num in ((truth, rng.integers(1, 6)), (proposals,
-                                                          rng.integers(0,
-                                                                       40))):
-            start = rng.uniform(0, 60, num)
-            target[video] = np.stack(
-                [start, start + rng.uniform(1, 30, num),
-                 rng.random(num)], 1)
-    proposals[3] = proposals[3][:0]
-    thrs = np.linspace(0.5, 0.95, 10)
-    _, average, _, auc = average_recall_at_avg_proposals(
-        truth, proposals, sum(map(len, proposals.values())), max_proposals,
-        thrs)
-    ours, area = average_recall([truth[i][:, :2] for i in range(15)],
-                                [proposals[i][:, :2] for i in range(15)],
-                                [proposals[i][:, 2]
-                                 for i in range(15)], thrs, max_proposals)
-    np.testing.assert_allclose(ours, average, atol=1e-9)
-    assert 100 * area == pytest.approx(auc)
-    assert average[-1] > 0.05

@@ -278,21 +278,17 @@ class ACRLoss(WTALLoss):
             loss_action=mil_loss(action, label),
             loss_background=background_loss(background))
 
-    def forward(self,
-                output: BranchOutput,
-                label: Tensor,
-                valid: Tensor,
-                progress: float = 0.5) -> dict[str, Tensor]:
+    def further_terms(self, output: BranchOutput, label: Tensor, valid: Tensor,
+                      progress: float) -> dict[str, Tensor]:
         """See :class:`WTALLoss`."""
-        losses = self.classify(output, label, valid)
         chosen = pool_clusters(output, valid)[2]
         present = chosen & (label > 0).unsqueeze(-1)
         union = present.any(1, keepdim=True)
-        losses['loss_gce'] = 0.1 * torch.stack([
+        terms = torch.stack([
             gce_loss(stream, union, valid)
             for stream in output.stream_attentions
-        ]).sum()
-        return losses
+        ])
+        return dict(loss_gce=0.1 * terms.sum())
 
 
 def background_loss(logits: Tensor) -> Tensor:

@@ -211,19 +211,15 @@ class CO2NetLoss(MILLoss):
             suppressed, with_background(label, 0.), valid)
         return losses
 
-    def forward(self,
-                output: BranchOutput,
-                label: Tensor,
-                valid: Tensor,
-                progress: float = 0.5) -> dict[str, Tensor]:
+    def further_terms(self, output: BranchOutput, label: Tensor, valid: Tensor,
+                      progress: float) -> dict[str, Tensor]:
         """See :class:`WTALLoss`."""
-        losses = self.classify(output, label, valid)
         attentions = torch.cat([output.attention, *output.stream_attentions],
                                1)
-        losses['loss_norm'] = self.norm_weight * norm_loss(attentions, valid)
         gap = guide_gap(attentions, output.cas)
-        losses['loss_guide'] = self.guide_weight * masked_mean(gap,
-                                                               valid).mean()
+        losses = dict(
+            loss_norm=self.norm_weight * norm_loss(attentions, valid),
+            loss_guide=self.guide_weight * masked_mean(gap, valid).mean())
         if output.stream_attentions:
             first, second = output.stream_attentions
             losses['loss_mutual'] = mutual_loss(first, second, valid)

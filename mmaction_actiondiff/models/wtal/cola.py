@@ -109,21 +109,17 @@ class CoLALoss(WTALLoss):
         pooled = topk_pool(output.cas[:, :-1], valid, self.easy_ratio)
         return dict(loss_action=binary_loss(pooled, label))
 
-    def forward(self,
-                output: BranchOutput,
-                label: Tensor,
-                valid: Tensor,
-                progress: float = 0.5) -> dict[str, Tensor]:
+    def further_terms(self, output: BranchOutput, label: Tensor, valid: Tensor,
+                      progress: float) -> dict[str, Tensor]:
         """See :class:`WTALLoss`."""
-        losses = self.classify(output, label, valid)
         cas = output.cas[:, :-1].detach()
         actions, backgrounds = self.mine(cas.sum(1, keepdim=True), valid)
-        losses['loss_contrast'] = 0.01 * torch.stack([
+        terms = torch.stack([
             contrast(output.feature, hard, easy, other)
             for (easy, hard), (other, _) in ((actions, backgrounds),
                                              (backgrounds, actions))
-        ]).sum()
-        return losses
+        ])
+        return dict(loss_contrast=0.01 * terms.sum())
 
     def mine(
             self, actionness: Tensor, valid: Tensor

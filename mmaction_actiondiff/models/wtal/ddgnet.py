@@ -162,13 +162,10 @@ class DDGLoss(DELULoss):
         kwargs: Of :class:`DELULoss`.
     """
 
-    def forward(self,
-                output: BranchOutput,
-                label: Tensor,
-                valid: Tensor,
-                progress: float = 0.5) -> dict[str, Tensor]:
+    def further_terms(self, output: BranchOutput, label: Tensor, valid: Tensor,
+                      progress: float) -> dict[str, Tensor]:
         """See :class:`WTALLoss`."""
-        losses = super().forward(output, label, valid, progress)
+        losses = super().further_terms(output, label, valid, progress)
         if output.branch_loss is None:
             raise ValueError("DDGLoss needs base_branch=dict(type="
                              "'DDGBranch'), which measures the consistency")

@@ -95,13 +95,10 @@ class DELULoss(CO2NetLoss):
         super().__init__(**kwargs)
         self.evidential_ratio = evidential_ratio
 
-    def forward(self,
-                output: BranchOutput,
-                label: Tensor,
-                valid: Tensor,
-                progress: float = 0.5) -> dict[str, Tensor]:
+    def further_terms(self, output: BranchOutput, label: Tensor, valid: Tensor,
+                      progress: float) -> dict[str, Tensor]:
         """See :class:`WTALLoss`."""
-        losses = super().forward(output, label, valid, progress)
+        losses = super().further_terms(output, label, valid, progress)
         suppressed = suppress_background(output.cas, output.attention)
         pooled = pool_by_attention(suppressed[:, :-1], output.attention, valid,
                                    self.evidential_ratio)
