@@ -54,6 +54,7 @@ SECTIONS: dict[str, list[tuple[str, type | Any]]] = {
     'Losses of the base': [
         ('model.loss.base', co2net.CO2NetLoss),
         ('model.loss.base', mil.MILLoss),
+        ('model.loss.base', mil.PresentClassLoss),
         ('model.loss.base', delu.DELULoss),
         ('model.loss.base', ddgnet.DDGLoss),
         ('model.loss.base', cola.CoLALoss),

@@ -22,7 +22,7 @@ from .loss import ActionDiffLoss, branch_skill
 from .mask_generator import PseudoMask
 
 # The branch takes its full part from this skill on, and none from 0 down; data
-# sets of docs/benchmark have 0.4 to 0.9, masks at random places less than 0.
+# sets of docs/benchmark have 0.3 to 0.9, masks at random places less than 0.
 FULL_SKILL = 0.1
 SKILL_MOMENTUM = 0.02
 
