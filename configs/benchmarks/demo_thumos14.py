@@ -16,4 +16,5 @@ options = {
     'train_cfg.max_iters': 600,
 }
 # ACRNet: 320 epochs, as its authors
-entries = dict(bmn=None, acr=dict(options={'train_cfg.max_iters': 4000}))
+__long = dict(options={'train_cfg.max_iters': 4000})
+entries = dict(bmn=None, acr=__long, actiondiff_acr=__long, control_acr=__long)
