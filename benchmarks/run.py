@@ -87,6 +87,7 @@ def describe(name: str, dataset: Any) -> dict[str, Any]:
         len(record['segments'])
         for record in map(dataset.get_data_info, range(len(dataset)))
         if record['video_name'] not in protocol.exclude
+        and len(record['segments'])
     ]
     return dict(
         name=protocol.name,

@@ -1,5 +1,5 @@
-# Binary top-k masks and action snippets as the condition, as the abstract words
-# it; proposals as short and as peaked as they come. The rest is the preset.
+# Binary top-k masks and action snippets as the condition, as the abstract has
+# them; proposals as short and as peaked as they come. The rest is the preset.
 _base_ = ['./actiondiff_thumos14.py']
 
 model = dict(

@@ -331,7 +331,7 @@ def set_aside(work_dir: str | os.PathLike, config: str) -> str | None:
         ``work_dir``; None if there was no checkpoint.
     """
     folder = Path(work_dir)
-    if not any(_CHECKPOINT.fullmatch(path.name) for path in folder.glob('*')):
+    if not has_checkpoint(folder):
         return None
     number = 1
     while (target := folder / f'earlier_{number}').exists():
@@ -345,6 +345,20 @@ def set_aside(work_dir: str | os.PathLike, config: str) -> str | None:
     if (folder / config).is_file():
         (folder / config).rename(target / config)
     return str(target)
+
+
+def has_checkpoint(work_dir: str | os.PathLike) -> bool:
+    """Whether a training has left one there, whole or not."""
+    return any(
+        _CHECKPOINT.fullmatch(path.name) for path in Path(work_dir).glob('*'))
+
+
+def put_back(work_dir: str | os.PathLike, aside: str) -> None:
+    """Undo :func:`set_aside`; a config of the same name is replaced."""
+    for path in Path(aside).glob('*'):
+        os.replace(path, Path(work_dir, path.name))
+    os.rmdir(aside)
+    warn(f'what was moved to {aside} is in {work_dir} again')
 
 
 def refuse_set_aside(work_dir: str | os.PathLike) -> None:
@@ -386,7 +400,8 @@ def exclusive(lock: str, seconds: float, taken: str) -> Iterator[None]:
 def work_folder(cfg: Config) -> Iterator[None]:
     """Keep the work folder of a training from any other.
 
-    A new training sets aside what an earlier one has left there.
+    A new training sets aside what an earlier one has left there; if it fails
+    before it has a checkpoint of its own, all that is put back.
 
     Raises:
         ValueError: If the folder cannot be written, another training is
@@ -398,6 +413,7 @@ def work_folder(cfg: Config) -> Iterator[None]:
     with exclusive(
             os.path.join(cfg.work_dir, 'train.lock'), _LOCK_SECONDS,
             f'another training is running in {cfg.work_dir}'):
+        earlier = None
         if not cfg.get('resume'):
             source = cfg.get('load_from')
             place = Path(source).resolve() if source else Path()
@@ -411,7 +427,12 @@ def work_folder(cfg: Config) -> Iterator[None]:
             if earlier:
                 warn(f'{cfg.work_dir} held a training, which --resume would '
                      f'have gone on with: it was moved to {earlier}')
-        yield
+        try:
+            yield
+        except BaseException:
+            if earlier and not has_checkpoint(cfg.work_dir):
+                put_back(cfg.work_dir, earlier)
+            raise
 
 
 @contextlib.contextmanager

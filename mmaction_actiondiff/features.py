@@ -25,6 +25,7 @@ from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.device import get_device
 from mmengine.hub import get_config
+from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 from torch import Tensor
@@ -345,6 +346,13 @@ def list_files(folder: str | os.PathLike, *kinds: tuple[str,
     for suffixes in kinds:
         found = [name for name in names if name.lower().endswith(suffixes)]
         if found:
+            other = {Path(name).suffix for name in set(names) - set(found)}
+            if other - {'', '.json'}:
+                print_log(
+                    f'{folder}: the {len(found)} files {"/".join(suffixes)} '
+                    f'are taken, {sorted(other)} are not',
+                    logger='current',
+                    level=30)
             return [os.path.join(folder, name) for name in found]
     wanted = ', '.join(suffix for suffixes in kinds for suffix in suffixes)
     raise FileNotFoundError(f'{folder}: expected files ({wanted}) in this '

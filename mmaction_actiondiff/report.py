@@ -88,7 +88,8 @@ def video_precision(sample: Mapping[str, Any], num_classes: int) -> float:
 def read_scalars(work_dir: Path) -> tuple[list[dict], list[dict]]:
     """What a run has logged: training lines and validation lines, by step.
 
-    A resumed run has several logs, of which the newest counts.
+    A resumed run has several logs; what comes after the step where it was
+    resumed is of the newer one.
     """
     train: dict[int, dict] = {}
     val: dict[int, dict] = {}
@@ -103,14 +104,24 @@ def read_scalars(work_dir: Path) -> tuple[list[dict], list[dict]]:
                 raise ValueError(f'{path}: expected the log of a training, '
                                  f'found {line:.100}')
             if 'loss' in row:
+                if not step:
+                    for rows in (train, val):
+                        for late in [k for k in rows if k >= row['step']]:
+                            del rows[late]
                 step = int(row['step'])
                 train[step] = row
-            elif any('mAP@' in key for key in row):
+            elif _results(row):
                 # MMEngine's default counts epochs, of which there are none.
                 step = int(row['step']) or step
                 val[step] = row
     return ([train[k] | dict(step=k) for k in sorted(train)],
             [val[k] | dict(step=k) for k in sorted(val)])
+
+
+def _results(row: Mapping[str, Any]) -> list[str]:
+    """Keys of what a validation has found: by segments, or by labels alone
+    (``tools/train.py --hold-out``)."""
+    return [key for key in row if 'mAP@' in key or key.startswith('label/')]
 
 
 def write_report(work_dir: str | os.PathLike,
@@ -149,15 +160,18 @@ def write_report(work_dir: str | os.PathLike,
         raise FileNotFoundError(
             f'{work_dir}: expected the logs of a training '
             '(TIME/vis_data/scalars.json) or a dump (*.npz), found none')
-    configs = sorted(folder.glob('*.py'))
+    # an earlier training may have left another
+    configs = sorted(folder.glob('*.py'), key=lambda p: -p.stat().st_mtime)
     config = configs[0].read_text('utf-8') if configs else ''
     protocol = re.search(r"val_evaluator\s*=.*?protocol='(\w+)'", config,
                          re.DOTALL)
-    keys = [key for key in val[-1] if 'mAP@' in key] if val else []
+    keys = _results(val[-1]) if val else []
     words = []
     if train:
-        seconds = np.median([row['time'] for row in train]) * train[-1]['step']
-        words.append(f'{train[-1]["step"]} training iterations, about '
+        # the log has every 50th iteration or so
+        last = max(row['step'] for row in train[-1:] + val[-1:])
+        seconds = np.median([row['time'] for row in train]) * last
+        words.append(f'{last} training iterations, about '
                      f'{seconds / 60:.0f} min')
     if val:
         words.append(f'evaluated {len(val)} times')
@@ -168,10 +182,10 @@ def write_report(work_dir: str | os.PathLike,
             title=configs[0].stem if configs else folder.resolve().name,
             summary='; '.join(words),
             protocol=protocol and protocol[1],
-            thresholds=[key.split('mAP')[1] for key in keys],
-            results=keys
-            and [[row['step'], *(f'{row[key]:.1f}' for key in keys)]
-                 for row in val],
+            thresholds=[re.sub('^.*(mAP|/)', '', key) for key in keys],
+            by_labels=bool(keys) and 'mAP@' not in keys[0],
+            results=[[row['step'], *(f'{row[key]:.1f}' for key in keys)]
+                     for row in val],
             curves=_curves(train, val, keys),
             tiou=_TIOU,
             commands=_commands(folder, configs),
@@ -226,7 +240,10 @@ def _curves(train: Sequence[dict], val: Sequence[dict],
         # the main average and every other threshold: lines one can tell
         few = [key for key in keys if ':' in key][:1]
         few += [key for key in keys if ':' not in key][::2]
-        charts.append(_plot(val, few, 'mAP (%) on the validation data'))
+        title = 'mAP (%) on the validation data'
+        if not any('mAP@' in key for key in keys):
+            few, title = list(keys), 'By the labels of held-out videos (%)'
+        charts.append(_plot(val, few, title))
     names = {key for row in train for key in row if key.startswith('loss')}
     if names:
         charts.append(_plot(train, ['loss'], 'Sum of the losses'))
@@ -269,7 +286,7 @@ def _videos(dump: str | os.PathLike | None) -> dict[str, Any]:
     content['groups'] = [(head, [
         _video(known[i], classes, content['best'] or 0.,
                f'mAP {100 * quality[i]:.0f} %') for i in chosen
-    ]) for head, chosen in (('Best', best), ('Worst', worst))]
+    ]) for head, chosen in (('Best', best), ('Worst', worst)) if len(chosen)]
     return content
 
 

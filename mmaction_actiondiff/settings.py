@@ -55,6 +55,9 @@ _RULES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
      'a whole number >= 1'),
     (rf'({_PARTS})\.(.+\.)?(num_workers|max_keep_ckpts)',
      lambda x: isinstance(x, int) and x >= -1, 'a whole number >= 0'),
+    (r'model\.(base_branch\.)?stream_channels', lambda x: isinstance(
+        x, (list, tuple)) and all(isinstance(n, int)
+                                  for n in x), 'a list, as in [1024,1024]'),
     (rf'({_PARTS})\.(.+\.)?lr',
      lambda x: isinstance(x, (int, float)) and x >= 0, 'a number >= 0'),
 )

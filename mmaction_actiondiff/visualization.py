@@ -90,6 +90,7 @@ def draw_video(sample: dict[str, Any], classes: Sequence[str]) -> Figure:
     truth = _arrays(
         sample.get('gt_instances')
         or dict(segments=np.zeros((0, 2)), labels=np.zeros(0, int)))
+    known = {*truth['labels'].tolist(), *map(int, sample.get('gt_label', ()))}
     # present classes first, then the predicted ones by best score
     best = np.argsort(-prediction['scores'], kind='stable')
     labels = [*truth['labels'].tolist(), *prediction['labels'][best].tolist()]
@@ -103,7 +104,10 @@ def draw_video(sample: dict[str, Any], classes: Sequence[str]) -> Figure:
         np.arange(num_snippets + 1) * sample['seconds_per_snippet'])
     rows: list[tuple[str, str]] = [(k, t) for k, t in _ROWS if k in curves]
     rows.insert(1, ('attention', 'attention'))
-    titles = [title for _, title in rows] + ['proposals', 'ground truth']
+    titles = [title for _, title in rows] + [
+        'proposals',
+        'ground truth' if len(truth['labels']) else 'not annotated'
+    ]
     heights = [1.] * len(rows) + [0.4 * len(shown), 0.2 * len(shown)]
     figure = Figure(
         figsize=(12, 1.5 + 0.8 * sum(heights)), layout='constrained')
@@ -138,7 +142,7 @@ def draw_video(sample: dict[str, Any], classes: Sequence[str]) -> Figure:
     axes[-1].set_xlabel('seconds')
     handles, texts = [], []
     for c, color in colors.items():
-        absent = '' if c in truth['labels'] else ' (absent)'
+        absent = ' (absent)' if known and c not in known else ''
         texts.append(f'{classes[c]}{absent}, video score {video_score[c]:.2f}')
         handles += axes[0].plot([], [], color=color)
     legend = figure.legend(

@@ -253,6 +253,8 @@ CASES = [
     (TRAIN + ' --cfg-options model.warmup=2', none, 'warmup must lie in'),
     (TRAIN + ' --cfg-options num_classes=3', none,
      'num_classes=3.*num_classes=2'),
+    (TRAIN + ' --cfg-options stream_channels=5', none,
+     r'stream_channels must be a list, as in'),
     (TRAIN + ' --cfg-options stream_channels=[5]', none,
      r'stream_channels=\[5\]'),
     (TRAIN + ' --cfg-options =1', none, "KEY=VALUE, got '=1'"),

@@ -427,6 +427,24 @@ def test_new_training_sets_an_earlier_one_aside(tmp_path):
         assert torch.load(folder / 'iter_60.pth')['w'][0] == number
 
 
+def test_an_earlier_training_is_put_back_if_the_new_one_fails(tmp_path, capfd):
+    cfg = Config(dict(work_dir=str(tmp_path)), filename=__file__)
+    config = tmp_path / Path(__file__).name
+    config.write_text('good')
+    write(tmp_path / 'iter_60.pth')
+    with pytest.raises(FileNotFoundError), cli.work_folder(cfg):
+        config.write_text('bad')
+        raise FileNotFoundError
+    assert (tmp_path / 'iter_60.pth').exists() and config.read_text() == 'good'
+    assert not (tmp_path / 'earlier_1').exists()
+    assert 'is in' in capfd.readouterr().err
+    with pytest.raises(KeyboardInterrupt), cli.work_folder(cfg):
+        write(tmp_path / 'iter_10.pth')
+        raise KeyboardInterrupt
+    assert (tmp_path / 'iter_10.pth').exists()
+    assert (tmp_path / 'earlier_1' / 'iter_60.pth').exists()
+
+
 def test_one_training_in_a_work_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(cli, '_LOCK_SECONDS', 0.1)
     cfg = Config(dict(work_dir=str(tmp_path)))

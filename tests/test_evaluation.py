@@ -629,6 +629,18 @@ def test_ranks_with_repeated_samples(metric, monkeypatch):
     assert len(expected) >= 3
 
 
+def test_videos_without_segments_are_left_out():
+    """Whoever annotates a part of the test videos is not told that all found
+    in the others is wrong."""
+    samples = three_videos()
+    every = run_metric(dict(type='DetectionMAP', outside='drop'), samples)
+    bare = data_sample('d', [], [(0, 4, 0, .99), (4, 8, 1, .99)], score=[1, 0])
+    assert run_metric(dict(type='DetectionMAP'), [*samples, bare]) == every
+    worse = run_metric(
+        dict(type='DetectionMAP', outside='false_positive'), [*samples, bare])
+    assert worse['det/mAP@0.10'] < every['det/mAP@0.10']
+
+
 def test_average_recall_by_hand():
     """Three proposals of two videos: the share of them that makes one per
     video holds two of the three."""

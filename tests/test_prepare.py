@@ -845,6 +845,20 @@ def write_csv_with_names(path, array):
         comments='')
 
 
+def write_csv_of_pandas(path, array):
+    """``DataFrame(array).to_csv``: numbers of columns and of rows."""
+    rows = [['', *range(array.shape[1])]]
+    rows += [[i, *row] for i, row in enumerate(array.tolist())]
+    path.with_suffix('.csv').write_text('\n'.join(','.join(map(str, row))
+                                                  for row in rows))
+
+
+def write_csv_of_pandas_without_index(path, array):
+    rows = [range(array.shape[1]), *array.tolist()]
+    path.with_suffix('.csv').write_text('\n'.join(','.join(map(str, row))
+                                                  for row in rows))
+
+
 def write_hdf5(path, array):
     h5py = pytest.importorskip('h5py')
     with h5py.File(path.with_suffix('.h5'), 'w') as file:
@@ -853,7 +867,8 @@ def write_hdf5(path, array):
 
 @pytest.mark.parametrize('write', [
     write_npz, write_streams, write_tensor, write_tensors, write_csv,
-    write_csv_with_names, write_hdf5
+    write_csv_with_names, write_csv_of_pandas,
+    write_csv_of_pandas_without_index, write_hdf5
 ])
 @pytest.mark.parametrize('turned', [False, True])
 def test_formats(tmp_path, write, turned, capsys):

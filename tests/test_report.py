@@ -100,6 +100,39 @@ def test_newest_log_of_a_step_counts(run):
                                                              (4, 80)]
 
 
+def test_what_was_logged_after_a_resumed_step_is_gone(run):
+    """Resumed from the second of four steps, and stopped after the third."""
+    for number, steps in ((1, (1, 2, 3, 4)), (2, (3, ))):
+        lines = [dict(loss=number, time=1., step=step) for step in steps]
+        lines.append({'det/mAP@0.50': 1. * number, 'step': steps[-1]})
+        (run / f'{number}/vis_data/scalars.json').write_text('\n'.join(
+            map(json.dumps, lines)))
+    train, val = read_scalars(run)
+    assert [(r['step'], r['loss']) for r in train] == [(1, 1), (2, 1), (3, 2)]
+    assert [r['step'] for r in val] == [3]
+
+
+def test_page_is_of_the_last_training(run):
+    """Of another config, which logs seldom, and by labels alone."""
+    (run / 'a_earlier.py').write_text('x = 1')
+    os.utime(run / 'a_earlier.py', (0, 0))
+    rows = [
+        dict(loss=1, loss_mil=1, time=1., step=7), {
+            'label/video_AP': 81.2,
+            'label/selection': 40.4,
+            'step': 9
+        }
+    ]
+    for number in (1, 2):
+        (run / f'{number}/vis_data/scalars.json').write_text('\n'.join(
+            map(json.dumps, rows)))
+    text = ' '.join(Page(write_report(run).read_text()).text.split())
+    assert text.startswith('mine')
+    for words in ('9 training iterations', 'By the labels of the held-out',
+                  'iteration video_AP selection 9 81.2 40.4'):
+        assert words in text, words
+
+
 class Page(HTMLParser):
     """What a reader sees, and whether every tag is closed."""
     VOID = {'meta', 'br', 'use'}
@@ -175,6 +208,12 @@ def test_page_of_unlabelled_videos(tmp_path):
     page = Page(write_report(tmp_path).read_text())
     assert 'none with annotated segments' in page.text
     assert 'score 0.90' in page.text and 'was not evaluated' in page.text
+
+
+def test_page_of_one_annotated_video(run):
+    save_dump(run / 'p.npz', [GOOD], CLASSES)
+    text = Page(write_report(run).read_text()).text
+    assert 'Best' in text and 'Worst' not in text
 
 
 def test_nothing_to_report(tmp_path):

@@ -70,6 +70,10 @@ def test_legend_names_present_and_absent_classes(sample, monkeypatch):
     assert texts == [
         'Throw, video score 0.60', 'Run (absent), video score 0.30'
     ]
+    del sample['gt_instances']  # the label alone is known
+    texts = draw_video(sample, NAMES).legends[0].get_texts()
+    assert [t.get_text() for t in texts
+            ] == ['Throw, video score 0.60', 'Run (absent), video score 0.30']
     monkeypatch.setattr(visualization, '_MAX_CLASSES', 1)
     texts = draw_video(sample, NAMES).legends[0].get_texts()
     assert [t.get_text() for t in texts] == ['Throw, video score 0.60']
@@ -133,17 +137,18 @@ def test_max_proposals(sample, monkeypatch):
 def test_base_model_without_truth_or_proposals(sample):
     for key in ('base_score', 'base_attention', 'denoised', 'mask'):
         del sample['pred_snippets'][key]
-    del sample['gt_instances']
+    del sample['gt_instances'], sample['gt_label']
     sample['pred_instances'] = dict(
         segments=torch.zeros(0, 2),
         labels=torch.zeros(0, dtype=torch.long),
         scores=torch.zeros(0))
     figure = draw_video(sample, NAMES)
     assert list(rows(figure)) == [
-        'fused score', 'attention', 'proposals', 'ground truth'
+        'fused score', 'attention', 'proposals', 'not annotated'
     ]
-    # The most likely class, where none is predicted.
-    assert figure.legends[0].get_texts()[0].get_text().startswith('Throw')
+    # The most likely class, where none is predicted, and nobody knows better.
+    texts = [t.get_text() for t in figure.legends[0].get_texts()]
+    assert texts == ['Throw, video score 0.60']
 
 
 def test_no_curves(sample):

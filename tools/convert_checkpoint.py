@@ -1,9 +1,9 @@
 # Copyright (c) mmaction_actiondiff contributors. All rights reserved.
 """Convert a checkpoint of a method's published code into one of ours.
 
-CO2-Net, DELU, DDG-Net, CoLA, ACRNet: what their authors saved becomes a checkpoint for
-tools/test.py and the method's config in configs/baselines. Only tensors are
-read; no code in the file is run.
+CO2-Net, DELU, DDG-Net, CoLA, ACRNet: what their authors saved becomes a
+checkpoint for tools/test.py and the method's config in configs/baselines. Only
+tensors are read; no code in the file is run.
 """
 from __future__ import annotations
 

@@ -11,6 +11,8 @@ and the exit status is 1. docs/inference.md says what a score means.
 """
 from __future__ import annotations
 
+from pathlib import Path
+
 from mmaction_actiondiff import cli
 from mmaction_actiondiff.apis import ActionDiffInferencer, writers
 from mmaction_actiondiff.apis.inferencer import list_inputs
@@ -73,6 +75,9 @@ def main() -> None:
         writers.check_output(args.out, len(inputs))
         cli.refuse_same_names(inputs)
         cli.check_output(args.out.replace('{video}', 'NAME'))
+        writers.refuse_other_json(
+            args.out.replace('{video}',
+                             Path(name).stem) for name in inputs)
         if args.pictures:
             cli.check_output(f'{args.pictures}/NAME.png')
         extractor = args.recognizer and FeatureExtractor(
@@ -92,11 +97,17 @@ def main() -> None:
             writers.select(p, least, args.max_segments)
             for p in results['predictions']
         ]
-        files = writers.write_predictions(args.out, predictions)
-        number = sum(len(p['segments']) for p in predictions)
-        videos = 'video' if len(predictions) == 1 else 'videos'
-        print(f'{number} segments of {len(predictions)} {videos} in '
-              f'{files[0] if len(files) == 1 else f"{len(files)} files"}')
+        if predictions:
+            files = writers.write_predictions(args.out, predictions)
+            found, number = (
+                sum(len(p['segments']) for p in every)
+                for every in (results['predictions'], predictions))
+            videos = 'video' if len(predictions) == 1 else 'videos'
+            print(f'{number} segments of {len(predictions)} {videos} in '
+                  f'{files[0] if len(files) == 1 else f"{len(files)} files"}')
+            if number < found:
+                print(f'{found - number} more are left out; --min-score '
+                      f'{least:g} and --max-segments say which')
     cli.end_with(results['errors'].values(), len(inputs))
 
 

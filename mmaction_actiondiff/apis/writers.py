@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmaction_actiondiff.files import write_text
+from mmaction_actiondiff.files import load_json, write_text
 
 Predictions = Sequence[dict[str, Any]]
 
@@ -128,6 +129,20 @@ def check_output(path: str, num_videos: int) -> None:
             f'{path}: a file of subtitles holds one video, there are '
             f'{num_videos}: put {{video}} into the name, as in '
             f'subtitles/{{video}}{suffix}')
+
+
+def refuse_other_json(paths: Iterable[str]) -> None:
+    """Refuse to replace a json file that holds something else than results,
+    such as the sidecar of a feature file.
+
+    Raises:
+        ValueError: It names the file.
+    """
+    for path in paths:
+        if path.endswith('.json') and os.path.exists(
+                path) and 'results' not in load_json(path):
+            raise ValueError(f'{path} is there and holds no results of '
+                             'tools/infer.py: name another file')
 
 
 def write_predictions(path: str, predictions: Predictions) -> list[str]:

@@ -81,8 +81,8 @@ class WTALDataset(BaseDataset):
             THUMOS14 and ActivityNet, which have some, are evaluated.
         exclude (Sequence[str]): Videos to leave out.
         hold_out (int, optional): N >= 2 leaves out one video of N, those
-            whose name has a CRC-32 that N divides; in ``test_mode`` these
-            are taken, and no other.
+            whose names have the lowest CRC-32; in ``test_mode`` these are
+            taken, and no other.
         rate_tolerance (float, optional): Permitted share by which feature
             lengths differ from what the durations say, see
             :func:`clock_problem`. None does not look.
@@ -184,21 +184,21 @@ class WTALDataset(BaseDataset):
                 raise ValueError(
                     f'{self.ann_file}: training videos without a label: '
                     f'{quote(bare)}. Give them "annotations" or "labels", '
-                    'or exclude them')
+                    'or leave them out with --cfg-options '
+                    f'train_dataloader.dataset.exclude="[{bare[0]}]"')
         self._describe(annotations, records)
         return records
 
     def _divide(self, videos: Sequence[Video], part: int) -> list[Video]:
-        parts: tuple[list[Video], list[Video]] = [], []
-        for video in videos:
-            held = zlib.crc32(video.name.encode()) % part == 0
-            parts[held].append(video)
-        if not all(parts):
-            raise ValueError(
-                f'{self.ann_file}: hold_out={part} leaves '
-                f'{len(parts[0])} of {len(videos)} videos to train and '
-                f'{len(parts[1])} to validate; take another number')
-        return parts[self.test_mode]
+        number = len(videos) // part
+        if not number:
+            raise ValueError(f'{self.ann_file}: hold_out={part} leaves none '
+                             f'of {len(videos)} videos to validate; take at '
+                             f'most {len(videos)}')
+        names = sorted((v.name for v in videos),
+                       key=lambda name: zlib.crc32(name.encode()))
+        held = set(names[:number])
+        return [v for v in videos if (v.name in held) == self.test_mode]
 
     def _record(self, video: Video, path: str, index: dict[str, int],
                 default: SnippetGrid | None) -> dict:

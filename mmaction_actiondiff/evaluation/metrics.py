@@ -170,8 +170,8 @@ class DetectionMAP(BaseMetric):
             logger.info('\n' + table)
         else:
             logger.warning(
-                f'none of the {result.num_videos} videos has an annotated '
-                'segment: there is no mAP to compute')
+                f'none of the {len(truth)} videos has an annotated segment: '
+                'there is no mAP to compute')
         return metrics
 
 

@@ -33,7 +33,7 @@ class Protocol:
         averages (tuple[tuple[float, float]]): Ranges of thresholds, ends
             included, whose mean is reported; the first is the main one.
         outside (str): ``'drop'`` detections in videos that are excluded or
-            not in the ground truth, or count each as a
+            have no segment in the ground truth, or count each as a
             ``'false_positive'``.
 
     Raises:
@@ -264,7 +264,8 @@ def evaluate(ground_truth: Mapping[str, GroundTruth],
     if unknown:
         raise ValueError(f'exclude names videos that are not in the ground '
                          f'truth: {", ".join(unknown)}')
-    names = sorted(set(ground_truth).difference(protocol.exclude))
+    annotated = {n for n, truth in ground_truth.items() if len(truth.segments)}
+    names = sorted(annotated.difference(protocol.exclude))
     outside = sorted(set(detections).difference(names))
     dropped_outside = 0
     if protocol.outside == 'drop':

@@ -197,11 +197,14 @@ def _read_torch(path: Path) -> list[np.ndarray]:
 
 def _read_csv(path: Path) -> list[np.ndarray]:
     rows = [row for row in csv.reader(read_text(path).splitlines()) if row]
+    head = rows[0]
+    if not head[0]:  # pandas names all columns but that of the row numbers
+        rows = [row[1:] for row in rows]
     try:
-        float(rows[0][0])
+        named = list(map(float, head)) == list(range(len(head)))
     except ValueError:
-        rows = rows[1:]  # names of the columns
-    return [np.array(rows, dtype=np.float32)]
+        named = True
+    return [np.array(rows[named and len(rows) > 1:], dtype=np.float32)]
 
 
 def _read_hdf5(path: Path) -> list[np.ndarray]:

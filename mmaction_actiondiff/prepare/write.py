@@ -140,7 +140,7 @@ def _unify(annotations: Annotations, dataset: DataSet, report: Report) -> None:
             del annotations.videos[name]
         else:
             report.add('video without a label', name, '',
-                       'kept for testing and prediction; training refuses it')
+                       'a test or prediction takes it, training refuses it')
 
 
 class FeatureWriter:

@@ -16,7 +16,8 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmaction_actiondiff.apis import ActionDiffInferencer
-from mmaction_actiondiff.features import FeatureExtractor, Frames, _flow
+from mmaction_actiondiff.features import (FeatureExtractor, Frames, _flow,
+                                          list_files)
 from mmaction_actiondiff.snippets import Sidecar, SnippetGrid
 
 from .conftest import CHANNELS, CLASSES
@@ -362,10 +363,39 @@ def test_from_a_video_to_subtitles(videos, recognizers, root, tmp_path,
 
 
 def test_video_without_a_recognizer(localizer, videos, monkeypatch, tmp_path):
+    (tmp_path / 'x.csv').write_text('earlier results')
     end = call('infer', monkeypatch, localizer, videos / 'a.mp4', '--out',
                tmp_path / 'x.csv')
     assert 'a.mp4 is a video: give' in end
-    assert (tmp_path / 'x.csv').read_text() == 'video,start,end,label,score\n'
+    assert (tmp_path / 'x.csv').read_text() == 'earlier results'
+
+
+def test_results_replace_nothing_but_results(localizer, features, monkeypatch,
+                                             tmp_path, capsys):
+    out = tmp_path / 'out.json'
+    words = 'infer', monkeypatch, localizer, features, '--out', out
+    assert call(*words) is None
+    number = sum(map(len, json.loads(out.read_text())['results'].values()))
+    assert call(*words, '--min-score', 1) is None
+    assert f'{number} more are left out; --min-score 1' in capsys.readouterr(
+    ).out
+    sidecar = tmp_path / f'{min(features.glob("*.npy")).stem}.json'
+    sidecar.write_text('{"stride": 16}')
+    end = call(*words[:-1], tmp_path / '{video}.json')
+    assert f'{sidecar} is there and holds no results' in end
+    assert sidecar.read_text() == '{"stride": 16}'
+
+
+def test_what_a_folder_holds_besides_is_named(features, tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr('mmaction_actiondiff.features.print_log',
+                        lambda text, **_: told.append(text))
+    for path in features.glob('*.npy'):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / 'more.npz').touch()
+    paths = list_files(tmp_path, ('.npy', ), ('.mp4', ))
+    assert len(paths) == len(list(features.glob('*.npy')))
+    assert "are taken, ['.npz'] are not" in told[0]
 
 
 def test_features_of_the_wrong_recognizer(localizer, videos, recognizers):
