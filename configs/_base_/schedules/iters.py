@@ -1,6 +1,6 @@
 # As the published methods train on THUMOS14: Adam, a constant learning rate,
 # the last iteration, no averaged weights. Configs set iterations and rates.
-train_cfg = dict(type='ResumableTrainLoop', max_iters=5000, val_interval=500)
+train_cfg = dict(type='ResumableTrainLoop', max_iters=5000, val_interval=1000)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
