@@ -429,7 +429,7 @@ def work_folder(cfg: Config) -> Iterator[None]:
                      f'have gone on with: it was moved to {earlier}')
         try:
             yield
-        except BaseException:
+        except Exception:
             if earlier and not has_checkpoint(cfg.work_dir):
                 put_back(cfg.work_dir, earlier)
             raise
