@@ -1,7 +1,7 @@
 _base_ = ['./shrec21.py']
 data = 'demo'
 # The branch around another base, and that without diffusion: beside `acr`.
-__acr = dict(config='configs/actiondiff_acr_{data}.py')
+__acr = dict(config='configs/actiondiff_{data}_acr.py')
 entries = dict(
     actiondiff_acr=dict(family='ours', label='ActionDiff on ACRNet', **__acr),
     control_acr=dict(
