@@ -57,8 +57,9 @@ def load_plan(path: str) -> Config:
     Entries that a derived plan sets to None are left out.
 
     Raises:
-        UsageError: If there is no such file, or an entry has a name that
-            is no plain name of a folder.
+        UsageError: If there is no such file, it lacks a key or names an entry
+            that is not there, or an entry has a name that is no plain name of
+            a folder.
     """
     if not os.path.isfile(path):
         raise cli.UsageError(f'the plan {path} does not exist; see '
@@ -66,6 +67,19 @@ def load_plan(path: str) -> Config:
     bench = Config.fromfile(path)
     if 'model' in bench:
         bench = _plan_of_one(path, bench)
+    lacking = {'data', 'protocol', 'main_metric', 'base', 'entries'
+               } - set(bench)
+    if lacking:
+        raise cli.UsageError(f'the plan {path} lacks {sorted(lacking)}; '
+                             'configs/benchmarks/shrec21.py explains them')
+    for key, value in dict(
+            other_protocols=[], ceiling=None, compare=[]).items():
+        bench.setdefault(key, value)
+    unknown = {bench.base, bench.ceiling, *sum(map(list, bench.compare), [])
+               } - {None, *bench.entries}
+    if unknown:
+        raise cli.UsageError(f'{path}: base, ceiling and compare name entries '
+                             f'that there are not: {sorted(unknown)}')
     bench.name = Path(path).stem
     bench.entries = {k: v for k, v in bench.entries.items() if v is not None}
     for name in (bench.name, *bench.entries):

@@ -31,6 +31,7 @@ from mmengine.device import get_device
 from mmengine.evaluator import BaseMetric
 from mmengine.registry import Registry, init_default_scope
 from mmengine.runner import BaseLoop, Runner
+from mmengine.utils import import_modules_from_strings
 
 from . import settings
 from .dumps import DumpPredictions
@@ -196,6 +197,8 @@ def load_config(args: Namespace) -> Config:
         cfg.auto_scale_lr.setdefault('base_batch_size',
                                      cfg.train_dataloader.get('batch_size'))
     settings.apply_options(cfg, args.cfg_options)
+    if any(key.startswith('custom_imports') for key in args.cfg_options):
+        import_modules_from_strings(**cfg.custom_imports)
     settings.check(cfg)
     for words in (*settings.drop_late_schedulers(cfg),
                   *settings.drop_sampler_batch_size(cfg)):

@@ -16,12 +16,13 @@ import numpy as np
 import torch
 from mmaction.registry import HOOKS
 from mmengine.dist import get_rank, get_world_size
-from mmengine.hooks import CheckpointHook, Hook
+from mmengine.hooks import CheckpointHook, EMAHook, Hook
 from mmengine.logging import HistoryBuffer
 from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop
 
 from .annotations import quote
+from .settings import walk
 
 _PLAIN = (bool, int, float, str, bytes, type(None))
 # Values of every log entry that are kept: MMEngine copies all of them at every
@@ -318,6 +319,7 @@ class CheckFitHook(Hook):
 
     def before_run(self, runner) -> None:
         """Compares model and data."""
+        self._find_root(runner)
         streams = self._streams(runner)
         own = dict(
             num_classes=getattr(network(runner), 'num_classes', None),
@@ -355,6 +357,22 @@ class CheckFitHook(Hook):
                     f'num_pairs={wanted}), or num_pairs=0 in the loss')
 
     @staticmethod
+    def _find_root(runner) -> None:
+        """Tell of a ``data_root`` that reaches no data set: MMEngine leaves
+        those that a base has set as they are, the tools here do not."""
+        own = runner.cfg.get('data_root')
+        used = {
+            node['data_root']
+            for node, key, place in walk(runner.cfg._cfg_dict)
+            if key == 'data_root' and place != key
+        }
+        if own is not None and used and own not in used:
+            runner.logger.warning(
+                f'data_root={own} of the config is not read: the data are of '
+                f'{sorted(used)}. tools/train.py of mmaction_actiondiff puts '
+                'it there; with other tools set dataset.data_root')
+
+    @staticmethod
     def _streams(runner) -> list[int] | None:
         streams = (runner.cfg.get('model') or {}).get('stream_channels')
         return streams and list(streams)
@@ -389,6 +407,13 @@ class CheckFitHook(Hook):
             self._compare_facts(runner, checkpoint.get('meta') or {})
         if runner._resume:
             self._compare_order(runner, checkpoint.get('meta') or {})
+            averaged = 'ema_state_dict' in checkpoint
+            if averaged != any(isinstance(x, EMAHook) for x in runner.hooks):
+                raise ValueError(
+                    f'{runner._load_from} is of a training '
+                    f'{"with" if averaged else "without"} averaged weights '
+                    '(EMAHook in custom_hooks), this one is not: a training '
+                    'may start from it (load_from), not be resumed')
 
     @staticmethod
     def _compare_weights(runner, checkpoint: dict, starts: bool) -> None:

@@ -79,6 +79,24 @@ def test_plan_follows_what_matters(root, tmp_path):
         make_plan(root, tmp_path, 'demo', entries=['nobody'])
 
 
+def test_a_plan_is_checked_before_it_runs(root, tmp_path):
+    path = tmp_path / 'mine.py'
+    base = root / 'configs/benchmarks/demo.py'
+    for text, message in (("base = 'nope'", "not: .'nope'"),
+                          ("compare = [('actiondiff', 'none')]", "'none'")):
+        path.write_text(f"_base_ = ['{base}']\n{text}\n")
+        with pytest.raises(UsageError, match=message):
+            load_plan(str(path))
+    path.write_text("data = 'demo'\nprotocol = 'seconds'\nbase = 'a'\n"
+                    "main_metric = 'det/mAP@0.50'\n"
+                    "entries = dict(a=dict(config='x', label='A'))\n")
+    plan = load_plan(str(path))
+    assert plan.ceiling is None and not plan.compare
+    path.write_text("data = 'demo'\n")
+    with pytest.raises(UsageError, match="lacks .'base', 'entries', 'main_m"):
+        load_plan(str(path))
+
+
 def test_entries_share_the_protocol(root, tmp_path):
     bench, plan = make_plan(root, tmp_path, 'demo')
     bench.protocol = 'anet'

@@ -32,7 +32,7 @@ FULL_SIZE = ('thumos14', 'activitynet12', 'activitynet13')
 DATA_SETS = [
     Path(name).stem.split('_', 1)[1] for name in OURS
     if name.startswith('configs/actiondiff_') and not name.endswith(
-        ('_abstract.py', '_acr.py', '_compact.py'))
+        ('_abstract.py', '_compact.py'))
 ]
 PRESET = Config.fromfile(ROOT / 'configs/_base_/models/actiondiff.py').model
 # What the data fix: classes, channels, widths, receptive fields.

@@ -641,6 +641,17 @@ def test_videos_without_segments_are_left_out():
     assert worse['det/mAP@0.10'] < every['det/mAP@0.10']
 
 
+def test_two_videos_of_one_name_are_refused():
+    """As in a ConcatDataset of two sets; a repeated one is the same."""
+    first, second, _ = three_videos()
+    for kind in ('DetectionMAP', 'ProposalRecall'):
+        run_metric(dict(type=kind), [first, second, first])
+        with pytest.raises(ValueError, match='two videos are called a'):
+            run_metric(
+                dict(type=kind),
+                [first, data_sample('a', [(1, 2, 0)], [], score=[1, 0])])
+
+
 def test_average_recall_by_hand():
     """Three proposals of two videos: the share of them that makes one per
     video holds two of the three."""

@@ -489,6 +489,7 @@ def fit(train=None, val=None, test=None, model=None, streams=(2, 2), **kwargs):
         logger=logging.getLogger('fit'),
         _load_from='old.pth',
         _resume=kwargs.get('resume', False),
+        hooks=kwargs.get('hooks', []),
         _randomness_cfg=dict(seed=kwargs.get('seed', 0)),
         **loops)
 
@@ -570,6 +571,31 @@ def test_resumed_with_another_batch_size():
         hook.after_load_checkpoint(runner, saved())
     runner._resume = False  # it starts from these weights
     hook.after_load_checkpoint(runner, saved())
+
+
+def test_averaged_weights_are_resumed_as_such():
+    averaging = HOOKS.build(dict(type='EMAHook'))
+    plain, averaged = saved(), dict(saved(), ema_state_dict={})
+    for used, good, bad in (([], plain, averaged),
+                            ([averaging], averaged, plain)):
+        hook, runner = fit(train=data(), resume=True, hooks=used)
+        hook.after_load_checkpoint(runner, good)
+        with pytest.raises(ValueError, match='averaged weights .EMAHook'):
+            hook.after_load_checkpoint(runner, bad)
+        runner._resume = False  # it starts from these weights
+        hook.after_load_checkpoint(runner, bad)
+
+
+def test_a_root_that_nothing_reads_is_told(caplog):
+    hook, runner = fit(train=data())
+    runner.cfg.update(
+        data_root='mine', test_dataloader=dict(dataset=dict(data_root='demo')))
+    hook.before_run(runner)
+    assert "data_root=mine of the config is not read" in caplog.text
+    caplog.clear()
+    runner.cfg.data_root = 'demo'
+    hook.before_run(runner)
+    assert not caplog.text
 
 
 def test_a_random_seed_is_resumed():

@@ -9,6 +9,8 @@ import torch
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 
+from mmaction_actiondiff.models.objective import WTALLoss
+
 PAGE = Path(__file__).parents[1] / 'docs' / 'architecture.md'
 
 
@@ -47,6 +49,19 @@ def test_branch_and_loss(recipe):
     model.eval()
     for sample in model(inputs, samples(2, 20), mode='predict'):
         assert sample.pred_instances.segments.shape[1] == 2
+
+
+def test_a_term_that_nothing_would_add_up_is_refused():
+
+    class Mine(WTALLoss):
+
+        def classify(self, output, label, valid):
+            return dict(mine=output.cas.mean())
+
+    branch = MODELS.build(dict(type='ConvBranch', num_classes=2))
+    valid = torch.ones(1, 1, 9, dtype=torch.bool)
+    with pytest.raises(ValueError, match=r"starts with \"loss_\", got ..mine"):
+        Mine()(branch(torch.randn(1, 2048, 9), valid), torch.ones(1, 2), valid)
 
 
 def test_page_names_files_that_exist():

@@ -16,5 +16,4 @@ options = {
     'train_cfg.max_iters': 600,
 }
 # ACRNet: 320 epochs, as its authors
-__long = dict(options={'train_cfg.max_iters': 4000})
-entries = dict(bmn=None, acr=__long, actiondiff_acr=__long, control_acr=__long)
+entries = dict(bmn=None, acr=dict(options={'train_cfg.max_iters': 4000}))

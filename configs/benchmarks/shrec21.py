@@ -1,6 +1,8 @@
 # What tools/benchmark.py compares. An entry is a config and ``options`` that
 # override it; {data} is the name below. ``video_scores`` names the entry whose
 # video-level scores label the proposals, ``note`` stands below the table.
+# ``base`` and ``ceiling`` (which may be None) are the entries to which the
+# table relates all others, ``compare`` lists pairs of entries to relate.
 data = 'shrec21'
 protocol = 'seconds'
 # protocols whose averages are given besides

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Union
@@ -90,6 +91,12 @@ class ActionDiffInferencer(BaseInferencer):
             raise ValueError(f'{weights} holds no config; name one before it')
         cfg = Config.fromfile(config) if config else config_from_text(
             meta['cfg'], weights)
+        imports = (cfg.get('custom_imports') or {}).get('imports') or []
+        absent = [name for name in imports if name not in sys.modules]
+        if absent:  # only where the config is the checkpoint's
+            raise ValueError(
+                f'{weights}: its config imports {absent}, which runs code: '
+                'name the config before the checkpoint, or import them first')
         if 'model' not in cfg:
             raise ValueError(f'{config or weights}: the config has no model')
         if cfg.model.get('num_classes') != len(dataset['classes']):

@@ -211,7 +211,9 @@ class WTALDataset(BaseDataset):
         if grid is None:
             raise ValueError(
                 f'{where}: neither the annotations nor the config say how many'
-                ' seconds a snippet covers: set seconds_per_snippet')
+                ' seconds a snippet covers: tools/prepare/custom.py writes it '
+                'into the annotations, seconds_per_snippet of each dataset of '
+                'the config says it, too')
         start, end = video.segments.T
         if self.odd_segments == 'error':
             odd = (end <= start) | (end > video.duration + grid.seconds)

@@ -68,8 +68,22 @@ def _samples(data_batch: Any, results: Sequence[dict]) -> Iterator[dict]:
 
 
 def _by_name(results: Sequence[dict]) -> dict[str, dict]:
-    """One result per video, in an order that no sampler decides."""
-    unique = {result['video_name']: result for result in results}
+    """One result per video, in an order that no sampler decides.
+
+    Raises:
+        ValueError: If two videos have one name.
+    """
+    unique: dict[str, dict] = {}
+    for result in results:
+        name = result['video_name']
+        other = unique.setdefault(name, result)
+        mine, its = (
+            truth[0] if isinstance(truth, tuple) else truth
+            for truth in (result['truth'], other['truth']))
+        if not np.array_equal(mine, its):
+            raise ValueError(
+                f'two videos are called {name}, and have other segments: '
+                'evaluate data sets with the same names one by one')
     return {name: unique[name] for name in sorted(unique)}
 
 

@@ -21,7 +21,8 @@ class WTALLoss(nn.Module):
                 label: Tensor,
                 valid: Tensor,
                 progress: float = 0.5) -> dict[str, Tensor]:
-        """All terms, finite scalars; every key starts with ``loss_``.
+        """All terms, finite scalars; every key starts with ``loss_``, else a
+        ValueError is raised.
 
         Args:
             output (BranchOutput): Of the branch.
@@ -29,8 +30,14 @@ class WTALLoss(nn.Module):
             valid (Tensor): (N, 1, T) bool; no term sees the rest.
             progress (float): Share of the training that is over, in [0, 1].
         """
-        return self.classify(output, label, valid) | self.further_terms(
+        terms = self.classify(output, label, valid) | self.further_terms(
             output, label, valid, progress)
+        # MMEngine adds up those with "loss" in their name
+        other = [key for key in terms if not key.startswith('loss_')]
+        if other:
+            raise ValueError(f'{type(self).__name__}: the name of a term '
+                             f'starts with "loss_", got {other}')
+        return terms
 
     def classify(self, output: BranchOutput, label: Tensor,
                  valid: Tensor) -> dict[str, Tensor]:

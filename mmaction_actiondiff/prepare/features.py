@@ -54,6 +54,9 @@ def send_features(source: Source, annotations: Annotations,
         for name, array in source.items():
             sink(name, [array], [])
         return set()
+    bundles = sorted(source.glob('*-JOINTFeatures.npy'))
+    if len(bundles) == 1:
+        source = bundles[0]
     if source.is_dir():
         return _send_folder(source, annotations, sink)
     if not source.is_file():

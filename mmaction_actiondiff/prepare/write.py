@@ -190,9 +190,9 @@ class FeatureWriter:
                            'left out of annotations.json')
             del videos[name]
         if not videos:
-            there = f'the folder has {quote(sorted(unused))}'
+            there = f'other names there: {quote(sorted(unused))}'
             for name in list(refused)[:1]:
-                there += f'; {name} is unusable: {refused[name]}'
+                there = f'{name} is unusable: {refused[name]}; {there}'
             raise ValueError(f'{features}: no usable feature of any video of '
                              f'{annotations.path}; {there}')
         for key in ('stream_channels', 'recognizers'):
