@@ -576,8 +576,8 @@ def test_resumed_with_another_batch_size():
 def test_averaged_weights_are_resumed_as_such():
     averaging = HOOKS.build(dict(type='EMAHook'))
     plain, averaged = saved(), dict(saved(), ema_state_dict={})
-    for used, good, bad in (([], plain, averaged),
-                            ([averaging], averaged, plain)):
+    cases = [([], plain, averaged), ([averaging], averaged, plain)]
+    for used, good, bad in cases:
         hook, runner = fit(train=data(), resume=True, hooks=used)
         hook.after_load_checkpoint(runner, good)
         with pytest.raises(ValueError, match='averaged weights .EMAHook'):
