@@ -198,7 +198,11 @@ def load_config(args: Namespace) -> Config:
                                      cfg.train_dataloader.get('batch_size'))
     settings.apply_options(cfg, args.cfg_options)
     if any(key.startswith('custom_imports') for key in args.cfg_options):
-        import_modules_from_strings(**cfg.custom_imports)
+        try:
+            import_modules_from_strings(**cfg.custom_imports)
+        except ImportError as error:
+            raise ValueError(
+                f'--cfg-options custom_imports: {error}') from None
     settings.check(cfg)
     for words in (*settings.drop_late_schedulers(cfg),
                   *settings.drop_sampler_batch_size(cfg)):

@@ -1,6 +1,7 @@
 """Settings reach every place that has them, or are refused."""
 from __future__ import annotations
 
+import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
@@ -26,6 +27,15 @@ def thumos(*words):
 
 def datasets(cfg):
     return [cfg[f'{p}_dataloader'].dataset for p in ('train', 'val', 'test')]
+
+
+def test_imports_by_option_are_made(tmp_path, monkeypatch):
+    (tmp_path / 'my_parts.py').write_text('loaded = True\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    thumos('custom_imports.imports=[mmaction_actiondiff,my_parts]')
+    assert sys.modules['my_parts'].loaded
+    with pytest.raises(ValueError, match='custom_imports: .*not_there'):
+        thumos('custom_imports.imports=[not_there]')
 
 
 @pytest.mark.parametrize('config', CONFIGS, ids=lambda path: path.stem)

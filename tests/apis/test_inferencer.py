@@ -177,7 +177,9 @@ def test_config_and_checkpoint(root, localizer, features, inferencer,
     (lambda c: c['meta'].update(cfg='import os\n'), 'would run code'),
     (lambda c: c['meta'].update(cfg='model = dict(type="os.system")\n'),
      "the type 'os.system'"),
-    (lambda c: c['meta'].update(cfg='model = exec("1")\n'), 'would run code')
+    (lambda c: c['meta'].update(cfg='model = exec("1")\n'), 'would run code'),
+    (lambda c: c['meta'].update(cfg=c['meta']['cfg'].replace(
+        "'mmaction_actiondiff'", "'mine'")), r"imports \['mine'\].* runs code")
 ])
 def test_checkpoints_that_cannot_be_used(localizer, tmp_path, change, message):
     checkpoint = torch.load(localizer / 'iter_3.pth', weights_only=True)
