@@ -409,10 +409,12 @@ class CheckFitHook(Hook):
             self._compare_order(runner, checkpoint.get('meta') or {})
             averaged = 'ema_state_dict' in checkpoint
             if averaged != any(isinstance(x, EMAHook) for x in runner.hooks):
+                its, own = 'with', 'without'
+                if not averaged:
+                    its, own = own, its
                 raise ValueError(
-                    f'{runner._load_from} is of a training '
-                    f'{"with" if averaged else "without"} averaged weights '
-                    '(EMAHook in custom_hooks), this one is not: a training '
+                    f'{runner._load_from} is of a training {its} averaged '
+                    f'weights, this one is {own} (custom_hooks, EMAHook): it '
                     'may start from it (load_from), not be resumed')
 
     @staticmethod

@@ -166,6 +166,9 @@ def write_report(work_dir: str | os.PathLike,
     protocol = re.search(r"val_evaluator\s*=.*?protocol='(\w+)'", config,
                          re.DOTALL)
     keys = _results(val[-1]) if val else []
+    # other metrics of before a resume do not fit into the table
+    val = [row for row in val if row.keys() >= set(keys)]
+    by_labels = not any('mAP@' in key for key in keys)
     words = []
     if train:
         # the log has every 50th iteration or so
@@ -183,10 +186,10 @@ def write_report(work_dir: str | os.PathLike,
             summary='; '.join(words),
             protocol=protocol and protocol[1],
             thresholds=[re.sub('^.*(mAP|/)', '', key) for key in keys],
-            by_labels=bool(keys) and 'mAP@' not in keys[0],
+            by_labels=by_labels,
             results=[[row['step'], *(f'{row[key]:.1f}' for key in keys)]
                      for row in val],
-            curves=_curves(train, val, keys),
+            curves=_curves(train, val, keys, by_labels),
             tiou=_TIOU,
             commands=_commands(folder, configs),
             config=config,
@@ -233,15 +236,15 @@ def _plot(rows: Sequence[dict], names: Sequence[str],
     return dict(title=title, svg=Markup(svg[svg.index('<svg'):]))
 
 
-def _curves(train: Sequence[dict], val: Sequence[dict],
-            keys: Sequence[str]) -> list[dict]:
+def _curves(train: Sequence[dict], val: Sequence[dict], keys: Sequence[str],
+            by_labels: bool) -> list[dict]:
     charts = []
     if len(val) > 1:
         # the main average and every other threshold: lines one can tell
         few = [key for key in keys if ':' in key][:1]
         few += [key for key in keys if ':' not in key][::2]
         title = 'mAP (%) on the validation data'
-        if not any('mAP@' in key for key in keys):
+        if by_labels:
             few, title = list(keys), 'By the labels of held-out videos (%)'
         charts.append(_plot(val, few, title))
     names = {key for row in train for key in row if key.startswith('loss')}

@@ -304,7 +304,8 @@ def test_gt_json_without_durations(shared_data, tmp_path, capsys,
 
 def test_thumos14_bundle_with_features(shared_data, tmp_path, thumos_features,
                                        capsys):
-    bundle = tmp_path / 'Thumos14reduced-I3D-JOINTFeatures.npy'
+    bundle = tmp_path / 'bundle' / 'Thumos14reduced-I3D-JOINTFeatures.npy'
+    bundle.parent.mkdir()
     save_bundle(bundle, list(thumos_features.values()))
     options = dict(
         annotations=shared_data / BUNDLE,
@@ -325,7 +326,7 @@ def test_thumos14_bundle_with_features(shared_data, tmp_path, thumos_features,
 
     # a second run, of the bundle's folder, writes nothing again, and says the
     # same
-    options['features'] = tmp_path
+    options['features'] = bundle.parent
     before = {p: p.stat().st_mtime_ns for p in folder.iterdir()}
     report = (tmp_path / 'out/report.json').read_text()
     capsys.readouterr()

@@ -112,6 +112,14 @@ def test_what_was_logged_after_a_resumed_step_is_gone(run):
     assert [r['step'] for r in val] == [3]
 
 
+def test_other_metrics_before_a_resume_are_left_out(run):
+    path = run / '2/vis_data/scalars.json'
+    rows = [dict(loss=1, time=1., step=3), {'det/mAP@0.70': 7., 'step': 4}]
+    path.write_text('\n'.join(map(json.dumps, rows)))
+    text = ' '.join(Page(write_report(run).read_text()).text.split())
+    assert 'iteration @0.70 4 7.0' in text and 'evaluated 1 times' in text
+
+
 def test_page_is_of_the_last_training(run):
     """Of another config, which logs seldom, and by labels alone."""
     (run / 'a_earlier.py').write_text('x = 1')

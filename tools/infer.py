@@ -76,8 +76,9 @@ def main() -> None:
         cli.refuse_same_names(inputs)
         cli.check_output(args.out.replace('{video}', 'NAME'))
         writers.refuse_other_json(
-            args.out.replace('{video}',
-                             Path(name).stem) for name in inputs)
+            {args.out.replace('{video}',
+                              Path(name).stem)
+             for name in inputs})
         if args.pictures:
             cli.check_output(f'{args.pictures}/NAME.png')
         extractor = args.recognizer and FeatureExtractor(

@@ -91,12 +91,6 @@ class ActionDiffInferencer(BaseInferencer):
             raise ValueError(f'{weights} holds no config; name one before it')
         cfg = Config.fromfile(config) if config else config_from_text(
             meta['cfg'], weights)
-        imports = (cfg.get('custom_imports') or {}).get('imports') or []
-        absent = [name for name in imports if name not in sys.modules]
-        if absent:  # only where the config is the checkpoint's
-            raise ValueError(
-                f'{weights}: its config imports {absent}, which runs code: '
-                'name the config before the checkpoint, or import them first')
         if 'model' not in cfg:
             raise ValueError(f'{config or weights}: the config has no model')
         if cfg.model.get('num_classes') != len(dataset['classes']):
@@ -115,7 +109,18 @@ class ActionDiffInferencer(BaseInferencer):
             key: dataset.get(key)
             for key in ('seconds_per_snippet', 'snippet_offset')
         })
-        self.model = MODELS.build(cfg.model)
+        try:
+            self.model = MODELS.build(cfg.model)
+        except KeyError as error:
+            imports = (cfg.get('custom_imports') or {}).get('imports') or []
+            absent = [name for name in imports if name not in sys.modules]
+            if not absent:
+                raise
+            # a checkpoint's config, which runs no code here
+            raise ValueError(
+                f'{weights}: its config imports {absent}, which would run '
+                'code: name the config before the checkpoint, or import them '
+                f'first ({error.args[0]})') from None
         if not hasattr(self.model, 'dump_snippets'):
             raise ValueError(
                 f'{type(self.model).__name__} gives no labelled segments; '

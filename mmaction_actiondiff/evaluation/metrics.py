@@ -285,10 +285,8 @@ class ProposalRecall(BaseMetric):
             name: item
             for name, item in _by_name(results).items() if len(item['truth'])
         }
-        truth, proposals = ({
-            n: item[key]
-            for n, item in videos.items()
-        } for key in ('truth', 'proposals'))
+        truth = {name: item['truth'] for name, item in videos.items()}
+        proposals = {name: item['proposals'] for name, item in videos.items()}
         total = sum(map(len, proposals.values()))
         if not total:
             return dict.fromkeys(keys, 0. if videos else np.nan)

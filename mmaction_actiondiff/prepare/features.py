@@ -54,11 +54,12 @@ def send_features(source: Source, annotations: Annotations,
         for name, array in source.items():
             sink(name, [array], [])
         return set()
-    bundles = sorted(source.glob('*-JOINTFeatures.npy'))
-    if len(bundles) == 1:
-        source = bundles[0]
     if source.is_dir():
-        return _send_folder(source, annotations, sink)
+        files = _find_files(source)
+        name, *others = files
+        if others or not name.endswith('-JOINTFeatures'):
+            return _send_files(files, annotations, sink)
+        source = files[name]['joint']
     if not source.is_file():
         raise FileNotFoundError(f'{source}: no such file or folder')
     if source.suffix != '.npy':
@@ -85,8 +86,8 @@ def send_features(source: Source, annotations: Annotations,
     return set()
 
 
-def _send_folder(root: Path, annotations: Annotations, sink: Sink) -> set[str]:
-    files = _find_files(root)
+def _send_files(files: dict[str, dict[str, Path]], annotations: Annotations,
+                sink: Sink) -> set[str]:
     keys = {
         name: key
         for name in annotations.videos
@@ -204,10 +205,12 @@ def _read_csv(path: Path) -> list[np.ndarray]:
     if not head[0]:  # pandas names all columns but that of the row numbers
         rows = [row[1:] for row in rows]
     try:
-        named = list(map(float, head)) == list(range(len(head)))
+        [float(cell) for cell in head]
+        # its names of unnamed columns
+        named = len(head) > 1 and head == [str(i) for i in range(len(head))]
     except ValueError:
         named = True
-    return [np.array(rows[named and len(rows) > 1:], dtype=np.float32)]
+    return [np.array(rows[1:] if named else rows, dtype=np.float32)]
 
 
 def _read_hdf5(path: Path) -> list[np.ndarray]:
