@@ -862,6 +862,12 @@ def write_csv_of_pandas_without_index(path, array):
                                                   for row in rows))
 
 
+def test_numbers_are_no_names_of_columns(tmp_path):
+    (tmp_path / 'a.csv').write_text('0\n1\n2\n')
+    np.testing.assert_array_equal(
+        features.read_arrays(tmp_path / 'a.csv')[0], [[0], [1], [2]])
+
+
 def write_hdf5(path, array):
     h5py = pytest.importorskip('h5py')
     with h5py.File(path.with_suffix('.h5'), 'w') as file:
