@@ -329,18 +329,19 @@ def latest_checkpoint(work_dir: str | os.PathLike) -> str | None:
     return None
 
 
-def set_aside(work_dir: str | os.PathLike,
-              config: str,
-              name: str = 'earlier') -> str:
-    """Move a training out of the way: its checkpoints, predictions, logs,
-    report and the file called ``config``.
+def set_aside(work_dir: str | os.PathLike, config: str) -> str | None:
+    """Move an earlier training out of the way of a new one: its checkpoints,
+    predictions, logs, report and the file called ``config``.
 
     Returns:
-        str: Where to, the first free folder ``NAME_N`` in ``work_dir``.
+        str | None: Where to, the first free folder ``earlier_N`` in
+        ``work_dir``; None if there was no checkpoint.
     """
     folder = Path(work_dir)
+    if not has_checkpoint(folder):
+        return None
     number = 1
-    while (target := folder / f'{name}_{number}').exists():
+    while (target := folder / f'earlier_{number}').exists():
         number += 1
     target.mkdir()
     for pattern in ('iter_*.pth', 'epoch_*.pth', 'best_*.pth',
@@ -359,14 +360,12 @@ def has_checkpoint(work_dir: str | os.PathLike) -> bool:
         _CHECKPOINT.fullmatch(path.name) for path in Path(work_dir).glob('*'))
 
 
-def put_back(work_dir: str | os.PathLike, config: str, aside: str) -> None:
-    """Undo :func:`set_aside`; what a failed training has left gives way."""
-    failed = set_aside(work_dir, config, 'failed')
+def put_back(work_dir: str | os.PathLike, aside: str) -> None:
+    """Undo :func:`set_aside`; a config of the same name is replaced."""
     for path in Path(aside).glob('*'):
-        path.rename(Path(work_dir, path.name))
+        os.replace(path, Path(work_dir, path.name))
     os.rmdir(aside)
-    warn(f'the earlier training is in {work_dir} again, what the failed one '
-         f'has left in {failed}')
+    warn(f'what was moved to {aside} is in {work_dir} again')
 
 
 def refuse_set_aside(work_dir: str | os.PathLike) -> None:
@@ -421,7 +420,7 @@ def work_folder(cfg: Config) -> Iterator[None]:
     with exclusive(
             os.path.join(cfg.work_dir, 'train.lock'), _LOCK_SECONDS,
             f'another training is running in {cfg.work_dir}'):
-        earlier, config = None, os.path.basename(cfg.filename or '')
+        earlier = None
         if not cfg.get('resume'):
             source = cfg.get('load_from')
             place = Path(source).resolve() if source else Path()
@@ -430,15 +429,16 @@ def work_folder(cfg: Config) -> Iterator[None]:
                     f'{source}, from which this training starts, lies in its '
                     'work folder, which would be set aside: name another '
                     '--work-dir')
-            if has_checkpoint(cfg.work_dir):
-                earlier = set_aside(cfg.work_dir, config)
+            earlier = set_aside(cfg.work_dir,
+                                os.path.basename(cfg.filename or ''))
+            if earlier:
                 warn(f'{cfg.work_dir} held a training, which --resume would '
                      f'have gone on with: it was moved to {earlier}')
         try:
             yield
         except Exception:
             if earlier and not has_checkpoint(cfg.work_dir):
-                put_back(cfg.work_dir, config, earlier)
+                put_back(cfg.work_dir, earlier)
             raise
 
 
